@@ -1,0 +1,1 @@
+"""How to speak SIP, HTTPS and WebSocket; nothing about edges, policy or YAML."""

@@ -1,0 +1,1 @@
+"""Dialling, listening, TLS contexts and owned tasks: what all relays share."""

@@ -1,0 +1,1 @@
+"""Where to send: configuration, health, policy, and the daemon that composes them."""

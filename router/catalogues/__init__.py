@@ -1,0 +1,1 @@
+"""Bundled provider catalogues, one YAML file each."""
