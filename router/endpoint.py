@@ -1,4 +1,4 @@
-"""What there is to choose from: one product at one edge, or one receiver of the site."""
+"""What there is to choose from: a product at an edge, or a receiver of the site."""
 
 import dataclasses
 import enum
