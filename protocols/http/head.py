@@ -1,0 +1,363 @@
+"""The heads of HTTP/1.1 messages, read strictly: llhttp behind a guard.
+
+A relay stands between two parsers. Whatever those two could read differently is
+refused here, since that difference is how requests are smuggled (RFC 9112 section
+11.2). llhttp does the lexical work; the guard adds what it lets through: message
+version, exactly one valid Host, one framing of the body, size and number of fields,
+and the form of the target.
+
+A head is handed over whole, from the first byte to the empty line that ends it, and
+its field lines are kept as the bytes that came.
+"""
+
+import dataclasses
+import enum
+import re
+
+import httptools
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one head may take; more is answered with 431 or 414."""
+
+    head: int = 65_536
+    "Bytes of a whole head."
+    fields: int = 100
+    "Number of field lines."
+    target: int = 8_192
+    "Bytes of the request target."
+
+
+LIMITS = Limits()
+
+
+class HeadError(Exception):
+    """The peer sent something that is not one unambiguous HTTP/1.1 message.
+
+    `status` is the code with which a server answers it; `reason` is our own text and
+    never holds bytes of the peer.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+class Body(enum.Enum):
+    """How the end of a message body is found (RFC 9112 section 6.3)."""
+
+    NONE = enum.auto()
+    LENGTH = enum.auto()
+    CHUNKED = enum.auto()
+    CLOSE = enum.auto()
+
+
+class Head:
+    """What requests and responses have in common."""
+
+    __slots__ = (
+        "body",
+        "keep_alive",
+        "length",
+        "lines",
+        "minor",
+        "nominated",
+        "repeats",
+        "values",
+    )
+
+    minor: int
+    "Minor version: 0 or 1."
+    lines: bytes
+    "The field lines as they came, each with a CR LF before it."
+    values: dict[bytes, bytes]
+    "The value of each field by its name in lower case; of a repeated one, the last."
+    repeats: bool
+    "Whether a name occurs more than once."
+    nominated: frozenset[bytes]
+    "Names in lower case that a Connection field declares to end here."
+    keep_alive: bool
+    "Whether the connection may carry another message after this one."
+    body: Body
+    "How the body ends."
+    length: int
+    "Bytes of a body with a LENGTH; 0 otherwise."
+
+
+class RequestHead(Head):
+    """What a relay needs to know of a request before its body."""
+
+    __slots__ = ("authority", "expects_continue", "method", "target")
+
+    method: bytes
+    "Request method, in its own case."
+    target: bytes
+    "Origin-form target (or `*`, or the authority of a CONNECT), byte for byte."
+    authority: bytes
+    "Host of the request; empty where HTTP/1.0 sent none."
+    expects_continue: bool
+    "Whether the peer waits for a 100 (RFC 9110 section 10.1.1)."
+
+
+class ResponseHead(Head):
+    """What a relay needs to know of a response before its body."""
+
+    __slots__ = ("reason", "status")
+
+    status: int
+    "Status code."
+    reason: bytes
+    "Reason phrase as sent, maybe empty."
+
+
+_NO_NAMES: frozenset[bytes] = frozenset()
+_SINGLE = frozenset([b"host", b"content-length", b"transfer-encoding", b"expect"])
+# RFC 9112 section 3: request-line = method SP request-target SP HTTP-version, with
+# single spaces. llhttp takes several.
+_REQUEST_LINE = re.compile(rb"([A-Z-]+) ([\x21-\x7e]+) HTTP/1\.([01])\r\n")
+_STATUS_LINE = re.compile(
+    rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n"
+)
+# RFC 3986 section 3.2.2, narrowed: a registered name or IPv4 address without
+# percent-encoding, or an IPv6 literal; then an optional port.
+_AUTHORITY = re.compile(
+    rb"(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_.])?|\[[0-9A-Fa-f:.]+\])"
+    rb"(?::[0-9]{1,5})?"
+)
+_ABSOLUTE = re.compile(rb"https?://([^/?]+)(.*)", re.IGNORECASE)
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def parse_request(head: bytes, limits: Limits = LIMITS) -> RequestHead:
+    """Read one request head, from its first byte to its empty line.
+
+    Raises HeadError with the status to answer with.
+    """
+    line = _REQUEST_LINE.match(head)
+    if line is None:
+        raise _bad_request_line(head, limits)
+    request = RequestHead()
+    request.method, target, minor = line.groups()
+    if len(target) > limits.target:
+        raise HeadError(414, "request target too long")
+    request.minor = 1 if minor == b"1" else 0
+    request.lines = head[line.end() - 2 : -4]
+    _parse(request, httptools.HttpRequestParser, head, limits, 400)
+    request.authority = _host(request)
+    request.target = target
+    if target[:1] != b"/" or b"#" in target:
+        _reduce_target(request)
+    request.expects_continue = b"expect" in request.values and _expects(request)
+    request.body, request.length = _request_body(request)
+    return request
+
+
+def parse_response(head: bytes, method: bytes, limits: Limits = LIMITS) -> ResponseHead:
+    """Read one response head to a request of that method.
+
+    Raises HeadError with status 502: an answer that cannot be understood.
+    """
+    line = _STATUS_LINE.match(head)
+    if line is None:
+        raise HeadError(502, "malformed status line")
+    response = ResponseHead()
+    minor, status, reason = line.groups()
+    response.minor = 1 if minor == b"1" else 0
+    response.status = int(status)
+    response.reason = reason or b""
+    response.lines = head[line.end() - 2 : -4]
+    _parse(response, httptools.HttpResponseParser, head, limits, 502)
+    response.body, response.length = _response_body(response, method)
+    if response.body is Body.CLOSE:
+        response.keep_alive = False
+    return response
+
+
+class _Unique(dict[bytes, bytes]):
+    """Takes llhttp's fields at the speed of C, if no name occurs twice."""
+
+    on_header = dict.__setitem__
+
+
+class _Repeated:
+    """Takes llhttp's fields when one does."""
+
+    def __init__(self) -> None:
+        self.pairs: list[tuple[bytes, bytes]] = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Called by llhttp for each field."""
+        self.pairs.append((name, value))
+
+
+def _parse(
+    message: Head,
+    parser: type[httptools.HttpRequestParser | httptools.HttpResponseParser],
+    head: bytes,
+    limits: Limits,
+    status: int,
+) -> None:
+    """Have llhttp check the fields; fill in `values`, `nominated` and `keep_alive`."""
+    count = message.lines.count(b"\n")
+    if count > limits.fields:
+        raise HeadError(431 if status == 400 else status, "too many fields")
+    fields = _Unique()
+    _feed(parser(fields), head, status)
+    values = {name.lower(): value for name, value in fields.items()}
+    message.repeats = len(values) != count
+    message.values = _repeated(parser, head, status) if message.repeats else values
+    message.nominated = _NO_NAMES
+    message.keep_alive = message.minor == 1
+    if b"connection" in values:
+        names = message.values[b"connection"].lower().split(b",")
+        message.nominated = frozenset(name.strip(b" \t") for name in names)
+        message.keep_alive = message.minor == 1 and b"close" not in message.nominated
+
+
+def _repeated(
+    parser: type[httptools.HttpRequestParser | httptools.HttpResponseParser],
+    head: bytes,
+    status: int,
+) -> dict[bytes, bytes]:
+    """The values of a head in which a name occurs twice."""
+    fields = _Repeated()
+    _feed(parser(fields), head, status)
+    values: dict[bytes, bytes] = {}
+    for name, value in fields.pairs:
+        key = name.lower()
+        if key not in values:
+            values[key] = value
+        elif key in _SINGLE:
+            raise HeadError(status, "repeated field that may stand only once")
+        elif key == b"connection":
+            values[key] += b"," + value
+        else:
+            values[key] = value
+    return values
+
+
+def _feed(
+    parser: httptools.HttpRequestParser | httptools.HttpResponseParser,
+    head: bytes,
+    status: int,
+) -> None:
+    try:
+        parser.feed_data(head)
+    except httptools.HttpParserUpgrade:
+        # CONNECT, or an Upgrade that the relay will strip: the head itself is fine.
+        pass
+    except httptools.HttpParserInvalidMethodError:
+        raise HeadError(501, "unknown method") from None
+    except httptools.HttpParserError:
+        raise HeadError(status, "malformed head") from None
+
+
+def _bad_request_line(head: bytes, limits: Limits) -> HeadError:
+    """Why a first line is not a request line, in the order a server would check."""
+    words = head.partition(b"\r\n")[0].split(b" ")
+    if len(words) != 3 or not _TOKEN.fullmatch(words[0]):
+        return HeadError(400, "malformed request line")
+    if len(words[1]) > limits.target:
+        return HeadError(414, "request target too long")
+    if re.fullmatch(rb"HTTP/(?!1\.[01])[0-9]\.[0-9]", words[2]):
+        return HeadError(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
+    if words[0].isalpha() and words[0].isupper():
+        return HeadError(400, "malformed request line")
+    return HeadError(501, "unknown method")
+
+
+def _host(request: RequestHead) -> bytes:
+    # RFC 9112 section 3.2: "A server MUST respond with a 400 (Bad Request) status code
+    # to any HTTP/1.1 request message that lacks a Host header field and to any request
+    # message that contains more than one Host header field line or a Host header field
+    # with an invalid field value."
+    host = request.values.get(b"host")
+    if host is not None and _AUTHORITY.fullmatch(host):
+        return host
+    if host is None and request.minor == 0:
+        return b""
+    raise HeadError(400, "exactly one valid Host is needed")
+
+
+def _reduce_target(request: RequestHead) -> None:
+    """Bring the target into the form that an origin wants (RFC 9112 section 3.2)."""
+    target = request.target
+    if request.method == b"CONNECT":
+        if not _AUTHORITY.fullmatch(target):
+            raise HeadError(400, "CONNECT needs host:port")
+        return
+    # RFC 9112 section 3.2.1: absolute-path [ "?" query ]; a fragment is never sent, and
+    # parsers differ about one that is.
+    if b"#" in target:
+        raise HeadError(400, "fragment in the request target")
+    if target == b"*" and request.method == b"OPTIONS":
+        return
+    absolute = _ABSOLUTE.fullmatch(target)
+    if absolute is None or not _AUTHORITY.fullmatch(absolute[1]):
+        raise HeadError(400, "malformed request target")
+    # RFC 9112 section 3.2.2: a server MUST ignore the Host field beside an
+    # absolute-form target, and use the host that the target names.
+    request.authority, path = absolute.groups()
+    request.target = path if path[:1] == b"/" else b"/" + path
+
+
+def _expects(request: RequestHead) -> bool:
+    if request.values[b"expect"].lower() != b"100-continue":
+        # RFC 9110 section 10.1.1: an expectation other than 100-continue MAY be
+        # answered with 417.
+        raise HeadError(417, "unknown expectation")
+    # RFC 9110 section 10.1.1: "A server that receives a 100-continue expectation in an
+    # HTTP/1.0 request MUST ignore that expectation."
+    return request.minor == 1
+
+
+def _request_body(request: RequestHead) -> tuple[Body, int]:
+    """RFC 9112 section 6.3, without its guesses."""
+    if b"transfer-encoding" in request.values:
+        _check_coding(request, unknown=501, wrong=400)
+        return Body.CHUNKED, 0
+    if b"content-length" in request.values:
+        length = _length(request, 400)
+        return (Body.LENGTH, length) if length else (Body.NONE, 0)
+    return Body.NONE, 0
+
+
+def _response_body(response: ResponseHead, method: bytes) -> tuple[Body, int]:
+    """RFC 9112 section 6.3, in its own order."""
+    chunked = b"transfer-encoding" in response.values
+    if chunked:
+        _check_coding(response, unknown=502, wrong=502)
+    sized = b"content-length" in response.values
+    length = _length(response, 502) if sized else 0
+    status = response.status
+    if method == b"HEAD" or status < 200 or status in (204, 304):
+        return Body.NONE, 0
+    if chunked:
+        return Body.CHUNKED, 0
+    if not sized:
+        return Body.CLOSE, 0
+    return (Body.LENGTH, length) if length else (Body.NONE, 0)
+
+
+def _check_coding(message: Head, *, unknown: int, wrong: int) -> None:
+    # RFC 9112 section 6.1: a recipient of HTTP/1.0 with Transfer-Encoding MUST treat
+    # the message "as if the framing is faulty".
+    if message.minor == 0:
+        raise HeadError(wrong, "Transfer-Encoding in HTTP/1.0")
+    if b"content-length" in message.values:
+        raise HeadError(wrong, "both Content-Length and Transfer-Encoding")
+    # Departs from RFC 9112 section 6.1, which allows "gzip, chunked": peers disagree
+    # about such lists, and nobody sends them.
+    if message.values[b"transfer-encoding"].lower() != b"chunked":
+        raise HeadError(unknown, "unknown transfer coding")
+
+
+def _length(message: Head, status: int) -> int:
+    # RFC 9110 section 8.6 lets a recipient accept a list of identical values; every
+    # ambiguity about length is refused here.
+    value = message.values[b"content-length"]
+    if not value.isdigit() or len(value) > 18:
+        raise HeadError(status, "invalid Content-Length")
+    return int(value)
