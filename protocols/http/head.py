@@ -45,6 +45,50 @@ class HeadError(Exception):
         self.reason = reason
 
 
+class HeadBuffer:
+    """Gathers the bytes of a head until its empty line is there."""
+
+    __slots__ = ("_buffer", "_limit", "rest")
+
+    def __init__(self, limit: int = LIMITS.head) -> None:
+        self._buffer = bytearray()
+        self._limit = limit
+        self.rest = b""
+        "What came behind the head that `feed` returned last."
+
+    def __len__(self) -> int:
+        """Bytes of a head that is not whole yet."""
+        return len(self._buffer)
+
+    def feed(self, data: bytes) -> bytes | None:
+        """Add what arrived; the whole head, or None while it is not there.
+
+        Raises HeadError with status 431 where it grows past the limit.
+        """
+        if self._buffer:
+            searched = max(0, len(self._buffer) - 3)
+            self._buffer += data
+            end = self._buffer.find(b"\r\n\r\n", searched)
+            if end >= 0:
+                data = bytes(self._buffer)
+                self._buffer.clear()
+        else:
+            # RFC 9112 section 2.2: "a server that is expecting to receive and parse a
+            # request-line SHOULD ignore at least one empty line (CRLF) received prior
+            # to the request-line."
+            if data[:2] == b"\r\n":
+                data = data[2:]
+            end = data.find(b"\r\n\r\n")
+            if end < 0:
+                self._buffer += data
+        if (len(self._buffer) if end < 0 else end) > self._limit:
+            raise HeadError(431, "head too large")
+        if end < 0:
+            return None
+        self.rest = data[end + 4 :]
+        return data[: end + 4]
+
+
 class Body(enum.Enum):
     """How the end of a message body is found (RFC 9112 section 6.3)."""
 

@@ -1,0 +1,584 @@
+"""One request and its response: to a target, to the next if need be, and back.
+
+An exchange belongs to the near connection (the client's) and holds at most one far
+connection (the edge's, or the receiver's). It relays as bytes arrive, and never holds
+more of a body than one buffer's worth: while one side does not take, the other is not
+read.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+
+from protocols.http import fields
+from protocols.http.answers import answer
+from protocols.http.far import Far
+from protocols.http.framing import (
+    Chunked,
+    Reader,
+    UntilClose,
+    chunk,
+    last_chunk,
+    reader,
+)
+from protocols.http.head import (
+    Body,
+    HeadError,
+    RequestHead,
+    ResponseHead,
+    parse_response,
+)
+from protocols.http.shared import Shared
+from protocols.net.dial import DialError
+from protocols.record import Attempt, FlowRecord
+from protocols.target import ALIVE, Outcome, Result, Target
+
+PENDING = 65_536
+"Bytes of a request body kept while there is no connection to send it on."
+_RESENDS = 2
+_INTERIM = 16  # 1xx responses relayed before one answer
+# RFC 9110 section 9.2.2: "PUT, DELETE, and safe request methods are idempotent".
+_IDEMPOTENT = frozenset([b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"])
+_EDGE_FAULTS = frozenset([502, 503, 504])
+_SERVER_ERROR = Outcome(Result.SERVER_ERROR)
+
+
+class NearSide(Protocol):
+    """What an exchange needs of the client's connection."""
+
+    @property
+    def client(self) -> str:
+        """The client's address."""
+
+    @property
+    def forwarded(self) -> bytes:
+        """Lines that tell a receiver of the site who the client is."""
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """Where the response goes."""
+
+    def exchange_ended(self, *, keep_alive: bool, complete: bool) -> None:
+        """The response is written; `complete` says that the request was read whole."""
+
+
+class Exchange:
+    """One request on its way to a target, and its response on its way back."""
+
+    __slots__ = (
+        "_answer",
+        "_asked_at",
+        "_attempts",
+        "_awaited",
+        "_began",
+        "_dry",
+        "_far",
+        "_far_paused",
+        "_first_byte",
+        "_interim",
+        "_keep_alive",
+        "_mark",
+        "_marked_at",
+        "_near",
+        "_near_paused",
+        "_over",
+        "_pending",
+        "_pending_size",
+        "_reader",
+        "_received",
+        "_resends",
+        "_response",
+        "_reused",
+        "_sent",
+        "_shared",
+        "_started",
+        "_target",
+        "_timer",
+        "_told_at",
+        "_tried",
+        "head",
+    )
+
+    def __init__(self, near: NearSide, shared: Shared, head: RequestHead) -> None:
+        self.head = head
+        self._near = near
+        self._shared = shared
+        self._reader: Reader = reader(head, 400)
+        self._started = self._marked_at = shared.loop.time()
+        self._pending: list[bytes] = []
+        self._pending_size = 0
+        self._near_paused = self._far_paused = False
+        self._far: Far | None = None
+        self._target: Target | None = None
+        self._tried: list[Target] = []
+        self._attempts: list[Attempt] = []
+        self._began = 0.0
+        self._awaited: list[Target] = []
+        self._dry = False
+        self._resends = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._reused = False
+        self._asked_at = self._told_at = 0.0
+        self._first_byte: float | None = None
+        self._interim = 0
+        self._response: ResponseHead | None = None
+        self._answer: Reader | None = None
+        self._keep_alive = False
+        self._received = self._sent = self._mark = 0
+        self._over = False
+
+    # ---- The request -------------------------------------------------------------
+
+    def start(self) -> None:
+        """Send the request, with as much of its body as was received already."""
+        if not self._over:
+            self._advance(())
+
+    def wants_body(self) -> bool:
+        """Whether the request's body is still to come."""
+        return not self._reader.done
+
+    def body_received(self, data: bytes) -> bytes:
+        """Relay what came of the request's body; returns what is no part of it."""
+        try:
+            body = self._reader.feed(data)
+        except HeadError as error:
+            self._fail(error.status, error.reason, who="R")
+            return b""
+        self._received += len(body)
+        if isinstance(self._reader, Chunked):
+            body = chunk(body) if body else b""
+            if self._reader.done:
+                body += last_chunk(self._reader.trailers)
+        if self._far is None:
+            self._hold(body)
+        else:
+            self._far.transport.write(body)
+            if self._reader.done:
+                self._asked()
+        return self._reader.rest
+
+    def _hold(self, body: bytes) -> None:
+        self._pending.append(body)
+        self._pending_size += len(body)
+        if self._pending_size > PENDING and not self._near_paused:
+            self._near_paused = True
+            self._near.transport.pause_reading()
+
+    # ---- Finding a connection ----------------------------------------------------
+
+    def _advance(self, tried: Sequence[Target]) -> None:
+        """Turn to the next target, at once or by dialling."""
+        shared = self._shared
+        target = shared.choose(tried)
+        if target is None:
+            if not self._awaited:
+                self._fail(503, "no target can be reached now", who="R")
+            return
+        self._target = target
+        far = shared.pool.take(target)
+        if far is not None:
+            self._attach(far)
+            return
+        self._tried.append(target)
+        self._began = shared.loop.time()
+        self._awaited.append(target)
+        self._timer = shared.loop.call_later(target.patience, self._impatient)
+        shared.pool.wait(target, self)
+
+    def _impatient(self) -> None:
+        """The newest target keeps us waiting: turn to one more beside it."""
+        newest = self._target
+        self._note(newest, Result.SILENT, "no connection yet")
+        self._advance(self._tried)
+        if self._target is newest and not self._over and self._far is None:
+            self._fail(503, "no target answered in time", who="R")
+
+    def wants(self, target: Target) -> bool:
+        """Whether a connection is still of use."""
+        return self._far is None and not self._over
+
+    def connected(self, far: Far) -> None:
+        """The pool has a connection for us."""
+        self._attach(far)
+
+    def dial_failed(self, target: Target, error: DialError) -> None:
+        """The pool could not get one."""
+        if target not in self._awaited:
+            return
+        self._awaited.remove(target)
+        self._note(target, error.result, error.detail)
+        if target is self._target:
+            self._cancel_timer()
+            self._advance(self._tried)
+            if self._awaited and not (self._timer or self._far):
+                self._timer = self._shared.loop.call_later(
+                    target.patience, self._impatient
+                )
+        elif not self._awaited:
+            ...
+
+    def _attach(self, far: Far) -> None:
+        """Send what there is of the request, in one write."""
+        self._cancel_timer()
+        self._awaited.clear()
+        self._far = far
+        self._target = far.target
+        far.exchange = self
+        self._reused = far.served > 0
+        far.served += 1
+        if self._shared.to_provider:
+            data = fields.request_to_provider(self.head, far.authority)
+        else:
+            data = fields.request_to_site(self.head, self._near.forwarded)
+        if self._pending:
+            data = b"".join((data, *self._pending))
+            self._pending = []
+        far.transport.write(data)
+        self._release_near()
+        if self._reader.done:
+            self._asked()
+
+    def _asked(self) -> None:
+        """The request is out, whole: from now on the answer is awaited."""
+        self._told_at = self._shared.loop.time()
+        self._asked_at = self._asked_at or self._told_at
+        if self._response is None:
+            self._shared.watch.add(self)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _note(self, target: Target | None, result: Result, detail: str) -> None:
+        assert target is not None
+        seconds = self._shared.loop.time() - (self._began or self._started)
+        self._attempts.append(Attempt(target, result, detail, seconds))
+
+    # ---- Waiting for the answer --------------------------------------------------
+
+    def waits_since(self) -> float:
+        """When the request was complete, or its silence last told of."""
+        return self._told_at
+
+    def patience(self) -> float:
+        """Seconds of silence after which to tell of it."""
+        assert self._target is not None
+        return self._target.patience
+
+    def is_silent(self, now: float) -> None:
+        """Tell the health checker, which asks the target for a sign of life."""
+        assert self._target is not None
+        self._told_at = now
+        self._shared.report(self._target, Outcome(Result.SILENT))
+
+    def forsaken(self, target: Target) -> None:
+        """Our target fell ill while we wait: turn to another, if that is safe."""
+        far = self._far
+        if far is None or target != self._target or not self._may_resend():
+            return
+        if self._shared.choose((*self._tried, target)) is None:
+            return  # nowhere better: it may yet answer
+        far.exchange = None
+        far.transport.abort()
+        self._again(Result.SILENT, "no answer, and no sign of life")
+
+    def far_lost(self, error: Exception | None) -> None:
+        """The far connection ended under us."""
+        detail = str(error) if error is not None else "connection closed"
+        if self._response is not None:
+            self._answer_cut(error, detail)
+            return
+        assert self._target is not None
+        # An idle connection may be closed by the far side just as we use it: that
+        # is no sign of illness, only a reason to look.
+        result = Result.SILENT if self._reused else Result.RESET
+        self._shared.report(self._target, Outcome(result, detail=detail))
+        if self._may_resend():
+            self._again(Result.RESET, detail)
+        else:
+            self._far = None
+            self._note(self._target, Result.RESET, detail)
+            self._fail(502, "the far side closed without an answer", who="F")
+
+    def _may_resend(self) -> bool:
+        # RFC 9110 section 9.2.2: a proxy "MUST NOT automatically retry non-idempotent
+        # requests". Nor one with a body: it is not kept.
+        return (
+            self.head.body is Body.NONE
+            and self.head.method in _IDEMPOTENT
+            and self._resends < _RESENDS
+        )
+
+    def _again(self, result: Result, detail: str) -> None:
+        assert self._target is not None
+        self._shared.watch.remove(self)
+        self._note(self._target, result, detail)
+        self._far = None
+        self._resends += 1
+        self._dry = False
+        if self._target not in self._tried:
+            self._tried.append(self._target)
+        self._advance(self._tried)
+
+    # ---- The answer --------------------------------------------------------------
+
+    def answer_received(self, data: bytes) -> None:
+        """Relay what came from the far side."""
+        try:
+            if self._response is None:
+                self._answer_head(data)
+            else:
+                self._answer_body(data)
+        except HeadError as error:
+            self._bad_answer(error.reason)
+
+    def _answer_head(self, data: bytes) -> None:
+        far = self._far
+        assert far is not None
+        head = far.heads.feed(data)
+        while head is not None:
+            response = parse_response(head, self.head.method, self._shared.limits)
+            if response.status >= 200:
+                self._answer_begins(response, far)
+                return
+            self._relay_interim(response)
+            data = far.heads.rest
+            head = far.heads.feed(data) if data else None
+
+    def _relay_interim(self, response: ResponseHead) -> None:
+        self._interim += 1
+        if response.status == 101 or self._interim > _INTERIM:
+            raise HeadError(502, "unexpected interim response")
+        # RFC 9110 section 15.2: "A proxy MUST forward 1xx responses"; but "a server
+        # MUST NOT send a 1xx response to an HTTP/1.0 client".
+        if self.head.minor:
+            data = fields.response(response, minor=1, close=False)
+            self._near.transport.write(data)
+
+    def _answer_begins(self, response: ResponseHead, far: Far) -> None:
+        shared = self._shared
+        shared.watch.remove(self)
+        self._first_byte = shared.loop.time() - self._started
+        fault = response.status in _EDGE_FAULTS
+        shared.report(far.target, _SERVER_ERROR if fault else ALIVE)
+        self._response = response
+        self._answer = reader(response, 502)
+        self._keep_alive = (
+            self.head.keep_alive
+            and self._reader.done
+            and response.body is not Body.CLOSE
+            and not shared.draining
+        )
+        close = not self._keep_alive
+        data = fields.response(response, minor=self.head.minor, close=close)
+        rest = far.heads.rest
+        if rest and not self._answer.done:
+            data += self._frame(rest)
+            rest = self._answer.rest
+        self._near.transport.write(data)
+        if self._answer.done:
+            self._finish(clean=not rest)
+
+    def _answer_body(self, data: bytes) -> None:
+        answer = self._answer
+        assert answer is not None
+        self._near.transport.write(self._frame(data))
+        if answer.done:
+            self._finish(clean=not answer.rest)
+
+    def _frame(self, data: bytes) -> bytes:
+        """Body bytes as the client shall get them."""
+        answer = self._answer
+        assert answer is not None
+        body = answer.feed(data)
+        self._sent += len(body)
+        if isinstance(answer, Chunked) and self.head.minor:
+            body = chunk(body) if body else b""
+            if answer.done:
+                body += last_chunk(answer.trailers)
+        return body
+
+    def _finish(self, *, clean: bool) -> None:
+        """The answer is out, whole. `clean`: nothing came behind it."""
+        far = self._far
+        assert far is not None
+        assert self._response is not None
+        self._over = True
+        self._far = None
+        if self._far_paused:
+            far.transport.resume_reading()
+        complete = self._reader.done
+        if clean and complete and self._response.keep_alive:
+            self._shared.pool.give(far)
+        else:
+            far.exchange = None
+            far.transport.close()
+        self._record(self._response.status, "--", "", far)
+        self._release_near()
+        self._near.exchange_ended(keep_alive=self._keep_alive, complete=complete)
+
+    def _answer_cut(self, error: Exception | None, detail: str) -> None:
+        """The far connection ended while its answer was relayed."""
+        far = self._far
+        assert far is not None
+        if isinstance(self._answer, UntilClose) and error is None:
+            self._finish(clean=False)
+            return
+        self._abort("F", f"the answer broke off: {detail}")
+
+    def _bad_answer(self, reason: str) -> None:
+        far = self._far
+        assert far is not None
+        self._shared.report(far.target, Outcome(Result.BAD_ANSWER, detail=reason))
+        if self._response is None:
+            self._note(far.target, Result.BAD_ANSWER, reason)
+            self._fail(502, f"the answer is not plain HTTP/1.1: {reason}", who="F")
+        else:
+            self._abort("F", f"the answer is not plain HTTP/1.1: {reason}")
+
+    # ---- Back-pressure -----------------------------------------------------------
+
+    def near_full(self) -> None:
+        """The client does not take what is written: stop reading the far side."""
+        if self._far is not None and not self._far_paused:
+            self._far_paused = True
+            self._far.transport.pause_reading()
+
+    def near_drained(self) -> None:
+        """The client took it: go on."""
+        if self._far is not None and self._far_paused:
+            self._far_paused = False
+            self._far.transport.resume_reading()
+
+    def far_full(self) -> None:
+        """The far side does not take the body: stop reading the client."""
+        if not self._near_paused:
+            self._near_paused = True
+            self._near.transport.pause_reading()
+
+    def far_drained(self) -> None:
+        """The far side took it: go on."""
+        self._release_near()
+
+    def _release_near(self) -> None:
+        self._pending_size = 0
+        if self._near_paused:
+            self._near_paused = False
+            self._near.transport.resume_reading()
+
+    # ---- Ends --------------------------------------------------------------------
+
+    def client_lost(self) -> None:
+        """The client is gone: nobody wants the answer."""
+        if not self._over:
+            self._drop_far()
+            self._record(self._status(), "C" + self._phase(), "the client left", None)
+            self._over = True
+
+    def look(self, now: float) -> None:
+        """End what takes too long; called about every second."""
+        deadlines = self._shared.deadlines
+        if self._response is not None:
+            self._look_at_progress(now)
+        elif self._far is None:
+            if now - (self._began or self._started) > deadlines.connect:
+                self._fail(503, "no target answered in time", who="R")
+        elif not self._reader.done:
+            self._look_at_pace(now)
+        elif now - self._asked_at > deadlines.first_byte:
+            self._note(self._far.target, Result.SILENT, "no answer")
+            self._fail(504, "no answer in time", who="R")
+
+    def _look_at_progress(self, now: float) -> None:
+        mark = self._received + self._sent
+        if mark != self._mark:
+            self._mark, self._marked_at = mark, now
+        elif now - self._marked_at > self._shared.deadlines.stall:
+            if self._far_paused:
+                self._abort("C", "the client stopped reading")
+            else:
+                self._abort("F", "the answer stopped coming")
+
+    def _look_at_pace(self, now: float) -> None:
+        pace = self._shared.pace
+        if self._near_paused:
+            self._mark, self._marked_at = self._received, now
+        elif now - self._marked_at >= pace.window:
+            if self._received - self._mark < pace.bytes:
+                self._fail(408, "the request's body comes too slowly", who="C")
+                return
+            self._mark, self._marked_at = self._received, now
+
+    def _fail(self, status: int, cause: str, *, who: str) -> None:
+        """Answer in the far side's stead."""
+        if self._response is not None:
+            self._abort(who, cause)
+            return
+        phase = self._phase()
+        self._drop_far()
+        complete = self._reader.done
+        keep_alive = complete and self.head.keep_alive and not self._shared.draining
+        head_only = self.head.method == b"HEAD"
+        self._near.transport.write(
+            answer(status, cause, close=not keep_alive, head_only=head_only)
+        )
+        self._record(status, who + phase, cause, None)
+        self._over = True
+        self._release_near()
+        self._near.exchange_ended(keep_alive=keep_alive, complete=complete)
+
+    def _abort(self, who: str, cause: str) -> None:
+        """Break the client's connection: half an answer must not look whole."""
+        self._record(self._status(), who + self._phase(), cause, self._far)
+        self._drop_far()
+        self._over = True
+        self._near.transport.abort()
+
+    def _drop_far(self) -> None:
+        self._cancel_timer()
+        self._shared.watch.remove(self)
+        far, self._far = self._far, None
+        if far is not None:
+            far.exchange = None
+            far.transport.abort()
+
+    def _status(self) -> int:
+        return self._response.status if self._response is not None else 0
+
+    def _phase(self) -> str:
+        if self._response is not None:
+            return "D"
+        if self._far is None:
+            return "C"
+        return "W" if self._reader.done else "B"
+
+    def _record(self, status: int, ended: str, reason: str, far: Far | None) -> None:
+        head = self.head
+        target = self._target
+        record = FlowRecord(
+            listener=self._shared.listener,
+            protocol="https",
+            direction="to_provider" if self._shared.to_provider else "from_provider",
+            client=self._near.client,
+            method=head.method.decode("ascii"),
+            host=head.authority.decode("ascii"),
+            path=head.target.partition(b"?")[0].decode("ascii"),
+            status=status,
+            attempts=tuple(self._attempts),
+            first_byte=self._first_byte,
+            total=self._shared.loop.time() - self._started,
+            received=self._received,
+            sent=self._sent,
+            ended=ended,
+            reason=reason,
+        )
+        if far is not None and target is not None:
+            record.edge = target.label
+            record.address = target.address
+            record.reused = self._reused
+            if not self._reused:
+                record.connect, record.tls = far.seconds
+                record.resumed = far.resumed
+        self._shared.record(record)

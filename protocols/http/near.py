@@ -1,0 +1,185 @@
+"""One connection of a client: requests come one by one, answers go back in order."""
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+from protocols.http.answers import answer
+from protocols.http.exchange import Exchange
+from protocols.http.fields import forwarded_lines
+from protocols.http.head import HeadBuffer, HeadError, RequestHead, parse_request
+from protocols.http.shared import Shared
+from protocols.record import FlowRecord
+
+QUEUED = 65_536
+"Bytes of further requests kept while one is served; then the client is not read."
+
+
+class Near(asyncio.Protocol):
+    """The client's end: reads heads, hands bodies to the exchange under way.
+
+    A pipelined request waits until the one before it is answered (RFC 9112 section
+    9.3.2); it is served in order or not at all.
+    """
+
+    __slots__ = (
+        "_came",
+        "_deadline",
+        "_exchange",
+        "_gone",
+        "_heads",
+        "_lingering",
+        "_queued",
+        "_shared",
+        "client",
+        "forwarded",
+        "transport",
+    )
+
+    def __init__(
+        self,
+        shared: Shared,
+        came: Callable[["Near"], None],
+        gone: Callable[["Near"], None],
+    ) -> None:
+        self._shared = shared
+        self._came = came
+        self._gone = gone
+        self._heads = HeadBuffer(shared.limits.head)
+        self._exchange: Exchange | None = None
+        self._queued = b""
+        self._lingering = False
+        self._deadline = shared.loop.time() + shared.deadlines.head
+        self.client = ""
+        self.forwarded = b""
+        self.transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called once by the loop, after the TLS handshake."""
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(high=65_536)
+        self._came(self)
+        peer = transport.get_extra_info("peername")
+        self.client = peer[0] if peer else ""
+        if not self._shared.to_provider:
+            secure = transport.get_extra_info("sslcontext") is not None
+            scheme = "https" if secure else "http"
+            self.forwarded = forwarded_lines(self.client, scheme)
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the loop for all that comes."""
+        exchange = self._exchange
+        if exchange is None and not self._queued:
+            if not self._lingering:
+                self._read_head(data)
+        elif exchange is not None and exchange.wants_body():
+            self._queue(exchange.body_received(data))
+        else:
+            self._queue(data)
+
+    def pause_writing(self) -> None:
+        """Called by the loop when the client does not take what is written."""
+        if self._exchange is not None:
+            self._exchange.near_full()
+
+    def resume_writing(self) -> None:
+        """Called by the loop when it does again."""
+        if self._exchange is not None:
+            self._exchange.near_drained()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Called once by the loop."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.client_lost()
+        self._gone(self)
+
+    def exchange_ended(self, *, keep_alive: bool, complete: bool) -> None:
+        """Called by the exchange when the response is written."""
+        self._exchange = None
+        if keep_alive and not self._shared.draining:
+            self._deadline = self._shared.loop.time() + self._shared.deadlines.idle
+            if self._queued:
+                self._shared.loop.call_soon(self._next)
+        elif complete:
+            self.transport.close()
+        else:
+            # RFC 9112 section 9.6: closing with unread data resets the connection, and
+            # the client would lose the response; so read on for a moment.
+            self._linger()
+
+    def look(self, now: float) -> None:
+        """End what takes too long; called about every second."""
+        if self._exchange is not None:
+            self._exchange.look(now)
+        elif now > self._deadline:
+            if len(self._heads) and not self._lingering:
+                self._refuse(HeadError(408, "the request's head took too long"))
+            else:
+                self.transport.abort()
+
+    def drain(self) -> None:
+        """Close if idle; else after the exchange under way."""
+        if self._exchange is None and not self._queued and not len(self._heads):
+            self.transport.close()
+
+    def _next(self) -> None:
+        data, self._queued = self._queued, b""
+        if len(data) > QUEUED:
+            self.transport.resume_reading()
+        if not self.transport.is_closing():
+            self._read_head(data)
+
+    def _queue(self, data: bytes) -> None:
+        if data and not self._lingering:
+            before = len(self._queued)
+            self._queued += data
+            if before <= QUEUED < len(self._queued):
+                self.transport.pause_reading()
+
+    def _read_head(self, data: bytes) -> None:
+        try:
+            fresh = not len(self._heads)
+            head = self._heads.feed(data)
+            if head is None:
+                if fresh:
+                    allowed = self._shared.deadlines.head
+                    self._deadline = self._shared.loop.time() + allowed
+                return
+            request = parse_request(head, self._shared.limits)
+            if request.method == b"CONNECT":
+                raise HeadError(405, "this listener is no forward proxy")
+        except HeadError as error:
+            self._refuse(error)
+            return
+        self._serve(request, self._heads.rest)
+
+    def _serve(self, request: RequestHead, rest: bytes) -> None:
+        exchange = self._exchange = Exchange(self, self._shared, request)
+        if rest:
+            if exchange.wants_body():
+                rest = exchange.body_received(rest)
+            self._queue(rest)
+        exchange.start()
+
+    def _refuse(self, error: HeadError) -> None:
+        """Answer what is no request, and close."""
+        self.transport.write(answer(error.status, error.reason, close=True))
+        shared = self._shared
+        record = FlowRecord(
+            listener=shared.listener,
+            protocol="https",
+            direction="to_provider" if shared.to_provider else "from_provider",
+            client=self.client,
+            status=error.status,
+            ended="RH",
+            reason=error.reason,
+        )
+        shared.record(record)
+        self._lingering = True
+        self.transport.close()
+
+    def _linger(self) -> None:
+        self._lingering = True
+        self._queued = b""
+        self._deadline = self._shared.loop.time() + self._shared.deadlines.linger

@@ -1,0 +1,104 @@
+"""The HTTPS relay of one listener, for either direction."""
+
+import asyncio
+from collections.abc import Collection
+
+from protocols.http.head import LIMITS, Limits
+from protocols.http.near import Near
+from protocols.http.pool import Dial, Keeping, Pool
+from protocols.http.shared import Deadlines, Pace, Shared, Watch
+from protocols.net.tasks import Tasks
+from protocols.record import Record
+from protocols.target import Choose, Report, Target
+
+_LOOK = 1.0  # seconds between two looks at deadlines
+
+
+class Relay:
+    """Serves the connections of one listener through the targets that it is given.
+
+    `connection` is the protocol factory for the listener. `keep_warm` and `forsake`
+    follow the ranking; `drain` and `close` end it.
+    """
+
+    def __init__(
+        self,
+        listener: str,
+        *,
+        to_provider: bool,
+        choose: Choose,
+        report: Report,
+        record: Record,
+        dial: Dial,
+        tasks: Tasks,
+        loop: asyncio.AbstractEventLoop,
+        limits: Limits = LIMITS,
+        deadlines: Deadlines = Deadlines(),  # noqa: B008 - frozen
+        pace: Pace = Pace(),  # noqa: B008 - frozen
+        keeping: Keeping = Keeping(),  # noqa: B008 - frozen
+    ) -> None:
+        self._loop = loop
+        self._nears: set[Near] = set()
+        self._pool = Pool(dial, report, tasks, loop.time, keeping)
+        self._shared = Shared(
+            listener=listener,
+            to_provider=to_provider,
+            choose=choose,
+            report=report,
+            record=record,
+            pool=self._pool,
+            watch=Watch(loop),
+            loop=loop,
+            limits=limits,
+            deadlines=deadlines,
+            pace=pace,
+        )
+        self._timer = loop.call_later(_LOOK, self._look)
+        self._empty = asyncio.Event()
+
+    def connection(self) -> Near:
+        """The protocol of a new client connection."""
+        return Near(self._shared, self._nears.add, self._gone)
+
+    def keep_warm(self, targets: Collection[Target]) -> None:
+        """Have a connection ready to each of these from now on."""
+        self._pool.keep_warm(targets)
+
+    def forsake(self, target: Target) -> None:
+        """The target fell ill: leave it, with all that can be moved."""
+        self._pool.forsake(target)
+        self._shared.watch.forsake(target)
+
+    async def drain(self, seconds: float) -> int:
+        """Take no further requests, end those under way; returns how many were cut."""
+        self._shared.draining = True
+        for near in list(self._nears):
+            near.drain()
+        if self._nears:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._empty.wait()
+            except TimeoutError:
+                pass
+        cut = len(self._nears)
+        self.close()
+        return cut
+
+    def close(self) -> None:
+        """End everything now."""
+        self._timer.cancel()
+        self._pool.close()
+        for near in list(self._nears):
+            near.transport.abort()
+
+    def _gone(self, near: Near) -> None:
+        self._nears.discard(near)
+        if self._shared.draining and not self._nears:
+            self._empty.set()
+
+    def _look(self) -> None:
+        self._timer = self._loop.call_later(_LOOK, self._look)
+        now = self._loop.time()
+        for near in list(self._nears):
+            near.look(now)
+        self._pool.sweep()
