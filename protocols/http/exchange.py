@@ -339,7 +339,7 @@ class Exchange:
         assert far is not None
         head = far.heads.feed(data)
         while head is not None:
-            response = parse_response(head, self.head.method, self._shared.limits)
+            response = parse_response(head, self.head.method)
             if response.status >= 200:
                 self._answer_begins(response, far)
                 return
@@ -562,9 +562,9 @@ class Exchange:
             protocol="https",
             direction="to_provider" if self._shared.to_provider else "from_provider",
             client=self._near.client,
-            method=head.method.decode("ascii"),
-            host=head.authority.decode("ascii"),
-            path=head.target.partition(b"?")[0].decode("ascii"),
+            method=head.verb,
+            host=head.host,
+            path=head.path,
             status=status,
             attempts=tuple(self._attempts),
             first_byte=self._first_byte,

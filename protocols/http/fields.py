@@ -32,14 +32,18 @@ _FORWARDED = frozenset(
 
 def request_to_provider(head: RequestHead, authority: bytes) -> bytes:
     """The request's head as the edge shall get it: Host is the edge's own name."""
+    if head.memo[0] == authority:
+        return head.memo[1]
     lines = _without(head, _doomed(head) | {b"host"})
-    return b"%b %b HTTP/1.1\r\nHost: %b%b%b\r\n\r\n" % (
+    data = b"%b %b HTTP/1.1\r\nHost: %b%b%b\r\n\r\n" % (
         head.method,
         head.target,
         authority,
         lines,
         _VIA % head.minor,
     )
+    head.memo = (authority, data)
+    return data
 
 
 def request_to_site(head: RequestHead, forwarded: bytes) -> bytes:
@@ -74,17 +78,22 @@ def response(head: ResponseHead, *, minor: int, close: bool) -> bytes:
 
     `close` tells the client that the connection ends after this response.
     """
+    purpose = 2 * minor + close
+    if head.memo[0] == purpose:
+        return head.memo[1]
     doomed = _doomed(head)
     if minor == 0 and head.body is Body.CHUNKED:
         # RFC 9112 section 6.1: "A server MUST NOT send a response containing
         # Transfer-Encoding unless the corresponding request indicates HTTP/1.1".
         doomed |= {b"transfer-encoding"}
-    return b"HTTP/1.1 %d %b%b%b\r\n\r\n" % (
+    data = b"HTTP/1.1 %d %b%b%b\r\n\r\n" % (
         head.status,
         head.reason,
         _without(head, doomed),
         b"\r\nConnection: close" if close else b"",
     )
+    head.memo = (purpose, data)
+    return data
 
 
 def _doomed(head: Head) -> frozenset[bytes]:

@@ -10,26 +10,17 @@ A head is handed over whole, from the first byte to the empty line that ends it,
 its field lines are kept as the bytes that came.
 """
 
-import dataclasses
 import enum
+import functools
 import re
 
 import httptools
 
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Limits:
-    """How much one head may take; more is answered with 431 or 414."""
-
-    head: int = 65_536
-    "Bytes of a whole head."
-    fields: int = 100
-    "Number of field lines."
-    target: int = 8_192
-    "Bytes of the request target."
-
-
-LIMITS = Limits()
+HEAD = 65_536
+"Bytes of a whole head, unless a listener's limits say otherwise."
+_FIELDS = 100  # field lines; more are answered with 431
+_TARGET = 8_192  # bytes of a request target; more are answered with 414
+_REMEMBERED = 1_024  # bytes of a head that is worth remembering
 
 
 class HeadError(Exception):
@@ -50,7 +41,7 @@ class HeadBuffer:
 
     __slots__ = ("_buffer", "_limit", "rest")
 
-    def __init__(self, limit: int = LIMITS.head) -> None:
+    def __init__(self, limit: int = HEAD) -> None:
         self._buffer = bytearray()
         self._limit = limit
         self.rest = b""
@@ -106,6 +97,7 @@ class Head:
         "keep_alive",
         "length",
         "lines",
+        "memo",
         "minor",
         "nominated",
         "repeats",
@@ -128,12 +120,22 @@ class Head:
     "How the body ends."
     length: int
     "Bytes of a body with a LENGTH; 0 otherwise."
+    memo: tuple[object, bytes]
+    "The head as it was forwarded last, and to what end; see `fields`."
 
 
 class RequestHead(Head):
     """What a relay needs to know of a request before its body."""
 
-    __slots__ = ("authority", "expects_continue", "method", "target")
+    __slots__ = (
+        "authority",
+        "expects_continue",
+        "host",
+        "method",
+        "path",
+        "target",
+        "verb",
+    )
 
     method: bytes
     "Request method, in its own case."
@@ -143,6 +145,12 @@ class RequestHead(Head):
     "Host of the request; empty where HTTP/1.0 sent none."
     expects_continue: bool
     "Whether the peer waits for a 100 (RFC 9110 section 10.1.1)."
+    verb: str
+    "The method, for records."
+    host: str
+    "The authority, for records."
+    path: str
+    "The target without its query, for records."
 
 
 class ResponseHead(Head):
@@ -174,35 +182,52 @@ _ABSOLUTE = re.compile(rb"https?://([^/?]+)(.*)", re.IGNORECASE)
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
-def parse_request(head: bytes, limits: Limits = LIMITS) -> RequestHead:
+def parse_request(head: bytes) -> RequestHead:
     """Read one request head, from its first byte to its empty line.
 
-    Raises HeadError with the status to answer with.
+    A client repeats itself: small heads are remembered, so the value is shared and must
+    not be changed. Raises HeadError with the status to answer with.
     """
+    if len(head) <= _REMEMBERED:
+        return _remembered_request(head)
+    return _parse_request(head)
+
+
+def parse_response(head: bytes, method: bytes) -> ResponseHead:
+    """Read one response head to a request of that method.
+
+    The value is shared like that of `parse_request`. Raises HeadError with status 502:
+    an answer that cannot be understood.
+    """
+    if len(head) <= _REMEMBERED:
+        return _remembered_response(head, method)
+    return _parse_response(head, method)
+
+
+def _parse_request(head: bytes) -> RequestHead:
     line = _REQUEST_LINE.match(head)
     if line is None:
-        raise _bad_request_line(head, limits)
+        raise _bad_request_line(head)
     request = RequestHead()
     request.method, target, minor = line.groups()
-    if len(target) > limits.target:
+    if len(target) > _TARGET:
         raise HeadError(414, "request target too long")
     request.minor = 1 if minor == b"1" else 0
     request.lines = head[line.end() - 2 : -4]
-    _parse(request, httptools.HttpRequestParser, head, limits, 400)
+    _parse(request, httptools.HttpRequestParser, head, 400)
     request.authority = _host(request)
     request.target = target
     if target[:1] != b"/" or b"#" in target:
         _reduce_target(request)
     request.expects_continue = b"expect" in request.values and _expects(request)
     request.body, request.length = _request_body(request)
+    request.verb = request.method.decode("ascii")
+    request.host = request.authority.decode("ascii")
+    request.path = request.target.partition(b"?")[0].decode("ascii")
     return request
 
 
-def parse_response(head: bytes, method: bytes, limits: Limits = LIMITS) -> ResponseHead:
-    """Read one response head to a request of that method.
-
-    Raises HeadError with status 502: an answer that cannot be understood.
-    """
+def _parse_response(head: bytes, method: bytes) -> ResponseHead:
     line = _STATUS_LINE.match(head)
     if line is None:
         raise HeadError(502, "malformed status line")
@@ -212,11 +237,15 @@ def parse_response(head: bytes, method: bytes, limits: Limits = LIMITS) -> Respo
     response.status = int(status)
     response.reason = reason or b""
     response.lines = head[line.end() - 2 : -4]
-    _parse(response, httptools.HttpResponseParser, head, limits, 502)
+    _parse(response, httptools.HttpResponseParser, head, 502)
     response.body, response.length = _response_body(response, method)
     if response.body is Body.CLOSE:
         response.keep_alive = False
     return response
+
+
+_remembered_request = functools.lru_cache(maxsize=256)(_parse_request)
+_remembered_response = functools.lru_cache(maxsize=256)(_parse_response)
 
 
 class _Unique(dict[bytes, bytes]):
@@ -240,17 +269,17 @@ def _parse(
     message: Head,
     parser: type[httptools.HttpRequestParser | httptools.HttpResponseParser],
     head: bytes,
-    limits: Limits,
     status: int,
 ) -> None:
     """Have llhttp check the fields; fill in `values`, `nominated` and `keep_alive`."""
     count = message.lines.count(b"\n")
-    if count > limits.fields:
+    if count > _FIELDS:
         raise HeadError(431 if status == 400 else status, "too many fields")
     fields = _Unique()
     _feed(parser(fields), head, status)
     values = {name.lower(): value for name, value in fields.items()}
     message.repeats = len(values) != count
+    message.memo = (None, b"")
     message.values = _repeated(parser, head, status) if message.repeats else values
     message.nominated = _NO_NAMES
     message.keep_alive = message.minor == 1
@@ -298,12 +327,12 @@ def _feed(
         raise HeadError(status, "malformed head") from None
 
 
-def _bad_request_line(head: bytes, limits: Limits) -> HeadError:
+def _bad_request_line(head: bytes) -> HeadError:
     """Why a first line is not a request line, in the order a server would check."""
     words = head.partition(b"\r\n")[0].split(b" ")
     if len(words) != 3 or not _TOKEN.fullmatch(words[0]):
         return HeadError(400, "malformed request line")
-    if len(words[1]) > limits.target:
+    if len(words[1]) > _TARGET:
         return HeadError(414, "request target too long")
     if re.fullmatch(rb"HTTP/(?!1\.[01])[0-9]\.[0-9]", words[2]):
         return HeadError(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")

@@ -45,7 +45,7 @@ class Near(asyncio.Protocol):
         self._shared = shared
         self._came = came
         self._gone = gone
-        self._heads = HeadBuffer(shared.limits.head)
+        self._heads = HeadBuffer(shared.head)
         self._exchange: Exchange | None = None
         self._queued = b""
         self._lingering = False
@@ -146,7 +146,7 @@ class Near(asyncio.Protocol):
                     allowed = self._shared.deadlines.head
                     self._deadline = self._shared.loop.time() + allowed
                 return
-            request = parse_request(head, self._shared.limits)
+            request = parse_request(head)
             if request.method == b"CONNECT":
                 raise HeadError(405, "this listener is no forward proxy")
         except HeadError as error:

@@ -78,12 +78,12 @@ class Pool:
         self._tasks = tasks
         self._now = now
         self._keeping = keeping
-        self._reserves: dict[Target, _Reserve] = {}
+        self._reserves: dict[str, _Reserve] = {}
         self._closed = False
 
     def take(self, target: Target) -> Far | None:
         """An idle connection to the target, the one used last; or None."""
-        reserve = self._reserves.get(target)
+        reserve = self._reserves.get(target.key)
         if reserve is None:
             return None
         idle = reserve.idle
@@ -98,7 +98,7 @@ class Pool:
     def give(self, far: Far) -> None:
         """Take back a connection on which nothing is outstanding."""
         far.exchange = None
-        reserve = self._reserves.get(far.target)
+        reserve = self._reserves.get(far.target.key)
         if reserve is None or self._closed or far.transport.is_closing():
             far.transport.close()
             return
@@ -116,7 +116,7 @@ class Pool:
     def drop(self, far: Far) -> None:
         """Forget a connection that ended or spoke out of turn while idle."""
         far.transport.abort()
-        reserve = self._reserves.get(far.target)
+        reserve = self._reserves.get(far.target.key)
         if reserve is not None and far in reserve.idle:
             reserve.idle.remove(far)
             if reserve.warm and not reserve.idle:
@@ -141,7 +141,7 @@ class Pool:
 
     def forsake(self, target: Target) -> None:
         """The target fell ill: its idle connections are worth nothing."""
-        reserve = self._reserves.get(target)
+        reserve = self._reserves.get(target.key)
         if reserve is not None:
             idle, reserve.idle = reserve.idle, []
             for far in idle:
@@ -150,12 +150,12 @@ class Pool:
     def sweep(self) -> None:
         """Retire what is old, warm what is cold; called about every second."""
         now = self._now()
-        for target, reserve in list(self._reserves.items()):
+        for key, reserve in list(self._reserves.items()):
             self._retire(reserve, now)
             if reserve.warm and not reserve.idle:
                 self._refill(reserve)
             elif not (reserve.warm or reserve.idle or reserve.dials or reserve.waiters):
-                del self._reserves[target]
+                del self._reserves[key]
 
     def close(self) -> None:
         """Close all idle connections and take none back."""
@@ -168,13 +168,13 @@ class Pool:
 
     def idle_count(self, target: Target) -> int:
         """Idle connections to the target."""
-        reserve = self._reserves.get(target)
+        reserve = self._reserves.get(target.key)
         return len(reserve.idle) if reserve is not None else 0
 
     def _reserve(self, target: Target) -> _Reserve:
-        reserve = self._reserves.get(target)
+        reserve = self._reserves.get(target.key)
         if reserve is None:
-            reserve = self._reserves[target] = _Reserve(target)
+            reserve = self._reserves[target.key] = _Reserve(target)
         return reserve
 
     def _retire(self, reserve: _Reserve, now: float) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Collection
 
-from protocols.http.head import LIMITS, Limits
+from protocols.http.head import HEAD
 from protocols.http.near import Near
 from protocols.http.pool import Dial, Keeping, Pool
 from protocols.http.shared import Deadlines, Pace, Shared, Watch
@@ -32,7 +32,7 @@ class Relay:
         dial: Dial,
         tasks: Tasks,
         loop: asyncio.AbstractEventLoop,
-        limits: Limits = LIMITS,
+        head: int = HEAD,
         deadlines: Deadlines = Deadlines(),  # noqa: B008 - frozen
         pace: Pace = Pace(),  # noqa: B008 - frozen
         keeping: Keeping = Keeping(),  # noqa: B008 - frozen
@@ -49,7 +49,7 @@ class Relay:
             pool=self._pool,
             watch=Watch(loop),
             loop=loop,
-            limits=limits,
+            head=head,
             deadlines=deadlines,
             pace=pace,
         )

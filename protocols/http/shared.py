@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 from typing import Protocol
 
-from protocols.http.head import LIMITS, Limits
+from protocols.http.head import HEAD
 from protocols.http.pool import Pool
 from protocols.record import Record
 from protocols.target import Choose, Report, Target
@@ -127,8 +127,8 @@ class Shared:
     "Notices silence."
     loop: asyncio.AbstractEventLoop
     "The loop that all of it runs on."
-    limits: Limits = LIMITS
-    "Sizes of heads."
+    head: int = HEAD
+    "Bytes that the head of a request may have."
     deadlines: Deadlines = Deadlines()
     "How long things may take."
     pace: Pace = Pace()
