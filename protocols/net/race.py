@@ -1,0 +1,89 @@
+"""Who is dialled when: the next target after a failure at once, after silence as well.
+
+A pure core. A flow starts on the first target; the next one is added as soon as an
+attempt fails, or when the latest has been silent for its `patience`. Attempts that are
+merely slow go on, since the slow one may be the only one that answers.
+"""
+
+from protocols.record import Attempt
+from protocols.target import Choose, Result, Target
+
+PENDING = 4
+"Attempts of one flow under way at once, at most."
+
+
+class Race:
+    """The attempts of one flow. Times in seconds on any one clock.
+
+    Ask `overdue`, then `next` until it is None: first of all, after each `failed`, and
+    at `wake`. When `next` is None and `pending` is 0, the race is lost.
+    """
+
+    def __init__(self, choose: Choose) -> None:
+        self._choose = choose
+        self._begun: dict[Target, float] = {}
+        self._ended: dict[Target, Attempt] = {}
+        self._silent: set[Target] = set()
+        self._latest: Target | None = None
+        self._exhausted = False
+
+    @property
+    def pending(self) -> int:
+        """How many attempts are under way."""
+        return len(self._begun) - len(self._ended)
+
+    @property
+    def wake(self) -> float | None:
+        """When to ask again though nothing happened; None for never."""
+        if self._latest is None:
+            return None
+        return self._begun[self._latest] + self._latest.patience
+
+    def next(self, now: float) -> Target | None:
+        """A target to start on now, if any."""
+        if self._latest is not None or self._exhausted or self.pending >= PENDING:
+            return None
+        target = self._choose(tuple(self._begun))
+        if target is None or target in self._begun:
+            self._exhausted = True
+            return None
+        self._begun[target] = now
+        self._latest = target
+        return target
+
+    def overdue(self, now: float) -> Target | None:
+        """The target whose patience has just run out; said once of each."""
+        wake = self.wake
+        if self._latest is None or wake is None or now < wake:
+            return None
+        late, self._latest = self._latest, None
+        self._silent.add(late)
+        return late
+
+    def failed(self, target: Target, result: Result, detail: str, now: float) -> None:
+        """An attempt came to nothing."""
+        self._end(target, result, detail, now)
+
+    def won(self, target: Target, now: float) -> None:
+        """An attempt succeeded."""
+        self._end(target, None, "", now)
+
+    def attempts(self, now: float) -> tuple[Attempt, ...]:
+        """All attempts in the order of their start, those under way included."""
+        return tuple(
+            self._ended.get(target) or self._unfinished(target, now)
+            for target in self._begun
+        )
+
+    def _end(
+        self, target: Target, result: Result | None, detail: str, now: float
+    ) -> None:
+        seconds = now - self._begun[target]
+        self._ended[target] = Attempt(target, result, detail, seconds)
+        if target == self._latest:
+            self._latest = None
+
+    def _unfinished(self, target: Target, now: float) -> Attempt:
+        silent = Result.SILENT if target in self._silent else None
+        detail = "another target was sooner"
+        return Attempt(target, silent, detail, now - self._begun[target])
