@@ -6,7 +6,6 @@ has been quiet for two gaps it is forgotten, and the next time is a first time a
 """
 
 import dataclasses
-from collections.abc import Hashable
 
 FIRST_GAP = 1.0
 "Seconds of silence after a key was said first."
@@ -14,15 +13,18 @@ LAST_GAP = 300.0
 "Seconds between two lines about one key at most, while it goes on."
 CAPACITY = 1024
 "Keys told apart; all further ones count as one."
-OTHERS = "others"
+OTHERS = ("others",)
 "The key of all keys beyond the capacity."
+
+Key = tuple[str, ...]
+"What makes two events the same: a name, and what it is about."
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Unsaid:
     """What was suppressed about one key, and not said with a later line."""
 
-    key: Hashable
+    key: Key
     "What it is about, as it was given to `admit`."
     count: int
     "Times suppressed."
@@ -49,13 +51,13 @@ class _Seen:
 
 
 class Repeats:
-    """The table of what was said lately; its only state. Times are monotonic seconds."""
+    """The table of what was said lately. Times are monotonic seconds."""
 
     def __init__(self, *, capacity: int = CAPACITY) -> None:
-        self._seen: dict[Hashable, _Seen] = {}
+        self._seen: dict[Key, _Seen] = {}
         self._capacity = capacity
 
-    def admit(self, key: Hashable, *, now: float) -> int | None:
+    def admit(self, key: Key, *, now: float) -> int | None:
         """The times it was suppressed since it was said last; None for silence now."""
         seen = self._seen.get(key)
         if seen is None and len(self._seen) >= self._capacity:

@@ -1,0 +1,91 @@
+"""The access record: one value per flow, made at its end, for whoever asks why.
+
+`ended` is two letters: who ended the flow, and in which phase it was.
+
+| first letter | who |
+|---|---|
+| `-` | nobody: it ran to its end |
+| `C` | the client |
+| `F` | the far side: the edge, or the receiver at the site |
+| `R` | the router: a refusal, a limit, a deadline, or no target left |
+
+| second letter | phase |
+|---|---|
+| `-` | complete |
+| `H` | reading the head of the request, or the TLS ClientHello |
+| `C` | choosing and connecting |
+| `B` | relaying the body of the request |
+| `W` | waiting for the first byte of the answer |
+| `D` | relaying the answer, or the data of a tunnel |
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+from protocols.target import Result, Target
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Attempt:
+    """One target that a flow turned to, and how that went."""
+
+    target: Target
+    "Where to."
+    result: Result | None
+    "Why it was given up; None for the one that served."
+    detail: str
+    "The cause in words, empty where there is none."
+    seconds: float
+    "From the attempt's start to that result."
+
+
+@dataclasses.dataclass(slots=True)
+class FlowRecord:
+    """What became of one flow. No field values, no query, no body: they hold secrets."""
+
+    listener: str
+    "Name of the listener in the configuration."
+    protocol: str
+    "What was spoken: https, connect, passthrough, websocket, sip."
+    direction: str
+    "to_provider or from_provider."
+    client: str
+    "Address of the peer that opened the flow."
+    method: str = ""
+    "Request method."
+    host: str = ""
+    "Host that the client asked for."
+    path: str = ""
+    "Path of the request, without its query."
+    status: int = 0
+    "Status given to the client; 0 for none."
+    edge: str = ""
+    "Edge or receiver that served."
+    address: str = ""
+    "Its address."
+    reused: bool = False
+    "Whether it was served on a connection that stood already."
+    resumed: bool = False
+    "Whether a new TLS connection resumed a session."
+    attempts: tuple[Attempt, ...] = ()
+    "All targets turned to, in order; empty when the first one served at once."
+    connect: float | None = None
+    "Seconds for the transport connection, where one was made."
+    tls: float | None = None
+    "Seconds for the TLS handshake, where one was made."
+    first_byte: float | None = None
+    "Seconds from the request's arrival to the first byte of the answer."
+    total: float = 0.0
+    "Seconds from the request's arrival to the end of the flow."
+    received: int = 0
+    "Bytes of body taken from the client, or of tunnelled data."
+    sent: int = 0
+    "Bytes of body given to the client, or of tunnelled data."
+    ended: str = "--"
+    "Who ended it and in which phase: see the module's tables."
+    reason: str = ""
+    "In words, why it did not run to its end; from our own text."
+
+
+Record = Callable[[FlowRecord], None]
+"Take the record of a flow that ended. Never raises, never waits."
