@@ -100,7 +100,9 @@ def _milliseconds(seconds: float) -> float:
 
 def _tried(attempts: Iterable[Attempt]) -> str:
     return "; ".join(
-        f"{attempt.target} {attempt.result} {_milliseconds(attempt.seconds):g} ms"
+        f"{attempt.target} {attempt.result} after "
+        f"{_milliseconds(attempt.seconds):g} ms"
+        + (f" ({attempt.detail})" if attempt.detail else "")
         for attempt in attempts
         if attempt.result is not None
     )

@@ -62,6 +62,9 @@ class Sink(Protocol):
     def write(self, batch: list[bytes]) -> None:
         """Write what was rendered; raises OSError when it is lost."""
 
+    def close(self) -> None:
+        """Write nothing any more."""
+
 
 class Stream:
     """Lines of text into a descriptor: JSON, or for the eyes."""
@@ -80,6 +83,9 @@ class Stream:
                 rest = rest[os.write(self._descriptor, rest) :]
             except BlockingIOError:  # somebody else made the descriptor non-blocking
                 select.select([], [self._descriptor], [])
+
+    def close(self) -> None:
+        """The descriptor is not ours to close."""
 
 
 class Journal:
@@ -117,6 +123,9 @@ class Journal:
                 text = b"<%b>%b\n" % (priority[9:], message[8:])
                 os.write(self._descriptor, text)
 
+    def close(self) -> None:
+        self._socket.close()
+
 
 class Log:
     """Takes events from the loop and hands them to a sink, in a thread of its own."""
@@ -128,8 +137,11 @@ class Log:
         level: Level = Level.INFO,
         strict: bool = True,
         capacity: int = CAPACITY,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`strict` makes a field that the registry lacks an AssertionError."""
+        """`strict` makes a field that the registry lacks an AssertionError; `clock`
+        gives the monotonic seconds by which repeats are told."""
+        self._clock = clock
         self._sink = sink
         self._level = level
         self._strict = strict
@@ -163,7 +175,7 @@ class Log:
         if event.once_per:
             key = (event.name, *(str(fields.get(name, "")) for name in event.once_per))
             with self._lock:
-                suppressed = self._repeats.admit(key, now=time.monotonic())
+                suppressed = self._repeats.admit(key, now=self._clock())
             if suppressed is None:
                 return
             if suppressed:
@@ -226,6 +238,7 @@ class Log:
                 self._why_dropped = error.strerror or str(error)
             if open_ and len(batch) < BATCH:
                 time.sleep(GATHER)
+        self._sink.close()
 
     def _take(self) -> tuple[list[Said], bool]:
         """What waits, after a second at most, and whether more may come."""
@@ -251,7 +264,7 @@ class Log:
 
     def _sum_up(self, *, final: bool) -> list[Said]:
         with self._lock:
-            unsaid = self._repeats.unsaid(now=time.monotonic(), final=final)
+            unsaid = self._repeats.unsaid(now=self._clock(), final=final)
         event = events.LOG_SUPPRESSED
         return [
             Said(

@@ -6,7 +6,6 @@ asks. The data path never waits for it.
 
 import asyncio
 import dataclasses
-import ipaddress
 import math
 import os
 import pathlib
@@ -40,8 +39,8 @@ OnAnswer = Callable[[str, Answer], None]
 class Sources:
     """Where names are looked up, and with how much patience."""
 
-    nameservers: Sequence[str] = ()
-    "`IP` or `IP:port` each, `[IPv6]:port` too; empty for those of resolv.conf."
+    nameservers: Sequence[tuple[str, int]] = ()
+    "IP address and port of each; empty for those of resolv.conf."
     timeout: float = 1.0
     "Seconds to wait for one nameserver before the next is asked."
     lifetime: float = 4.0
@@ -212,7 +211,10 @@ class _Source:
         self._resolver_seen = seen
         resolver = dns.asyncresolver.Resolver(configure=False)
         if configured:
-            resolver.nameservers = [parse_nameserver(text) for text in configured]
+            resolver.nameservers = [
+                dns.nameserver.Do53Nameserver(address, port)
+                for address, port in configured
+            ]
         else:
             try:
                 resolver.read_resolv_conf(str(self._sources.resolv_conf))
@@ -222,24 +224,6 @@ class _Source:
         resolver.timeout = self._sources.timeout
         resolver.lifetime = self._sources.lifetime
         self._resolver = resolver
-
-
-def parse_nameserver(text: str) -> dns.nameserver.Do53Nameserver:
-    """The nameserver at `IP`, `IP:port` or `[IPv6]:port`; port 53 if none is given.
-
-    Raises ValueError when it is none of these.
-    """
-    host, port = text, ""
-    if text.startswith("["):
-        host, _, port = text[1:].partition("]")
-        port = port.removeprefix(":")
-    elif text.count(":") == 1:
-        host, _, port = text.partition(":")
-    address = str(ipaddress.ip_address(host))
-    number = int(port) if port else 53
-    if not 0 < number < 65536:
-        raise ValueError(f"port {number} is not between 1 and 65535")
-    return dns.nameserver.Do53Nameserver(address, number)
 
 
 def _last_error(error: dns.resolver.NoNameservers) -> str:
