@@ -12,7 +12,6 @@ import json
 import os
 import pathlib
 import stat
-import tempfile
 from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
 
@@ -40,12 +39,15 @@ class Loaded(Generic[T]):
     "Why it is of no use; empty when it is of use, or missing."
 
 
-def directory(configured: pathlib.Path | None, environ: Mapping[str, str]) -> str:
-    """The state directory: the configured one, else systemd's, else empty for none."""
-    if configured is not None:
-        return str(configured)
-    # systemd.exec(5): several directories are "separated by colons"; ours is the first.
-    return environ.get("STATE_DIRECTORY", "").partition(":")[0]
+def directory(
+    configured: pathlib.Path | None, environ: Mapping[str, str]
+) -> pathlib.Path | None:
+    """The state directory: the configured one, else systemd's, else None."""
+    # systemd.exec(5): several directories are separated by a colon; ours is the first.
+    given = environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if configured is None and given:
+        return pathlib.Path(given)
+    return configured
 
 
 def load(path: pathlib.Path, parse: Callable[[object], T], *, now: float) -> Loaded[T]:
@@ -94,34 +96,44 @@ class Keeper:
         self._on_trouble = on_trouble
         self._interval = interval
         self._changed = asyncio.Event()
+        self._closing = asyncio.Event()
         self._tasks = Tasks()
+        self._keeping: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to save what `changed` tells of."""
-        self._tasks.start(self._keep(), name="save state")
+        self._keeping = self._tasks.start(self._keep(), name="save state")
 
     def changed(self) -> None:
         """Note that there is something new to save."""
         self._changed.set()
 
     async def close(self) -> None:
-        """Save what is not saved yet, and end."""
-        await self._tasks.close()
+        """Save a last time, and end."""
+        self._closing.set()
+        self._changed.set()
+        if self._keeping is not None:
+            await self._keeping  # not cancelled: a thread that writes would go on
         if self._changed.is_set():
             await self._save()
 
     async def _keep(self) -> None:
-        while True:
+        while not self._closing.is_set():
             await self._changed.wait()
             await self._save()
-            await asyncio.sleep(self._interval)
+            try:
+                async with asyncio.timeout(self._interval):
+                    await self._closing.wait()
+            except TimeoutError:
+                pass
 
     async def _save(self) -> None:
         self._changed.clear()
         # In a thread, since a disk may take its time for fsync.
         reason = await asyncio.to_thread(save, self._path, self._collect())
         if reason:
-            self._changed.set()
+            if not self._closing.is_set():
+                self._changed.set()  # to be tried again
             self._on_trouble(reason)
 
 
@@ -139,17 +151,19 @@ def _read(path: pathlib.Path) -> tuple[bytes, float]:
 
 
 def _replace(path: pathlib.Path, text: bytes) -> None:
-    # mkstemp creates with mode 0600, in the same directory so that rename is atomic.
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    # In the same directory, so that the rename is atomic; of one name, so that a crash
+    # leaves no more than one such file, which the next time overwrites.
+    new = path.with_name(f"{path.name}.new")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
     try:
-        with open(descriptor, "wb") as file:
+        with open(os.open(new, flags, 0o600), "wb") as file:
             file.write(text)
             file.flush()
-            os.fsync(descriptor)
-        os.replace(temporary, path)
+            os.fsync(file.fileno())
+        os.replace(new, path)
     except OSError:
         with contextlib.suppress(OSError):
-            os.unlink(temporary)
+            new.unlink()
         raise
     _sync_directory(path.parent)
 
