@@ -2,129 +2,36 @@
 
 The loop hands an event over unrendered; a thread renders and writes. When whatever
 takes the lines is slow the queue fills up, lines are dropped and counted, and nothing
-waits. Formats are rendered by structlog.
+waits.
 """
 
 import asyncio
-import json
 import logging
 import os
 import queue
-import select
-import socket
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol, TextIO
-
-import structlog
+from typing import Any, TextIO
 
 from protocols.record import FlowRecord
-from router import access, events, lines
+from router import events
 from router.events import Event, Level
 from router.repeats import Repeats
+from router.sinks import Said, Sink, open_sink
 
-CAPACITY = 10_000
+CAPACITY = 4096
 "Lines that wait to be written at most; the next ones are dropped and counted."
 BATCH = 64
 "Lines written at a time at most."
 GATHER = 0.01
 "Seconds that lines may gather: a thread that wakes for each costs more than its work."
-JOURNAL = "/run/systemd/journal/socket"
-"Where the journal takes native entries."
 PATIENCE = 2.0
 "Seconds to wait for the last lines to be written at the end."
 
 _FLOW = events.FLOW_ENDED
-
-
-class Said(NamedTuple):
-    """One event on its way to the writer thread, not rendered yet."""
-
-    when: int
-    "Nanoseconds since 1970."
-    level: Level
-    "How much it matters."
-    event: Event
-    "What happened."
-    fields: lines.Fields | FlowRecord
-    "Its data; a flow's is its record, which nobody changes any more."
-
-
-class Sink(Protocol):
-    """Where lines go. Called by the writer thread only."""
-
-    def render(self, said: Said) -> bytes:
-        """The event as this sink wants it."""
-
-    def write(self, batch: list[bytes]) -> None:
-        """Write what was rendered; raises OSError when it is lost."""
-
-    def close(self) -> None:
-        """Write nothing any more."""
-
-
-class Stream:
-    """Lines of text into a descriptor: JSON, or for the eyes."""
-
-    def __init__(self, descriptor: int, render: Callable[[Said], str]) -> None:
-        self._descriptor = descriptor
-        self._render = render
-
-    def render(self, said: Said) -> bytes:
-        return self._render(said).encode(errors="backslashreplace") + b"\n"
-
-    def write(self, batch: list[bytes]) -> None:
-        rest = memoryview(b"".join(batch))
-        while rest:
-            try:
-                rest = rest[os.write(self._descriptor, rest) :]
-            except BlockingIOError:  # somebody else made the descriptor non-blocking
-                select.select([], [self._descriptor], [])
-
-    def close(self) -> None:
-        """The descriptor is not ours to close."""
-
-
-class Journal:
-    """Native entries to journald, with every field to search by.
-
-    An entry that the journal does not take goes to a descriptor as text, with its
-    priority in front as sd-daemon(3) has it.
-    """
-
-    def __init__(self, descriptor: int, *, path: str = JOURNAL) -> None:
-        self._descriptor = descriptor
-        self._path = path
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.settimeout(1.0)
-
-    def render(self, said: Said) -> bytes:
-        shown = _safe_fields(said)
-        text = lines.pairs({n: v for n, v in shown.items() if n != "traceback"})
-        return lines.journal_entry(
-            {
-                "PRIORITY": said.level.priority,
-                "MESSAGE": f"{said.event.name} {text}",
-                "SYSLOG_IDENTIFIER": "edge-router",
-                "EVENT": said.event.name,
-                **shown,
-            }
-        )
-
-    def write(self, batch: list[bytes]) -> None:
-        for entry in batch:
-            try:
-                self._socket.sendto(entry, self._path)
-            except OSError:  # no journal, or one that does not keep up
-                priority, message, _ = entry.split(b"\n", 2)
-                text = b"<%b>%b\n" % (priority[9:], message[8:])
-                os.write(self._descriptor, text)
-
-    def close(self) -> None:
-        self._socket.close()
 
 
 class Log:
@@ -173,9 +80,11 @@ class Log:
         if level < self._level:
             return
         if event.once_per:
-            key = (event.name, *(str(fields.get(name, "")) for name in event.once_per))
+            about = (str(fields.get(name, ""))[:80] for name in event.once_per)
             with self._lock:
-                suppressed = self._repeats.admit(key, now=self._clock())
+                suppressed = self._repeats.admit(
+                    (event.name, *about), now=self._clock()
+                )
             if suppressed is None:
                 return
             if suppressed:
@@ -204,14 +113,19 @@ class Log:
         self._libraries = _Libraries(self)
         root = logging.getLogger()
         root.addHandler(self._libraries)
-        root.setLevel(max(self._level, Level.WARNING))
+        self._libraries.level_before = root.level
+        # At their own INFO, libraries talk of what events say better.
+        quiet = self._level > Level.DEBUG
+        root.setLevel(max(self._level, Level.WARNING) if quiet else Level.DEBUG)
         logging.captureWarnings(True)
 
     def close(self, patience: float = PATIENCE) -> None:
         """Write what waits, for so many seconds at most."""
         if self._libraries is not None:
             logging.captureWarnings(False)
-            logging.getLogger().removeHandler(self._libraries)
+            root = logging.getLogger()
+            root.removeHandler(self._libraries)
+            root.setLevel(self._libraries.level_before)
             self._libraries = None
         self._waiting.put(None)
         self._writer.join(patience)
@@ -295,6 +209,7 @@ class _Libraries(logging.Handler):
     def __init__(self, log: Log) -> None:
         super().__init__()
         self._log = log
+        self.level_before = logging.WARNING
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -317,71 +232,7 @@ def open_log(
     *,
     stream: TextIO = sys.stderr,
     environ: Mapping[str, str] = os.environ,
-    journal: str = JOURNAL,
     strict: bool = True,
 ) -> Log:
-    """The log in one of the formats auto, journald, json, console."""
-    descriptor = stream.fileno()
-    if form == "auto":
-        form = _fitting(stream, environ)
-    sink: Sink
-    match form:
-        case "journald":
-            sink = Journal(descriptor, path=journal)
-        case "console":
-            colors = stream.isatty() and not environ.get("NO_COLOR")
-            sink = Stream(descriptor, _for_eyes(colors))
-        case _:
-            sink = Stream(descriptor, _as_json())
-    return Log(sink, level=level, strict=strict)
-
-
-def _fitting(stream: TextIO, environ: Mapping[str, str]) -> str:
-    # systemd.exec(5): compare $JOURNAL_STREAM with the "device and inode numbers" of
-    # standard error, "separated by a colon", to see whether it goes to the journal.
-    status = os.fstat(stream.fileno())
-    if environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}":
-        return "journald"
-    return "console" if stream.isatty() else "json"
-
-
-def _safe_fields(said: Said) -> dict[str, object]:
-    fields = said.fields
-    if isinstance(fields, FlowRecord):
-        fields = access.fields(fields)
-    return lines.safe(fields)
-
-
-def _line(said: Said) -> dict[str, object]:
-    return {
-        "time": lines.clock(said.when),
-        "level": said.level.name.lower(),
-        "event": said.event.name,
-        **_safe_fields(said),
-    }
-
-
-def _as_json() -> Callable[[Said], str]:
-    encode = json.JSONEncoder(separators=(",", ":")).encode
-    render = structlog.processors.JSONRenderer(lambda line, **_: encode(line))
-
-    def render_line(said: Said) -> str:
-        if isinstance(said.fields, FlowRecord):
-            return access.as_json(lines.clock(said.when), said.fields)
-        return str(render(None, "", _line(said)))
-
-    return render_line
-
-
-def _for_eyes(colors: bool) -> Callable[[Said], str]:
-    render = structlog.dev.ConsoleRenderer(
-        colors=colors, timestamp_key="time", sort_keys=False
-    )
-
-    def render_line(said: Said) -> str:
-        line = _line(said)
-        if "traceback" in line:
-            line["exception"] = line.pop("traceback")
-        return str(render(None, "", line))
-
-    return render_line
+    """The log of the process in one of the formats auto, journald, json, console."""
+    return Log(open_sink(form, stream, environ), level=level, strict=strict)

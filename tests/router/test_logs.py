@@ -1,13 +1,9 @@
 """The log into real pipes, terminals and journal sockets."""
 
 import asyncio
-import contextlib
 import json
 import logging
 import os
-import pathlib
-import pty
-import socket
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,7 +14,8 @@ import pytest
 from protocols.record import FlowRecord
 from router import events
 from router.events import Level
-from router.logs import Log, Said, Stream, open_log
+from router.logs import Log, open_log
+from router.sinks import Said
 
 RECORD = FlowRecord("api", "https", "to_provider", "10.0.0.7", status=200, total=0.5)
 
@@ -94,23 +91,6 @@ def pipe() -> Iterator[Pipe]:
     os.close(pipe.reader)
 
 
-@pytest.fixture
-def terminal() -> Iterator[tuple[int, TextIO]]:
-    master, slave = pty.openpty()
-    stream = os.fdopen(slave, "w")
-    yield master, stream
-    stream.close()
-    os.close(master)
-
-
-@contextlib.contextmanager
-def journal(tmp_path: pathlib.Path) -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
-        server.bind(str(tmp_path / "journal"))
-        server.settimeout(10)
-        yield server
-
-
 def test_event_in_json_has_time_level_name_and_fields(pipe: Pipe) -> None:
     log = open_log("json", stream=pipe.writer)
     log.say(events.EDGE_SWITCHED, home="ashburn", before="dublin", gain_ms=31.5)
@@ -124,14 +104,6 @@ def test_event_in_json_has_time_level_name_and_fields(pipe: Pipe) -> None:
         "before": "dublin",
         "gain_ms": 31.5,
     }
-
-
-def test_flow_is_logged_as_flow_ended(pipe: Pipe) -> None:
-    log = open_log("json", stream=pipe.writer)
-    log.log_flow(RECORD)
-    log.close()
-    (line,) = pipe.events()
-    assert (line["event"], line["total_ms"]) == ("flow.ended", 500.0)
 
 
 def test_events_below_the_level_are_not_logged(pipe: Pipe) -> None:
@@ -181,90 +153,6 @@ def test_repeat_after_its_gap_says_how_many_were_suppressed() -> None:
     first, again = gate.fields()
     assert "suppressed" not in first
     assert again["suppressed"] == 2
-
-
-@pytest.mark.parametrize("form", ["json", "console", "journald"])
-def test_control_characters_reach_no_output(
-    form: str, pipe: Pipe, tmp_path: pathlib.Path
-) -> None:
-    evil = "\x1b]0;x\x07\x9b2J\r\n<0>fake line\u202e\x00"
-    with journal(tmp_path) as server:
-        log = open_log(form, stream=pipe.writer, journal=str(tmp_path / "journal"))
-        log.say(events.TLS_FAILED, listener="api", client=evil, error=evil)
-        log.log_flow(FlowRecord(evil, evil, evil, evil, evil, evil, evil))
-        log.close()
-        if form == "journald":
-            received = [server.recv(65536).decode() for _ in range(2)]
-        else:
-            received = pipe.lines()
-    assert len(received) == 2
-    for entry in received:
-        assert entry.replace("\n", "").isprintable()
-        assert "\n<0>" not in entry
-
-
-def test_terminal_gets_colours_unless_there_is_no_color(
-    terminal: tuple[int, TextIO],
-) -> None:
-    master, stream = terminal
-    log = open_log("auto", stream=stream, environ={})
-    log.say(events.DAEMON_STARTED, version="0.1.0")
-    log.close()
-    assert b"\x1b[" in os.read(master, 65536)
-    log = open_log("auto", stream=stream, environ={"NO_COLOR": "1"})
-    log.say(events.DAEMON_STARTED, version="0.1.0")
-    log.close()
-    plain = os.read(master, 65536)
-    assert b"\x1b" not in plain
-    assert b"daemon.started" in plain
-
-
-def test_console_shows_a_traceback_below_its_line(pipe: Pipe) -> None:
-    log = open_log("console", stream=pipe.writer)
-    log.say(events.FLOW_CRASHED, error="bug", traceback="File x\nValueError")
-    log.close()
-    assert pipe.lines()[1:] == ["File x", "ValueError"]
-
-
-def test_pipe_gets_json_by_itself(pipe: Pipe) -> None:
-    log = open_log("auto", stream=pipe.writer, environ={"JOURNAL_STREAM": "1:2"})
-    log.say(events.DAEMON_STARTED, version="0.1.0")
-    log.close()
-    assert pipe.events()[0]["event"] == "daemon.started"
-
-
-def test_journal_stream_gets_native_entries_by_itself(
-    pipe: Pipe, tmp_path: pathlib.Path
-) -> None:
-    status = os.fstat(pipe.writer.fileno())
-    environ = {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
-    with journal(tmp_path) as server:
-        log = open_log(
-            stream=pipe.writer, environ=environ, journal=str(tmp_path / "journal")
-        )
-        log.say(events.EDGE_SWITCHED, home="ashburn", reason="dublin is down")
-        log.say(events.FLOW_CRASHED, error="bug", traceback="a\nb")
-        log.close()
-        switched, crashed = server.recv(65536), server.recv(65536)
-    assert switched.decode().splitlines() == [
-        "PRIORITY=4",
-        'MESSAGE=edge.switched home=ashburn reason="dublin is down"',
-        "SYSLOG_IDENTIFIER=edge-router",
-        "EVENT=edge.switched",
-        "HOME=ashburn",
-        "REASON=dublin is down",
-    ]
-    assert crashed.endswith(b"TRACEBACK\n\x03\x00\x00\x00\x00\x00\x00\x00a\nb\n")
-    assert pipe.lines() == []
-
-
-def test_entry_that_the_journal_does_not_take_is_written_as_text(
-    pipe: Pipe, tmp_path: pathlib.Path
-) -> None:
-    log = open_log("journald", stream=pipe.writer, journal=str(tmp_path / "none"))
-    log.say(events.EDGE_SWITCHED, home="ashburn")
-    log.close()
-    assert pipe.lines() == ["<4>edge.switched home=ashburn"]
 
 
 def test_slow_sink_loses_lines_and_says_how_many() -> None:
@@ -329,16 +217,6 @@ def test_value_that_cannot_be_shown_costs_only_its_line(pipe: Pipe) -> None:
     assert "daemon.started" not in names
 
 
-def test_non_blocking_descriptor_gets_every_line(pipe: Pipe) -> None:
-    os.set_blocking(pipe.writer.fileno(), False)
-    log = open_log("json", stream=pipe.writer)
-    for _ in range(5_000):
-        log.log_flow(RECORD)
-    written = pipe.drain()
-    log.close(patience=20)
-    assert written().count(b"\n") == 5_000
-
-
 def test_libraries_log_the_same_way(pipe: Pipe) -> None:
     log = open_log("json", stream=pipe.writer)
     log.capture_libraries()
@@ -384,10 +262,3 @@ async def test_fault_that_nothing_caught_is_logged_with_its_traceback(
     assert "ZeroDivisionError" in crashed["error"]
     assert "1 // 0" in crashed["traceback"]
     assert "without an exception" in other["error"]
-
-
-def test_stream_takes_lone_surrogates(pipe: Pipe) -> None:
-    stream = Stream(pipe.writer.fileno(), lambda said: "\ud800")
-    said = Said(0, Level.INFO, events.DAEMON_STARTED, {})
-    stream.write([stream.render(said)])
-    assert pipe.lines() == ["\\ud800"]
