@@ -1,0 +1,449 @@
+"""All that the daemon ever logs: the names, levels and fields are an interface.
+
+An event is `noun.verb_past`. Its fields carry their unit in the name where they have
+one: `_ms` milliseconds, `_s` seconds, `_bytes` bytes. docs/operations.md holds the same
+list for readers; a test keeps the two equal.
+"""
+
+import dataclasses
+import enum
+from collections.abc import Iterable
+
+
+class Level(enum.IntEnum):
+    """How much an event matters; the numbers are those of Python's logging."""
+
+    DEBUG = 10
+    INFO = 20
+    WARNING = 30
+    ERROR = 40
+
+    @property
+    def priority(self) -> int:
+        """The same as syslog severity (RFC 5424 section 6.2.1)."""
+        return {10: 7, 20: 6, 30: 4, 40: 3}[self]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Field:
+    """One piece of data that an event carries."""
+
+    name: str
+    "Its key in JSON; in the journal the same in capitals."
+    meaning: str
+    "What it says, in one line."
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Event:
+    """One kind of line in the log."""
+
+    name: str
+    "What happened, as `noun.verb_past`."
+    level: Level
+    "How much it matters."
+    meaning: str
+    "What happened, in one sentence."
+    advice: str
+    "What the operator should do about it."
+    fields: tuple[Field, ...]
+    "The data it may carry."
+    once_per: tuple[str, ...] = ()
+    "Fields that make two of them the same, so that repeats are counted; none: never."
+
+    def check(self, given: Iterable[str]) -> None:
+        """Raise AssertionError when a field is not one of this event's."""
+        unknown = {*given} - {field.name for field in self.fields}
+        assert not unknown, f"{self.name} has no field {', '.join(sorted(unknown))}"
+
+
+_registry: dict[str, Event] = {}
+
+
+def _event(
+    name: str,
+    level: Level,
+    meaning: str,
+    advice: str,
+    *fields: Field,
+    once_per: tuple[str, ...] = (),
+) -> Event:
+    event = Event(name, level, meaning, advice, fields, once_per)
+    assert name not in _registry, f"{name} is there twice"
+    _registry[name] = event
+    return event
+
+
+def registered() -> tuple[Event, ...]:
+    """Every event there is, in the order of this file."""
+    return tuple(_registry.values())
+
+
+ADDRESS = Field("address", "IP address, with the port where there is one")
+BEFORE = Field("before", "the same until now")
+CLIENT = Field("client", "address of the client")
+COUNT = Field("count", "how many")
+EDGE = Field("edge", "name of the edge, or of the site's receiver")
+ERROR = Field("error", "the cause, in words")
+HELD_S = Field("held_s", "seconds for which the state before had held")
+LISTENER = Field("listener", "name of the listener in the configuration")
+NAME = Field("name", "DNS name")
+PATH = Field("path", "the file")
+PRODUCT = Field(
+    "product", "product in the catalogue, or listener for a receiver; absent for all"
+)
+REASON = Field("reason", "the cause, in words")
+RESULT = Field("result", "the finding: alive, refused, timeout, certificate, ...")
+STATE = Field("state", "`up`, `suspect` or `down`")
+TRACEBACK = Field("traceback", "where in the program it went wrong")
+
+# The daemon
+
+DAEMON_STARTED = _event(
+    "daemon.started",
+    Level.INFO,
+    "The daemon has read its configuration and bound its listeners.",
+    "Nothing.",
+    Field("version", "version of edge-router"),
+    Field("config", "the configuration file"),
+    Field("listeners", "how many listeners are bound"),
+    Field("edges", "names of the edges to choose from"),
+)
+DAEMON_READY = _event(
+    "daemon.ready",
+    Level.INFO,
+    "Edges are ranked, by measurement or, failing that, by default.",
+    "Nothing; with `measured` 0, look at the way to the provider.",
+    Field("home", "the edge that new flows use"),
+    Field("measured", "how many edges have answered"),
+    Field("waited_s", "seconds since the start"),
+)
+DAEMON_STOPPING = _event(
+    "daemon.stopping",
+    Level.INFO,
+    "Asked to stop: no new flows, those that run may end.",
+    "Nothing.",
+    REASON,
+    Field("flows", "how many flows still run"),
+)
+DAEMON_STOPPED = _event(
+    "daemon.stopped",
+    Level.INFO,
+    "The daemon has ended.",
+    "With `flows` above 0, allow more time for stopping.",
+    Field("flows", "how many flows were cut"),
+    Field("ran_s", "seconds since the start"),
+)
+CONFIG_REJECTED = _event(
+    "config.rejected",
+    Level.ERROR,
+    "The configuration has errors; nothing was started.",
+    "Run `edge-router check` on the file; it shows every error with its place.",
+    PATH,
+    Field("errors", "how many"),
+    Field("first", "the first one, with line and column"),
+)
+LISTENER_BOUND = _event(
+    "listener.bound",
+    Level.INFO,
+    "A listener accepts connections.",
+    "Nothing.",
+    LISTENER,
+    ADDRESS,
+    Field("protocol", "what is spoken there"),
+    Field("direction", "`to_provider` or `from_provider`"),
+    Field("mode", "how HTTPS is taken in: terminate, passthrough, connect"),
+)
+LISTENER_FAILED = _event(
+    "listener.failed",
+    Level.ERROR,
+    "A listener could not be bound; the daemon does not start.",
+    "See who holds the address: `ss -ltnup`.",
+    LISTENER,
+    ADDRESS,
+    ERROR,
+)
+
+# Edges
+
+EDGE_SWITCHED = _event(
+    "edge.switched",
+    Level.WARNING,
+    "New flows go to another edge from now on; those that run stay.",
+    "Nothing, unless it happens often; the fields are the arithmetic behind it.",
+    Field("home", "the edge that new flows use now"),
+    BEFORE,
+    REASON,
+    Field("home_ms", "round trip of the new home in milliseconds, penalties included"),
+    Field("before_ms", "round trip of the former home over the same window"),
+    Field("gain_ms", "milliseconds gained"),
+    Field("needed_ms", "milliseconds that had to be gained; 0 when home went down"),
+    Field("window_s", "seconds of measurements that count"),
+    HELD_S,
+)
+EDGE_FLIPPED = _event(
+    "edge.flipped",
+    Level.WARNING,
+    "The health of an edge, or of one product there, has changed.",
+    "On `down`, look at `reason`; the next edge has taken over already.",
+    EDGE,
+    PRODUCT,
+    STATE,
+    BEFORE,
+    REASON,
+    RESULT,
+    HELD_S,
+)
+ADDRESS_FLIPPED = _event(
+    "address.flipped",
+    Level.INFO,
+    "The health of one address of an edge has changed.",
+    "Nothing, as long as the edge has others.",
+    EDGE,
+    PRODUCT,
+    ADDRESS,
+    STATE,
+    BEFORE,
+    REASON,
+    RESULT,
+    HELD_S,
+)
+LOOP_STALLED = _event(
+    "loop.stalled",
+    Level.WARNING,
+    "The daemon was held up; what seemed to fail meanwhile does not count.",
+    "Look at the load of this machine, and whether it was suspended.",
+    Field("late_ms", "milliseconds for which it was held up"),
+    once_per=("late_ms",),
+)
+UPLINK_SUSPECT = _event(
+    "uplink.suspect",
+    Level.WARNING,
+    "Most edges failed together: our own side's fault until shown otherwise; home is "
+    "kept and no edge is condemned.",
+    "Look at the site's Internet connection.",
+    Field("failing", "the edges that failed"),
+    Field("edges", "how many edges had worked before"),
+)
+UPLINK_CLEARED = _event(
+    "uplink.cleared",
+    Level.INFO,
+    "The doubt about our own side has ended.",
+    "Nothing.",
+    REASON,
+    HELD_S,
+)
+REGION_FAILED = _event(
+    "region.failed",
+    Level.ERROR,
+    "All edges give the same failure: the region behind them is in trouble. Another "
+    "edge would not help, so home is kept.",
+    "Look at the provider's status page.",
+    Field("region", "the provider's region"),
+    ERROR,
+    Field("edges", "how many edges say so"),
+    once_per=("region",),
+)
+PROBE_FAILED = _event(
+    "probe.failed",
+    Level.INFO,
+    "A probe had no good answer; health decides what that means.",
+    "Nothing, unless it goes on: then `result` and `error` say where to look.",
+    EDGE,
+    PRODUCT,
+    ADDRESS,
+    RESULT,
+    ERROR,
+    Field("connect_ms", "milliseconds until connected, if it came to that"),
+    once_per=("edge", "product", "address"),
+)
+
+# Names
+
+_ADDRESSES = Field("addresses", "the addresses in use now")
+NAME_RESOLVED = _event(
+    "name.resolved",
+    Level.INFO,
+    "A name has new addresses, or its resolver answers again.",
+    "Nothing.",
+    NAME,
+    _ADDRESSES,
+    BEFORE,
+    Field("ttl_s", "seconds until the next look-up"),
+)
+NAME_STALE = _event(
+    "name.stale",
+    Level.WARNING,
+    "The resolver fails; the last good addresses stay in use, for as long as it takes.",
+    "Look at the nameservers; traffic goes on.",
+    NAME,
+    _ADDRESSES,
+    ERROR,
+    Field("age_s", "seconds since the last good answer; absent after a restart"),
+)
+NAME_UNRESOLVED = _event(
+    "name.unresolved",
+    Level.WARNING,
+    "The resolver fails for a name of which no address was ever known.",
+    "Look at the nameservers, and at the name.",
+    NAME,
+    ERROR,
+)
+NAME_GONE = _event(
+    "name.gone",
+    Level.WARNING,
+    "The DNS says that the name does not exist; its addresses are no longer used.",
+    "Look at the edges and the region in the configuration, then at the nameservers.",
+    NAME,
+    BEFORE,
+)
+
+# State on disk
+
+STATE_RESTORED = _event(
+    "state.restored",
+    Level.INFO,
+    "Addresses and scores of the last run are in use until there are better ones.",
+    "Nothing.",
+    PATH,
+    Field("names", "how many names have addresses"),
+    Field("age_s", "seconds since they were saved"),
+)
+STATE_IGNORED = _event(
+    "state.ignored",
+    Level.WARNING,
+    "The state file cannot be used; the daemon starts without it and replaces it.",
+    "Nothing, if it happens once.",
+    PATH,
+    REASON,
+)
+STATE_UNSAVED = _event(
+    "state.unsaved",
+    Level.WARNING,
+    "The state could not be saved; a restart would begin with an older one.",
+    "Look at space and rights of the state directory.",
+    PATH,
+    REASON,
+    once_per=("path",),
+)
+
+# Flows
+
+CLIENT_REFUSED = _event(
+    "client.refused",
+    Level.WARNING,
+    "A client was turned away before it could ask for anything.",
+    "If it should be let in, extend `allow` or the limits of the listener.",
+    LISTENER,
+    CLIENT,
+    REASON,
+    once_per=("listener", "reason"),
+)
+TLS_FAILED = _event(
+    "tls.failed",
+    Level.INFO,
+    "A client's TLS handshake failed.",
+    "For a client of yours, see `error`; for others nothing: scanners do that.",
+    LISTENER,
+    CLIENT,
+    ERROR,
+    once_per=("listener", "error"),
+)
+REQUEST_REFUSED = _event(
+    "request.refused",
+    Level.WARNING,
+    "A request was malformed or ambiguous; it was answered and not passed on.",
+    "For a client of yours, correct it; `reason` says what is wrong.",
+    LISTENER,
+    CLIENT,
+    Field("status", "the status answered"),
+    REASON,
+    once_per=("listener", "reason"),
+)
+FLOW_ENDED = _event(
+    "flow.ended",
+    Level.INFO,
+    "The access record: one request, tunnel or call has ended.",
+    'Nothing; "Why did this request go there?" below reads one.',
+    LISTENER,
+    Field("protocol", "`https`, `connect`, `passthrough`, `websocket` or `sip`"),
+    Field("direction", "`to_provider` or `from_provider`"),
+    CLIENT,
+    Field("method", "method of the request"),
+    Field("host", "host that the client asked for"),
+    Field("path", "path of the request, without its query, which may hold secrets"),
+    Field("status", "status given to the client"),
+    Field("edge", "edge that served, or the site's receiver; absent if none did"),
+    Field("address", "its IP address"),
+    Field("reused", "true if served on a connection that stood already"),
+    Field("resumed", "true if a new TLS connection resumed a session"),
+    Field("attempts", "how many targets were turned to, if not just the one"),
+    Field("tried", "those given up: edge, address, why, after how many milliseconds"),
+    Field("connect_ms", "milliseconds for the connection, where one was made"),
+    Field("tls_ms", "milliseconds for the TLS handshake, where one was made"),
+    Field("first_byte_ms", "milliseconds from arrival to the answer's first byte"),
+    Field("total_ms", "milliseconds from arrival to the end"),
+    Field("received_bytes", "bytes of body taken from the client"),
+    Field("sent_bytes", "bytes of body given to the client"),
+    Field("ended", "two letters: who ended it, in which phase; see below"),
+    REASON,
+)
+FLOW_CRASHED = _event(
+    "flow.crashed",
+    Level.ERROR,
+    "A fault in this program ended a flow; the others are not concerned.",
+    "Report it, with this line.",
+    LISTENER,
+    ERROR,
+    TRACEBACK,
+    once_per=("error",),
+)
+
+# The log itself
+
+LOG_SUPPRESSED = _event(
+    "log.suppressed",
+    Level.INFO,
+    "An event happened more often than it was logged.",
+    "Nothing; the first of them was logged with all its fields.",
+    Field("of", "name of that event"),
+    Field("about", "what its repeats have in common"),
+    COUNT,
+    Field("seconds", "within so many seconds"),
+)
+LOG_DROPPED = _event(
+    "log.dropped",
+    Level.WARNING,
+    "Lines were lost, since whatever takes the log was too slow or gone.",
+    "Look at the journal's rate limit and at the disk.",
+    COUNT,
+    Field("error", "why the last of them was lost, if it is known"),
+)
+LIBRARY_LOGGED = _event(
+    "library.logged",
+    Level.INFO,
+    "A library has something to say; the line has the library's own level.",
+    "With a traceback: report it, with this line.",
+    Field("logger", "name of the logger"),
+    Field("text", "what it says"),
+    TRACEBACK,
+    once_per=("logger", "text"),
+)
+
+
+def reference() -> str:
+    """The list of events as Markdown, for docs/operations.md."""
+    return "\n".join(_section(event) for event in registered())
+
+
+def _section(event: Event) -> str:
+    rows = "\n".join(f"| `{f.name}` | {f.meaning} |" for f in event.fields)
+    repeats = ""
+    if event.once_per:
+        fields = ", ".join(f"`{name}`" for name in event.once_per)
+        repeats = f" Repeats with the same {fields} are counted in `suppressed`."
+    return (
+        f"### `{event.name}` ({event.level.name.lower()})\n\n"
+        f"{event.meaning}{repeats} *To do:* {event.advice}\n\n"
+        f"| field | meaning |\n|---|---|\n{rows}\n"
+    )

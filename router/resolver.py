@@ -1,0 +1,246 @@
+"""Look names up in the DNS, again and again, and tell what changed.
+
+What an answer means and when to ask next is decided in `router.names`; this module
+asks. The data path never waits for it.
+"""
+
+import asyncio
+import dataclasses
+import math
+import os
+import pathlib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
+
+import dns.asyncresolver
+import dns.exception
+import dns.nameserver
+import dns.rdatatype
+import dns.resolver
+
+from protocols.net.tasks import Tasks
+from router import names
+from router.names import Answer, Finding, Memory
+
+MAX_NAMES = 1024
+"Names watched at most; a catalogue's edges times its products stay far below."
+MAX_HOSTS_BYTES = 1 << 20
+"Bytes read of the hosts file at most."
+HOSTS_TTL = 10.0
+"Seconds until a name found in the hosts file is looked up there again."
+CONCURRENT = 16
+"Look-ups at a time, so that a start with many names is no burst."
+
+OnAnswer = Callable[[str, Answer], None]
+"Told of a name's first answer and of each that differs from the one before."
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sources:
+    """Where names are looked up, and with how much patience."""
+
+    nameservers: Sequence[tuple[str, int]] = ()
+    "IP address and port of each; empty for those of resolv.conf."
+    timeout: float = 1.0
+    "Seconds to wait for one nameserver before the next is asked."
+    lifetime: float = 4.0
+    "Seconds to wait for all of them together, repetitions included."
+    hosts: pathlib.Path = pathlib.Path("/etc/hosts")
+    "Names answered without the DNS; read again when it changes."
+    resolv_conf: pathlib.Path = pathlib.Path("/etc/resolv.conf")
+    "The system's nameservers; read again when it changes."
+
+
+class Resolver:
+    """Follows a set of names for as long as it runs; the only state is per name."""
+
+    def __init__(
+        self,
+        on_answer: OnAnswer,
+        sources: Sources | None = None,
+        *,
+        known: Mapping[str, Collection[str]] = MappingProxyType({}),
+    ) -> None:
+        """`known` are addresses from before a restart, to be used until better ones."""
+        self._on_answer = on_answer
+        self._source = _Source(sources or Sources())
+        self._known = {
+            names.canonical(name): ips for name, ips in (known or {}).items()
+        }
+        self._memories: dict[str, Memory] = {}
+        self._wakers: dict[str, asyncio.Event] = {}
+        self._followers: dict[str, asyncio.Task[None]] = {}
+        self._tasks = Tasks()
+        self._slots = asyncio.Semaphore(CONCURRENT)
+
+    @property
+    def answers(self) -> Mapping[str, Answer]:
+        """What is known of each watched name that has had an answer."""
+        return {name: memory.answer for name, memory in self._memories.items()}
+
+    def watch(self, wanted: Collection[str]) -> None:
+        """Follow these names, and no others any more.
+
+        Literals and restored addresses are told of before this returns.
+        """
+        wanted = {names.canonical(name) for name in wanted}
+        assert len(wanted) <= MAX_NAMES, "more names than any catalogue has"
+        for name in self._followers.keys() - wanted:
+            self._followers.pop(name).cancel()
+            del self._wakers[name]
+            self._memories.pop(name, None)
+        for name in sorted(wanted - self._followers.keys()):
+            self._wakers[name] = asyncio.Event()
+            self._recall(name)
+            self._followers[name] = self._tasks.start(
+                self._follow(name), name=f"resolve {name}"
+            )
+
+    def hurry(self, name: str) -> None:
+        """Look the name up at once, or as soon as the limit per name allows."""
+        name = names.canonical(name)
+        if (waker := self._wakers.get(name)) is not None:
+            if (memory := self._memories.get(name)) is not None:
+                self._memories[name] = names.hurry(memory, now=_now())
+            waker.set()
+
+    async def close(self) -> None:
+        """Stop following; nothing is told of any more."""
+        await self._tasks.close()
+
+    def _recall(self, name: str) -> None:
+        if (address := names.literal(name)) is not None:
+            findings = names.settled([address], ttl=math.inf)
+            self._tell(name, names.learn(Memory(), findings, now=_now()))
+        elif name in self._known:
+            self._tell(name, names.recall(self._known[name]))
+
+    async def _follow(self, name: str) -> None:
+        waker = self._wakers[name]
+        while True:
+            await self._until_due(name, waker)
+            async with self._slots:
+                waker.clear()
+                findings = await self._source.look_up(name)
+            memory = self._memories.get(name, Memory())
+            memory = names.learn(memory, findings, now=_now())
+            if waker.is_set():  # this answer may be older than the wish for a new one
+                memory = names.hurry(memory, now=_now())
+            self._tell(name, memory)
+
+    async def _until_due(self, name: str, waker: asyncio.Event) -> None:
+        while (wait := self._memories.get(name, Memory()).due - _now()) > 0:
+            waker.clear()
+            try:
+                async with asyncio.timeout(min(wait, 86400.0)):
+                    await waker.wait()
+            except TimeoutError:
+                pass
+
+    def _tell(self, name: str, memory: Memory) -> None:
+        before = self._memories.get(name)
+        self._memories[name] = memory
+        if before is None or memory.answer.differs(before.answer):
+            self._on_answer(name, memory.answer)
+
+
+class _Source:
+    """One look-up: hosts file, then DNS. Files are read again when they change."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._hosts: dict[str, tuple[str, ...]] = {}
+        self._hosts_seen: object = None
+        self._resolver = dns.asyncresolver.Resolver(configure=False)
+        self._resolver_seen: object = None
+
+    async def look_up(self, name: str) -> tuple[Finding, Finding]:
+        """What IPv4 and IPv6 have to say about the name. Never raises for bad names,
+        bad answers or broken nameservers."""
+        self._read_hosts()
+        if addresses := self._hosts.get(name):
+            return names.settled(addresses, ttl=HOSTS_TTL)
+        self._read_nameservers()
+        four, six = await asyncio.gather(
+            self._ask(name, dns.rdatatype.A), self._ask(name, dns.rdatatype.AAAA)
+        )
+        return four, six
+
+    async def _ask(self, name: str, kind: dns.rdatatype.RdataType) -> Finding:
+        try:
+            # dnspython reckons with the wall clock; ours is the guard against a clock
+            # that is set back in the middle of a look-up.
+            async with asyncio.timeout(self._sources.lifetime + 1.0):
+                answer = await self._resolver.resolve(
+                    name,
+                    kind,
+                    raise_on_no_answer=False,
+                    lifetime=self._sources.lifetime,
+                    # Names of providers are absolute. A bare name is one of the site,
+                    # and completed as the site's resolv.conf says.
+                    search="." not in name,
+                )
+        except dns.resolver.NXDOMAIN:
+            return names.GONE
+        except (dns.exception.Timeout, TimeoutError):
+            return names.failed("timeout")
+        except dns.resolver.NoNameservers as error:
+            return names.failed(_last_error(error))
+        except (dns.exception.DNSException, OSError, UnicodeError) as error:
+            return names.failed(type(error).__name__)
+        ttl = float(answer.chaining_result.minimum_ttl)
+        return names.found([record.address for record in answer], ttl)
+
+    def _read_hosts(self) -> None:
+        seen = _stamp(self._sources.hosts)
+        if seen == self._hosts_seen:
+            return
+        self._hosts_seen = seen
+        try:
+            with self._sources.hosts.open("rb") as file:
+                text = file.read(MAX_HOSTS_BYTES).decode("utf-8", "replace")
+        except OSError:
+            text = ""
+        self._hosts = names.parse_hosts(text)
+
+    def _read_nameservers(self) -> None:
+        configured = self._sources.nameservers
+        seen = configured or _stamp(self._sources.resolv_conf)
+        if self._resolver_seen is not None and seen == self._resolver_seen:
+            return
+        self._resolver_seen = seen
+        resolver = dns.asyncresolver.Resolver(configure=False)
+        if configured:
+            resolver.nameservers = [
+                dns.nameserver.Do53Nameserver(address, port)
+                for address, port in configured
+            ]
+        else:
+            try:
+                resolver.read_resolv_conf(str(self._sources.resolv_conf))
+            except (dns.resolver.NoResolverConfiguration, OSError, ValueError):
+                # resolv.conf(5): without it, "the name server on the local machine".
+                resolver.nameservers = ["127.0.0.1"]
+        resolver.timeout = self._sources.timeout
+        resolver.lifetime = self._sources.lifetime
+        self._resolver = resolver
+
+
+def _last_error(error: dns.resolver.NoNameservers) -> str:
+    """Why the last nameserver was given up: response code, or kind of trouble."""
+    errors = error.kwargs.get("errors") or [(None, None, None, "no nameserver", None)]
+    cause = errors[-1][3]
+    return cause if isinstance(cause, str) else type(cause).__name__
+
+
+def _stamp(path: pathlib.Path) -> tuple[int, int, int]:
+    """What changes when the file does; zeros while there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return 0, 0, 0
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,113 @@
+"""The daemon as a process: its event loop, its signals, and what it tells systemd."""
+
+import asyncio
+import faulthandler
+import os
+import signal
+import socket
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+import uvloop
+
+Main = Callable[["Stop"], Coroutine[Any, Any, int]]
+"The daemon: runs until it is asked to stop, and returns its exit code."
+
+
+class Stop:
+    """The wish that the daemon ends."""
+
+    def __init__(self) -> None:
+        self._asked = asyncio.Event()
+        self.reason = ""
+        "Who asked, in words; empty until somebody does."
+
+    @property
+    def asked(self) -> bool:
+        """Whether somebody asked already."""
+        return self._asked.is_set()
+
+    def ask(self, reason: str) -> None:
+        """Ask the daemon to end."""
+        self.reason = self.reason or reason
+        self._asked.set()
+
+    async def wait(self) -> None:
+        """Wait until somebody asks."""
+        await self._asked.wait()
+
+
+def run(main: Main) -> int:
+    """Run the daemon on uvloop; the exit code.
+
+    SIGTERM and SIGINT ask it to stop. The second of them cancels it, and the exit code
+    is then 128 plus the signal's number, as shells have it.
+    """
+    faulthandler.enable()  # a watchdog's SIGABRT then says where the loop was stuck
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_with_signals(main))
+
+
+async def _with_signals(main: Main) -> int:
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    assert task is not None
+    stop = Stop()
+    killer = 0
+
+    def on_signal(number: signal.Signals) -> None:
+        nonlocal killer
+        if stop.asked:
+            killer = number
+            task.cancel()
+        stop.ask(number.name)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+    try:
+        return await main(stop)
+    except asyncio.CancelledError:
+        if not killer:
+            raise
+        return 128 + killer
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+class Notifier:
+    """Tells systemd how the service fares (sd_notify(3)); without systemd, nobody.
+
+    Never raises and never waits: a service does not depend on who watches it.
+    """
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self._address = environ.get("NOTIFY_SOCKET", "")
+        # unix(7): an abstract address begins with a zero byte, which $NOTIFY_SOCKET
+        # shows as "@".
+        if self._address.startswith("@"):
+            self._address = "\0" + self._address[1:]
+
+    def ready(self, status: str) -> None:
+        """The service serves; `status` is what `systemctl status` shows."""
+        self._tell("READY=1", status)
+
+    def status(self, status: str) -> None:
+        """What `systemctl status` shows from now on."""
+        self._tell("", status)
+
+    def stopping(self, status: str) -> None:
+        """The service begins to end."""
+        self._tell("STOPPING=1", status)
+
+    def _tell(self, state: str, status: str) -> None:
+        if not self._address.startswith(("/", "\0")):
+            return
+        line = " ".join(status.split())  # assignments are separated by line ends
+        message = f"{state}\nSTATUS={line}".lstrip().encode(errors="replace")
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+                sender.setblocking(False)
+                sender.sendto(message, self._address)
+        except OSError:
+            pass

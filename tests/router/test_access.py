@@ -1,0 +1,130 @@
+"""The access record as fields and as JSON: two ways to the same line."""
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocols.record import Attempt, FlowRecord
+from protocols.target import Result, Target, Transport
+from router import access, events, lines
+
+DUBLIN = Target("192.0.2.1", 443, Transport.TLS, "api.example", label="dublin")
+ASHBURN = Target("2001:db8::1", 443, Transport.TLS, "api.example", label="ashburn")
+
+
+def test_record_of_a_failed_over_request_tells_what_was_tried() -> None:
+    record = FlowRecord(
+        listener="api",
+        protocol="https",
+        direction="to_provider",
+        client="10.0.0.7",
+        method="POST",
+        host="api.example",
+        path="/Messages.json",
+        status=201,
+        edge="ashburn",
+        address="2001:db8::1",
+        resumed=True,
+        attempts=(
+            Attempt(DUBLIN, Result.REFUSED, "ECONNREFUSED", 0.0012),
+            Attempt(ASHBURN, None, "", 0.07),
+        ),
+        connect=0.0301,
+        tls=0.0402,
+        first_byte=0.1024,
+        total=0.11,
+        received=312,
+        sent=861,
+    )
+    assert access.fields(record) == {
+        "listener": "api",
+        "protocol": "https",
+        "direction": "to_provider",
+        "client": "10.0.0.7",
+        "method": "POST",
+        "host": "api.example",
+        "path": "/Messages.json",
+        "status": 201,
+        "edge": "ashburn",
+        "address": "2001:db8::1",
+        "resumed": True,
+        "attempts": 2,
+        "tried": "dublin 192.0.2.1:443 refused after 1.2 ms (ECONNREFUSED)",
+        "connect_ms": 30.1,
+        "tls_ms": 40.2,
+        "first_byte_ms": 102.4,
+        "total_ms": 110.0,
+        "received_bytes": 312,
+        "sent_bytes": 861,
+        "ended": "--",
+    }
+
+
+def test_record_of_a_refused_client_holds_only_what_applies() -> None:
+    record = FlowRecord(
+        "api", "https", "to_provider", "10.0.0.7", ended="RH", reason="no Host"
+    )
+    assert access.fields(record) == {
+        "listener": "api",
+        "protocol": "https",
+        "direction": "to_provider",
+        "client": "10.0.0.7",
+        "reason": "no Host",
+        "total_ms": 0.0,
+        "received_bytes": 0,
+        "sent_bytes": 0,
+        "ended": "RH",
+    }
+
+
+_text = st.text(max_size=300)
+_seconds = st.none() | st.floats(min_value=0, max_value=1e6)
+_attempts = st.builds(
+    Attempt,
+    target=st.sampled_from([DUBLIN, ASHBURN]),
+    result=st.none() | st.sampled_from(Result),
+    detail=_text,
+    seconds=st.floats(min_value=0, max_value=100),
+)
+_records = st.builds(
+    FlowRecord,
+    listener=_text,
+    protocol=_text,
+    direction=_text,
+    client=_text,
+    method=_text,
+    host=_text,
+    path=_text,
+    status=st.integers(0, 999),
+    edge=_text,
+    address=_text,
+    reused=st.booleans(),
+    resumed=st.booleans(),
+    attempts=st.lists(_attempts, max_size=3).map(tuple),
+    connect=_seconds,
+    tls=_seconds,
+    first_byte=_seconds,
+    total=st.floats(min_value=0, max_value=1e6),
+    received=st.integers(0),
+    sent=st.integers(0),
+    ended=_text,
+    reason=_text,
+)
+
+
+@given(_records)
+def test_json_of_any_record_holds_the_same_fields(record: FlowRecord) -> None:
+    line = access.as_json("2026-11-22T06:00:00.000Z", record)
+    assert line.isascii()
+    assert json.loads(line) == {
+        "time": "2026-11-22T06:00:00.000Z",
+        "level": "info",
+        "event": "flow.ended",
+        **lines.safe(access.fields(record)),
+    }
+
+
+@given(_records)
+def test_fields_of_any_record_are_registered(record: FlowRecord) -> None:
+    events.FLOW_ENDED.check(access.fields(record))
