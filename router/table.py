@@ -1,0 +1,608 @@
+"""The core of the checker: all that is known of edges, and what to probe next.
+
+`Table` holds the mutable state. It does no I/O and has no clock: the shell passes
+outcomes and the time in, sends the probes that `due` orders, and hands on `snapshot`
+and `changes`.
+"""
+
+import dataclasses
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from protocols.target import Outcome, Result, Target
+from router import health, policy
+from router.changes import Change, Flip, Stalled, UplinkCleared, UplinkSuspect
+from router.endpoint import Endpoint, Kind, Protocol
+from router.health import Health, State
+from router.routes import alike, patience, prepare
+from router.saved import MAX_ADDRESSES, Saved, dump, is_address, parse
+from router.schedule import ProbeOrder, Record, Schedule
+from router.snapshot import Address, Edge, Home, Route, Score, Service, Snapshot
+from router.uplink import TOGETHER, Uplink
+from router.window import Losses, Window
+
+SCAN_INTERVAL = 300.0
+"Seconds between two probes of everything."
+
+LATE = 0.5
+"Seconds by which a time-out may be late before our own event loop is to blame."
+
+ALTERNATES = 2
+"Edges beside home that are probed as often as home."
+
+FLIP_MEMORY = 3600.0
+"Seconds for which an edge's flips delay its return as home."
+
+MIN_PROBES = 20
+"Probes that loss is a share of at least: one lost of two is not half."
+
+SMOOTHING = 0.2
+"Weight of the latest round trip of an address."
+
+
+@dataclasses.dataclass(eq=False, slots=True)
+class _Endpoint:
+    endpoint: Endpoint
+    receiver: bool
+    since: float
+    state: State = State.SUSPECT
+    resolved: bool = False
+    records: list[Record] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(eq=False, slots=True)
+class _Edge:
+    name: str
+    kind: Kind
+    since: float
+    window: Window
+    losses: Losses
+    endpoints: list[_Endpoint] = dataclasses.field(default_factory=list)
+    state: State = State.SUSPECT
+    proved: bool = False
+    draining: bool = False
+    failed: float = -math.inf
+    flips: deque[float] = dataclasses.field(default_factory=lambda: deque(maxlen=8))
+    score: Score | None = None
+
+
+class Table:
+    """Health and preference of every endpoint and receiver; the only mutable state."""
+
+    def __init__(
+        self,
+        kinds: Mapping[str, Kind],
+        endpoints: Iterable[Endpoint],
+        receivers: Iterable[Endpoint] = (),
+        *,
+        now: float,
+        uniform: Callable[[float, float], float],
+        settings: health.Settings | None = None,
+        preference: policy.Settings | None = None,
+    ) -> None:
+        """Know these edges, their endpoints, and the receivers of the site.
+
+        `kinds` names the edges in configured order; a receiver's product is its
+        listener. `uniform(low, high)` gives random numbers. Raises KeyError for an
+        endpoint at an edge that `kinds` lacks.
+        """
+        self._settings = settings or health.Settings()
+        self._preference = preference or policy.Settings()
+        self._schedule = Schedule(self._settings, uniform)
+        self._uplink = Uplink()
+        self._edges = {
+            name: _Edge(
+                name,
+                kind,
+                now,
+                Window(self._preference.window),
+                Losses(self._preference.loss_window),
+            )
+            for name, kind in kinds.items()
+        }
+        self._endpoints: list[_Endpoint] = []
+        self._products: dict[str, list[_Endpoint]] = {}
+        self._records: dict[Target, Record] = {}
+        self._cells: dict[int, Record] = {}
+        self._changes: list[Change] = []
+        self._home = Home(None, now)
+        self._fallen: str | None = None
+        self._void_before = -math.inf
+        self._refresh_at = now
+        self._scan_at = now + SCAN_INTERVAL
+        self._dirty = True
+        for endpoint in endpoints:
+            self._edges[endpoint.edge].endpoints.append(
+                self._add(endpoint, receiver=False, now=now)
+            )
+        for endpoint in receivers:
+            self._add(endpoint, receiver=True, now=now)
+        for endpoint in [known.endpoint for known in self._endpoints]:
+            if is_address(endpoint.resolve):
+                self.addresses(endpoint.resolve, (endpoint.resolve,), now)
+        self._snapshot = Snapshot(
+            time=now,
+            settings=self._preference,
+            home=self._home,
+            frozen=False,
+            edges={},
+            services={},
+        )
+        self._refresh(now)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names to look up in the DNS."""
+        names = (known.endpoint.resolve for known in self._endpoints)
+        return tuple(dict.fromkeys(name for name in names if not is_address(name)))
+
+    def addresses(self, name: str, found: Iterable[str], now: float) -> None:
+        """Take over the addresses of a name; none means that it does not exist."""
+        wanted = tuple(dict.fromkeys(found))[:MAX_ADDRESSES]
+        for known in self._endpoints:
+            if known.endpoint.resolve == name:
+                self._resolve(known, wanted, now)
+        self._dirty = True
+
+    def hear(self, target: Target, now: float) -> bool:
+        """Note that a live flow was answered; True if there is no more to it.
+
+        The hot path: False sends the caller to `observe`.
+        """
+        record = self._cells.get(id(target))
+        if record is None:
+            return False
+        record.heard = now
+        return True
+
+    def observe(
+        self,
+        target: Target,
+        outcome: Outcome,
+        now: float,
+        order: ProbeOrder | None = None,
+    ) -> None:
+        """Take in what became of a probe, or of a live flow if there is no order."""
+        record = self._records.get(target)
+        if record is None or (
+            order is not None and record.orders.pop(order.number, None) is None
+        ):
+            return
+        if order is not None and now > order.deadline + LATE:
+            self.stalled(now, now - order.deadline)
+        if not self._void(outcome, now, order):
+            self._measure(record, outcome, now, order)
+            self._fold(record)
+            state = health.observe(
+                record.health,
+                outcome,
+                self._settings,
+                now=now,
+                live=order is None,
+                verdicts=self._uplink.verdicts(now),
+            )
+            self._apply(record, state, now, outcome.result)
+        if outcome.result is Result.SILENT:
+            self._schedule.ask(record, now)
+        else:
+            self._schedule.plan(record, now)
+
+    def due(self, now: float) -> list[ProbeOrder]:
+        """The probes to send now."""
+        if now >= self._scan_at:
+            self._scan_at = now + SCAN_INTERVAL
+            self._schedule.scan(iter(self._records.values()), now, at_once=False)
+        if now >= self._refresh_at:
+            self._dirty = True
+        self.snapshot(now)
+        orders = []
+        for record in self._schedule.due(now):
+            self._doubt(record, now)
+            order = self._schedule.order(record, now)
+            if order is not None:
+                orders.append(order)
+        return orders
+
+    def next_due(self) -> float:
+        """When to call `due` again, in monotonic seconds."""
+        return min(self._schedule.next_due(), self._refresh_at, self._scan_at)
+
+    def stalled(self, now: float, late: float) -> None:
+        """Our event loop was late: what timed out meanwhile may have been answered."""
+        if now - self._void_before > LATE:
+            self._changes.append(Stalled(late))
+        self._void_before = now
+
+    def drain(self, edge: str, now: float) -> None:
+        """Rank an edge last, cutting nothing. Raises KeyError for an unknown one."""
+        self._edges[edge].draining = True
+        self._refresh(now)
+
+    def undrain(self, edge: str, now: float) -> None:
+        """Rank an edge by merit again. Raises KeyError for an unknown one."""
+        self._edges[edge].draining = False
+        self._refresh(now)
+
+    def snapshot(self, now: float) -> Snapshot:
+        """The state of things; the same object as before while nothing has changed."""
+        if self._dirty:
+            self._refresh(now)
+        return self._snapshot
+
+    def changes(self) -> tuple[Change, ...]:
+        """What has changed since this was last called, in order."""
+        changes, self._changes = tuple(self._changes), []
+        return changes
+
+    def saved(self) -> dict[str, object]:
+        """What is worth keeping over a restart, as data that JSON can hold."""
+        scores = {
+            edge.name: edge.score.value for edge in self._edges.values() if edge.score
+        }
+        addresses = {
+            known.endpoint.resolve: tuple(r.target.address for r in known.records)
+            for known in self._endpoints
+            if known.records and not is_address(known.endpoint.resolve)
+        }
+        return dump(Saved(scores, addresses))
+
+    def restore(self, data: object, now: float) -> None:
+        """Take over what an earlier run saved, where nothing better is known yet.
+
+        Raises saved.SavedError, having changed nothing, when the data is not sound.
+        """
+        saved = parse(data)
+        for name, value in saved.scores.items():
+            edge = self._edges.get(name)
+            if edge is not None and edge.score is None:
+                edge.score = Score(value, value)
+        for known in self._endpoints:
+            found = saved.addresses.get(known.endpoint.resolve)
+            if found is not None and not known.resolved:
+                self._resolve(known, found, now)
+        self._refresh(now)
+
+    # Addresses
+
+    def _add(self, endpoint: Endpoint, *, receiver: bool, now: float) -> _Endpoint:
+        known = _Endpoint(endpoint, receiver, now)
+        self._endpoints.append(known)
+        self._products.setdefault(endpoint.product, []).append(known)
+        return known
+
+    def _resolve(self, known: _Endpoint, wanted: tuple[str, ...], now: float) -> None:
+        before = known.records
+        by_address = {record.target.address: record for record in before}
+        known.resolved = True
+        known.records = [
+            by_address.get(address) or self._record(known, address, now)
+            for address in wanted
+        ]
+        for record in before:
+            if record.target.address not in wanted:
+                self._forget(record)
+        self._judge(known, now, "no address" if not wanted else "new addresses", None)
+
+    def _record(self, known: _Endpoint, address: str, now: float) -> Record:
+        endpoint = known.endpoint
+        target = endpoint.target(address, patience=patience(None))
+        record = self._records.get(target)
+        if record is None:
+            record = Record(target, endpoint.protocol, known.receiver, Health(since=now))
+            self._records[target] = record
+            self._schedule.add(record, now)
+        return record
+
+    def _forget(self, record: Record) -> None:
+        if not any(record in known.records for known in self._endpoints):
+            del self._records[record.target]
+            self._schedule.remove(record)
+
+    # Evidence
+
+    def _void(self, outcome: Outcome, now: float, order: ProbeOrder | None) -> bool:
+        """Whether our own stall explains the outcome."""
+        if outcome.result not in (Result.TIMEOUT, Result.SILENT):
+            return False
+        began = now - self._settings.timeout if order is None else order.sent
+        return began < self._void_before
+
+    def _measure(
+        self, record: Record, outcome: Outcome, now: float, order: ProbeOrder | None
+    ) -> None:
+        edge = self._edges.get(record.target.label)
+        seen = outcome.round_trip
+        if outcome.result is Result.ALIVE and seen is not None:
+            known = record.round_trip
+            record.round_trip = (
+                seen if known is None else known + SMOOTHING * (seen - known)
+            )
+            if edge is not None:
+                edge.window.add(now, seen)
+        if edge is None or order is None or not order.regular or self._uplink.suspect:
+            return
+        if outcome.result in (Result.ALIVE, Result.TIMEOUT):
+            edge.losses.add(now, outcome.result is Result.TIMEOUT)
+
+    def _fold(self, record: Record) -> None:
+        """Take over what the hot path has noted."""
+        if record.heard > record.health.heard:
+            record.health = health.heard(record.health, record.heard)
+        record.heard = -math.inf
+
+    def _doubt(self, record: Record, now: float) -> None:
+        """Look whether a probe is unanswered for too long."""
+        order = self._schedule.overdue(record, now)
+        if order is None or order.sent < self._void_before:
+            return
+        self._fold(record)
+        if record.health.heard <= order.sent:
+            doubted = health.overdue(record.health, now=now)
+            self._apply(record, doubted, now, Result.SILENT)
+            record.due = now
+
+    def _apply(
+        self, record: Record, new: Health, now: float, result: Result
+    ) -> None:
+        """Give an address its new health, and draw the conclusions."""
+        old, record.health = record.health, new
+        if bool(old.good) != bool(new.good) or old.hopeless != new.hopeless:
+            self._dirty = True
+        if new.live_failures or new.server_errors or new.state is not State.UP:
+            self._cells.pop(id(record.target), None)
+        if old.state is new.state:
+            return
+        self._dirty = True
+        owners = [known for known in self._endpoints if record in known.records]
+        for known in owners:
+            self._changes.append(
+                Flip(
+                    edge=record.target.label,
+                    product=known.endpoint.product,
+                    target=record.target,
+                    from_=old.state,
+                    to=new.state,
+                    reason=new.reason,
+                    result=result,
+                    lasted=now - old.since,
+                )
+            )
+            self._judge(known, now, new.reason, result)
+        edge = self._edges.get(record.target.label)
+        if edge is not None and old.state is State.UP:
+            self._look_around(edge, now)
+
+    def _judge(
+        self, known: _Endpoint, now: float, reason: str, result: Result | None
+    ) -> None:
+        """Roll the addresses of an endpoint up, and the endpoints of its edge."""
+        states = [record.health.state for record in known.records]
+        state = _best(states) if states or known.resolved else State.SUSPECT
+        edge = self._edges.get(known.endpoint.edge)
+        if state is not known.state:
+            self._changes.append(
+                Flip(
+                    edge=known.endpoint.edge,
+                    product=known.endpoint.product,
+                    target=None,
+                    from_=known.state,
+                    to=state,
+                    reason=reason,
+                    result=result,
+                    lasted=now - known.since,
+                )
+            )
+            known.state = state
+            known.since = now
+        if edge is not None and not known.receiver:
+            self._judge_edge(edge, now, reason, result)
+
+    def _judge_edge(
+        self, edge: _Edge, now: float, reason: str, result: Result | None
+    ) -> None:
+        state = _edge_state(edge)
+        if state is edge.state:
+            return
+        old, edge.state = edge.state, state
+        self._changes.append(
+            Flip(
+                edge=edge.name,
+                product="",
+                target=None,
+                from_=old,
+                to=state,
+                reason=reason,
+                result=result,
+                lasted=now - edge.since,
+            )
+        )
+        if old is State.UP:
+            edge.failed = now
+        if state is State.UP:
+            edge.failed = -math.inf
+        if State.DOWN in (old, state) or not edge.proved:
+            # A suspicion that comes to nothing does not start the clock again.
+            edge.since = now
+        edge.proved = edge.proved or state is State.UP
+        if state is State.DOWN:
+            edge.flips.append(now)
+            edge.losses.clear()
+
+    def _look_around(self, edge: _Edge, now: float) -> None:
+        """An address failed: ask its siblings, the best edges, and then all of them."""
+        for known in edge.endpoints:
+            for record in known.records:
+                self._schedule.hasten(record, now)
+        self._schedule.scan(self._hot_records(), now, at_once=True)
+        failing, worked = self._failing(now)
+        if self._uplink.failed(len(failing), worked, now):
+            self._changes.append(UplinkSuspect(tuple(failing), worked))
+            self._dirty = True
+        elif self._uplink.survey(len(failing), now):
+            self._schedule.scan(iter(self._records.values()), now, at_once=True)
+
+    def _hot_records(self) -> Iterator[Record]:
+        names = policy.order_edges(self._snapshot)[: 1 + ALTERNATES]
+        for name in names:
+            for known in self._edges[name].endpoints:
+                yield from known.records
+
+    def _failing(self, now: float) -> tuple[list[str], int]:
+        """The edges that failed together, and how many worked until then."""
+        lately = [e.name for e in self._edges.values() if now - e.failed <= TOGETHER]
+        working = sum(edge.state is State.UP for edge in self._edges.values())
+        return lately, working + len(lately)
+
+    # Snapshots
+
+    def _refresh(self, now: float) -> None:
+        """Build the snapshot anew."""
+        self._dirty = False
+        self._refresh_at = now + self._settings.interval
+        self._acquit(now)
+        snapshot = Snapshot(
+            time=now,
+            settings=self._preference,
+            home=self._home,
+            frozen=self._uplink.suspect,
+            edges={edge.name: self._edge(edge, now) for edge in self._edges.values()},
+            services={
+                product: tuple(_service(known) for known in endpoints)
+                for product, endpoints in self._products.items()
+            },
+        )
+        election = policy.elect(snapshot, now=now)
+        self._home = election.home
+        snapshot = dataclasses.replace(snapshot, home=self._home)
+        routes = self._routes(snapshot)
+        self._snapshot = dataclasses.replace(snapshot, routes=routes)
+        if election.switch is not None:
+            self._switched(election.switch)
+        self._heat(now)
+
+    def _acquit(self, now: float) -> None:
+        answering = [e.name for e in self._edges.values() if e.state is State.UP]
+        worked = sum(e.proved and not _was_down(e) for e in self._edges.values())
+        reason = self._uplink.acquitted(answering, worked, now)
+        if reason:
+            self._changes.append(UplinkCleared(now - self._uplink.since, reason))
+            self._uplink.clear()
+            self._schedule.scan(iter(self._records.values()), now, at_once=True)
+
+    def _edge(self, edge: _Edge, now: float) -> Edge:
+        edge.window.expire(now)
+        edge.losses.expire(now)
+        while edge.flips and now - edge.flips[0] > FLIP_MEMORY:
+            edge.flips.popleft()
+        edge.score = self._score(edge)
+        for known in edge.endpoints:
+            for record in known.records:
+                _advise(record)
+        return Edge(
+            name=edge.name,
+            kind=edge.kind,
+            state=edge.state,
+            since=edge.since,
+            score=edge.score,
+            draining=edge.draining,
+            flips=len(edge.flips),
+        )
+
+    def _score(self, edge: _Edge) -> Score | None:
+        if not edge.window:
+            old = edge.score
+            return old and dataclasses.replace(old, samples=0)
+        quartile = edge.window.lower_quartile()
+        lost, probes = edge.losses.lost, len(edge.losses)
+        penalty = self._preference.loss_cost * lost / max(probes, MIN_PROBES)
+        return Score(
+            value=quartile + penalty,
+            round_trip=quartile,
+            penalty=penalty,
+            samples=len(edge.window),
+            lost=lost,
+            probes=probes,
+        )
+
+    def _routes(self, snapshot: Snapshot) -> Mapping[str, Route]:
+        """The routes, or the very same as before where nothing has changed."""
+        routes: Mapping[str, Route] = {
+            product: prepare(snapshot, product) for product in snapshot.services
+        }
+        old = self._snapshot.routes
+        if old.keys() == routes.keys() and all(
+            alike(old[product], route) for product, route in routes.items()
+        ):
+            routes = old
+        self._cells = {
+            id(target): record
+            for route in routes.values()
+            for group in route.groups
+            for target in group
+            if (record := self._records[target]).health.state is State.UP
+            and not record.health.live_failures
+            and not record.health.server_errors
+        }
+        return routes
+
+    def _switched(self, switch: policy.Switch) -> None:
+        self._changes.append(switch)
+        left = self._edges.get(switch.from_) if switch.from_ is not None else None
+        if left is not None and left.state is State.DOWN:
+            self._fallen = left.name
+
+    def _heat(self, now: float) -> None:
+        """Probe home, its best alternates and the home that fell at every interval."""
+        snapshot = self._snapshot
+        if self._home.edge is None or not any(
+            edge.state is State.UP for edge in snapshot.edges.values()
+        ):
+            hot = None
+        else:
+            others = policy.order_edges(snapshot)
+            others.remove(self._home.edge)
+            hot = frozenset([self._home.edge, *others[:ALTERNATES]])
+            if self._fallen is not None:
+                hot |= {self._fallen}
+        self._schedule.heat(hot, iter(self._records.values()), now)
+
+
+def _best(states: list[State]) -> State:
+    """UP while anything is; DOWN when all are, or there is none."""
+    if State.UP in states:
+        return State.UP
+    return State.SUSPECT if State.SUSPECT in states else State.DOWN
+
+
+def _edge_state(edge: _Edge) -> State:
+    """DOWN when two or more endpoints are, or all: not a fault of one product."""
+    states = [known.state for known in edge.endpoints if known.records]
+    if not states:
+        unresolved = not all(known.resolved for known in edge.endpoints)
+        return State.SUSPECT if unresolved else State.DOWN
+    return State.DOWN if states.count(State.DOWN) >= 2 else _best(states)
+
+
+def _was_down(edge: _Edge) -> bool:
+    return edge.state is State.DOWN
+
+
+def _service(known: _Endpoint) -> Service:
+    return Service(
+        endpoint=known.endpoint,
+        state=known.state,
+        since=known.since,
+        addresses=tuple(Address(r.target, r.health) for r in known.records),
+    )
+
+
+def _advise(record: Record) -> None:
+    """Renew the advice on a target when it is off by a fifth."""
+    seen = record.round_trip
+    given = record.target.round_trip
+    if seen is None or (given is not None and abs(seen - given) <= 0.2 * given):
+        return
+    record.target = dataclasses.replace(
+        record.target, patience=patience(seen), round_trip=seen
+    )
