@@ -7,7 +7,7 @@ for its time-out. OPTIONS to one address keep their distance whatever asks for t
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from protocols.target import Target
 from router.agenda import Agenda
@@ -110,7 +110,7 @@ class Schedule:
         self._agenda.discard(record)
 
     def heat(
-        self, edges: frozenset[str] | None, records: Iterator[Record], now: float
+        self, edges: frozenset[str] | None, records: Iterable[Record], now: float
     ) -> None:
         """Probe these edges at every interval; None stands for all of them."""
         if edges == self._hot:
@@ -122,7 +122,7 @@ class Schedule:
             if self._is_hot(record) and record.target.label not in before:
                 self._soon(record, now)
 
-    def scan(self, records: Iterator[Record], now: float, *, at_once: bool) -> None:
+    def scan(self, records: Iterable[Record], now: float, *, at_once: bool) -> None:
         """Probe everything: at once, or within an interval."""
         for record in records:
             if at_once:

@@ -65,6 +65,7 @@ class _Edge:
     failed: float = -math.inf
     flips: deque[float] = dataclasses.field(default_factory=lambda: deque(maxlen=8))
     score: Score | None = None
+    measured: bool = False
 
 
 class Table:
@@ -108,6 +109,7 @@ class Table:
         self._changes: list[Change] = []
         self._home = Home(None, now)
         self._fallen: str | None = None
+        self._order = list(self._edges)
         self._void_before = -math.inf
         self._refresh_at = now
         self._scan_at = now + SCAN_INTERVAL
@@ -192,10 +194,9 @@ class Table:
         """The probes to send now."""
         if now >= self._scan_at:
             self._scan_at = now + SCAN_INTERVAL
-            self._schedule.scan(iter(self._records.values()), now, at_once=False)
-        if now >= self._refresh_at:
-            self._dirty = True
-        self.snapshot(now)
+            self._schedule.scan(self._records.values(), now, at_once=False)
+        if self._dirty or now >= self._refresh_at:
+            self._refresh(now)
         orders = []
         for record in self._schedule.due(now):
             self._doubt(record, now)
@@ -217,11 +218,13 @@ class Table:
     def drain(self, edge: str, now: float) -> None:
         """Rank an edge last, cutting nothing. Raises KeyError for an unknown one."""
         self._edges[edge].draining = True
+        self._dirty = True
         self._refresh(now)
 
     def undrain(self, edge: str, now: float) -> None:
         """Rank an edge by merit again. Raises KeyError for an unknown one."""
         self._edges[edge].draining = False
+        self._dirty = True
         self._refresh(now)
 
     def snapshot(self, now: float) -> Snapshot:
@@ -318,12 +321,25 @@ class Table:
             record.round_trip = (
                 seen if known is None else known + SMOOTHING * (seen - known)
             )
+            self._advise(record)
             if edge is not None:
                 edge.window.add(now, seen)
+                edge.measured = True
         if edge is None or order is None or not order.regular or self._uplink.suspect:
             return
         if outcome.result in (Result.ALIVE, Result.TIMEOUT):
             edge.losses.add(now, outcome.result is Result.TIMEOUT)
+            edge.measured = True
+
+    def _advise(self, record: Record) -> None:
+        """Renew the advice on a target when it is off by a fifth."""
+        seen, given = record.round_trip, record.target.round_trip
+        if seen is None or (given is not None and abs(seen - given) <= 0.2 * given):
+            return
+        record.target = dataclasses.replace(
+            record.target, patience=patience(seen), round_trip=seen
+        )
+        self._dirty = True
 
     def _fold(self, record: Record) -> None:
         """Take over what the hot path has noted."""
@@ -440,10 +456,10 @@ class Table:
             self._changes.append(UplinkSuspect(tuple(failing), worked))
             self._dirty = True
         elif self._uplink.survey(len(failing), now):
-            self._schedule.scan(iter(self._records.values()), now, at_once=True)
+            self._schedule.scan(self._records.values(), now, at_once=True)
 
     def _hot_records(self) -> Iterator[Record]:
-        names = policy.order_edges(self._snapshot)[: 1 + ALTERNATES]
+        names = self._order[: 1 + ALTERNATES]
         for name in names:
             for known in self._edges[name].endpoints:
                 yield from known.records
@@ -458,27 +474,31 @@ class Table:
 
     def _refresh(self, now: float) -> None:
         """Build the snapshot anew."""
-        self._dirty = False
+        changed, self._dirty = self._dirty, False
         self._refresh_at = now + self._settings.interval
         self._acquit(now)
+        old = self._snapshot
+        edges = {edge.name: self._edge(edge, now) for edge in self._edges.values()}
         snapshot = Snapshot(
             time=now,
             settings=self._preference,
             home=self._home,
             frozen=self._uplink.suspect,
-            edges={edge.name: self._edge(edge, now) for edge in self._edges.values()},
-            services={
-                product: tuple(_service(known) for known in endpoints)
-                for product, endpoints in self._products.items()
-            },
+            edges=edges,
+            services=self._services() if changed else old.services,
+            routes=old.routes,
         )
         election = policy.elect(snapshot, now=now)
-        self._home = election.home
-        snapshot = dataclasses.replace(snapshot, home=self._home)
-        routes = self._routes(snapshot)
-        self._snapshot = dataclasses.replace(snapshot, routes=routes)
+        if election.home is not self._home:
+            self._home = election.home
+            snapshot = dataclasses.replace(snapshot, home=election.home)
         if election.switch is not None:
             self._switched(election.switch)
+        order = policy.order_edges(snapshot)
+        if changed or order != self._order:
+            self._order = order
+            snapshot = dataclasses.replace(snapshot, routes=self._routes(snapshot))
+        self._snapshot = snapshot
         self._heat(now)
 
     def _acquit(self, now: float) -> None:
@@ -488,17 +508,20 @@ class Table:
         if reason:
             self._changes.append(UplinkCleared(now - self._uplink.since, reason))
             self._uplink.clear()
-            self._schedule.scan(iter(self._records.values()), now, at_once=True)
+            self._schedule.scan(self._records.values(), now, at_once=True)
+
+    def _services(self) -> dict[str, tuple[Service, ...]]:
+        return {
+            product: tuple(map(_service, endpoints))
+            for product, endpoints in self._products.items()
+        }
 
     def _edge(self, edge: _Edge, now: float) -> Edge:
-        edge.window.expire(now)
-        edge.losses.expire(now)
         while edge.flips and now - edge.flips[0] > FLIP_MEMORY:
             edge.flips.popleft()
-        edge.score = self._score(edge)
-        for known in edge.endpoints:
-            for record in known.records:
-                _advise(record)
+        if edge.window.expire(now) | edge.losses.expire(now) | edge.measured:
+            edge.measured = False
+            edge.score = self._score(edge)
         return Edge(
             name=edge.name,
             kind=edge.kind,
@@ -554,18 +577,14 @@ class Table:
 
     def _heat(self, now: float) -> None:
         """Probe home, its best alternates and the home that fell at every interval."""
-        snapshot = self._snapshot
-        if self._home.edge is None or not any(
-            edge.state is State.UP for edge in snapshot.edges.values()
-        ):
+        working = any(edge.state is State.UP for edge in self._edges.values())
+        home = self._home.edge
+        if home is None or not working:
             hot = None
         else:
-            others = policy.order_edges(snapshot)
-            others.remove(self._home.edge)
-            hot = frozenset([self._home.edge, *others[:ALTERNATES]])
-            if self._fallen is not None:
-                hot |= {self._fallen}
-        self._schedule.heat(hot, iter(self._records.values()), now)
+            others = [name for name in self._order if name != home]
+            hot = frozenset([home, self._fallen or home, *others[:ALTERNATES]])
+        self._schedule.heat(hot, self._records.values(), now)
 
 
 def _best(states: list[State]) -> State:
@@ -594,15 +613,4 @@ def _service(known: _Endpoint) -> Service:
         state=known.state,
         since=known.since,
         addresses=tuple(Address(r.target, r.health) for r in known.records),
-    )
-
-
-def _advise(record: Record) -> None:
-    """Renew the advice on a target when it is off by a fifth."""
-    seen = record.round_trip
-    given = record.target.round_trip
-    if seen is None or (given is not None and abs(seen - given) <= 0.2 * given):
-        return
-    record.target = dataclasses.replace(
-        record.target, patience=patience(seen), round_trip=seen
     )

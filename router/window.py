@@ -25,10 +25,12 @@ class Window:
         self._order.append((now, value))
         bisect.insort(self._sorted, value)
 
-    def expire(self, now: float) -> None:
-        """Forget what is older than the window."""
+    def expire(self, now: float) -> bool:
+        """Forget what is older than the window; True if anything was."""
+        before = len(self._order)
         while self._order and self._order[0][0] <= now - self._length:
             self._drop()
+        return len(self._order) < before
 
     def lower_quartile(self) -> float:
         """The value that a quarter of the samples stay below. Needs one sample."""
@@ -57,10 +59,12 @@ class Losses:
         self._order.append((now, lost))
         self.lost += lost
 
-    def expire(self, now: float) -> None:
-        """Forget what is older than the window."""
+    def expire(self, now: float) -> bool:
+        """Forget what is older than the window; True if anything was."""
+        before = len(self._order)
         while self._order and self._order[0][0] <= now - self._length:
             self.lost -= self._order.popleft()[1]
+        return len(self._order) < before
 
     def clear(self) -> None:
         """Forget everything: an outage is not a loss."""
