@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 from benchmarks.series import EXCHANGES, MINUTE, Series
 from protocols.target import Outcome, Result, Transport
-from router.changes import Switch
 from router.endpoint import Endpoint, Kind, Protocol
+from router.policy import Switch
 from router.schedule import ProbeOrder
 from router.table import Table
 
@@ -37,9 +37,10 @@ class Verdict:
     """What a rule made of a day."""
 
     regret: float
-    "Mean round trip of the edges used, over that of an oracle that switches freely."
-    felt: float
-    "The same with 200 ms for every packet lost."
+    """Mean round trip of the edges used, over that of an oracle that switches freely;
+    every lost packet costs both of them 200 ms."""
+    bare: float
+    "The same with loss costing nothing."
     switches: int
     "Changes of home."
     detours: int
@@ -82,8 +83,8 @@ def judge(series: Series, use: Use) -> Verdict:
         best += min(costs.values()) * seconds
         felt_best += min(felts.values()) * seconds
     return Verdict(
-        regret=used / best,
-        felt=felt / felt_best,
+        regret=felt / felt_best,
+        bare=used / best,
         switches=use.switches,
         detours=len(use.edges) - 1,
         dead=dead,

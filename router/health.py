@@ -184,9 +184,7 @@ def _good(health: Health, settings: Settings, now: float, live: bool) -> Health:
     # Flows that failed before may fail again: the first one that does is enough.
     failures = min(health.live_failures, settings.fall - 1)
     reason = f"good for {owed:.0f} s"
-    return _turn(
-        health, State.UP, reason, now, live_failures=failures, live_failed=now
-    )
+    return _turn(health, State.UP, reason, now, live_failures=failures, live_failed=now)
 
 
 def _server_error(health: Health, settings: Settings, now: float) -> Health:

@@ -63,8 +63,10 @@ def _mapping(value: object, where: str) -> dict[str, object]:
 
 def _score(edge: str, value: object) -> float:
     # bool is an int to Python, and Python's JSON reader lets NaN pass.
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        if 0 <= value <= MAX_SCORE:
+    match value:
+        case bool():
+            pass
+        case int() | float() if 0 <= value <= MAX_SCORE:
             return float(value)
     raise SavedError(f"scores, {edge:.80}: expected seconds up to {MAX_SCORE:.0f}")
 

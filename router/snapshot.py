@@ -55,7 +55,7 @@ class Score:
     penalty: float = 0.0
     "What the lost share of the probes costs."
     samples: int = 0
-    "Round trips in the window; 0 when the score is an old one, kept for want of better."
+    "Round trips in the window; 0 when the score is an old one."
     lost: int = 0
     "Probes lost in the loss window."
     probes: int = 0

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from protocols.target import Outcome, Result, Target
 from router import health, policy
 from router.changes import Change, Flip, Stalled, UplinkCleared, UplinkSuspect
-from router.endpoint import Endpoint, Kind, Protocol
+from router.endpoint import Endpoint, Kind
 from router.health import Health, State
 from router.routes import alike, patience, prepare
 from router.saved import MAX_ADDRESSES, Saved, dump, is_address, parse
@@ -138,6 +138,15 @@ class Table:
         """The names to look up in the DNS."""
         names = (known.endpoint.resolve for known in self._endpoints)
         return tuple(dict.fromkeys(name for name in names if not is_address(name)))
+
+    def names_of(self, target: Target) -> tuple[str, ...]:
+        """The names whose look-up gave this target."""
+        return tuple(
+            known.endpoint.resolve
+            for known in self._endpoints
+            if any(record.target == target for record in known.records)
+            and not is_address(known.endpoint.resolve)
+        )
 
     def addresses(self, name: str, found: Iterable[str], now: float) -> None:
         """Take over the addresses of a name; none means that it does not exist."""
@@ -292,7 +301,9 @@ class Table:
         target = endpoint.target(address, patience=patience(None))
         record = self._records.get(target)
         if record is None:
-            record = Record(target, endpoint.protocol, known.receiver, Health(since=now))
+            record = Record(
+                target, endpoint.protocol, known.receiver, Health(since=now)
+            )
             self._records[target] = record
             self._schedule.add(record, now)
         return record
@@ -358,9 +369,7 @@ class Table:
             self._apply(record, doubted, now, Result.SILENT)
             record.due = now
 
-    def _apply(
-        self, record: Record, new: Health, now: float, result: Result
-    ) -> None:
+    def _apply(self, record: Record, new: Health, now: float, result: Result) -> None:
         """Give an address its new health, and draw the conclusions."""
         old, record.health = record.health, new
         if bool(old.good) != bool(new.good) or old.hopeless != new.hopeless:

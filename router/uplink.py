@@ -1,7 +1,8 @@
-"""Is it the provider, or our own uplink? Most edges failing at once speak for the latter.
+"""Is it the provider that fails, or our own uplink?
 
-While that is in doubt no address is condemned and home stays. Two edges failing
-together raise the question; probes of all edges answer it.
+Most edges failing at once speak for the uplink. While that is in doubt no address is
+condemned and home stays. Two edges failing together raise the question; probes of all
+edges answer it.
 """
 
 import math
