@@ -9,7 +9,7 @@ from benchmarks.series import EXCHANGES, MINUTE, Series
 from protocols.target import Outcome, Result, Transport
 from router.endpoint import Endpoint, Kind, Protocol
 from router.policy import Switch
-from router.schedule import ProbeOrder
+from router.records import ProbeOrder
 from router.table import Table
 
 LOSS_COST = 0.2

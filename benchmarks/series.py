@@ -77,7 +77,7 @@ def build(family: str, seed: int, *, hours: float = 24.0) -> Series:
     minutes = int(hours * 60)
     bases = [chance.uniform(0.008, 0.040)]
     while len(bases) < EDGES:
-        bases.append(bases[-1] * chance.uniform(1.12, 1.7))
+        bases.append(bases[-1] * chance.uniform(1.06, 1.5))
     series = Series(
         family=family,
         minutes=minutes,
@@ -170,11 +170,11 @@ def _lossy(series: Series, chance: random.Random) -> None:
 
 
 def _drift(series: Series, chance: random.Random) -> None:
-    """The four nearest wander by a quarter over hours, each on its own."""
+    """The four nearest wander by a third over hours, each on its own."""
     for edge in range(4):
         away = 0.0
         for minute in range(series.minutes):
-            away = away * (1 - 1 / 360) + chance.gauss(0.0, 0.25 * math.sqrt(2 / 360))
+            away = away * (1 - 1 / 360) + chance.gauss(0.0, 0.3 * math.sqrt(2 / 360))
             series.round_trips[edge][minute] *= math.exp(away)
 
 

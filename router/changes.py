@@ -3,8 +3,8 @@
 import dataclasses
 
 from protocols.target import Result, Target
+from router.election import Switch
 from router.health import State
-from router.policy import Switch
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from protocols.net.tasks import Tasks
 from protocols.target import Outcome, Probe, Result, Target
 from router.changes import Change
 from router.endpoint import Protocol
-from router.schedule import ProbeOrder
+from router.records import ProbeOrder
 from router.snapshot import Snapshot
 from router.table import LATE, Table
 

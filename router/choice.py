@@ -1,4 +1,4 @@
-"""Which target a flow takes: the `Choose` of the relays, by the snapshot of the moment."""
+"""Which target a flow takes: the `Choose` of the relays."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -46,7 +46,7 @@ class Choice:
 def _next(
     groups: tuple[tuple[Target, ...], ...], tried: Collection[Target], turn: int
 ) -> Target | None:
-    """The first target not tried, of an endpoint not tried too often if there is one."""
+    """The first target not tried, of an endpoint not tried twice while there is one."""
     attempts = Counter(target.label for target in tried)
     spare = None
     for group in groups:

@@ -3,7 +3,7 @@
 import dataclasses
 
 from protocols.target import Target
-from router.policy import DOWN, grade, order
+from router.order import DOWN, grade, order
 from router.snapshot import Address, Edge, Route, Snapshot
 
 LAST_RESORT = 0.080

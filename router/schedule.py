@@ -5,14 +5,13 @@ Home and its best alternates at every `interval`, the others now and then, suspe
 for its time-out. OPTIONS to one address keep their distance whatever asks for them.
 """
 
-import dataclasses
 import math
 from collections.abc import Callable, Iterable, Iterator
 
-from protocols.target import Target
 from router.agenda import Agenda
 from router.endpoint import Protocol
 from router.health import Health, Settings, State
+from router.records import ProbeOrder, Record
 
 COLD = (20.0, 26.0)
 "Seconds between two probes of an edge that is not among the best, at random."
@@ -31,59 +30,6 @@ MAX_ORDERS = 8
 
 ASK_INTERVAL = 1.0
 "Seconds between two probes asked for by silent flows: many answers are just slow."
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class ProbeOrder:
-    """A probe to send now; times in monotonic seconds."""
-
-    number: int
-    "Distinguishes the orders of one address; a later one is greater."
-    target: Target
-    "Whom to ask."
-    protocol: Protocol
-    "In which protocol."
-    sent: float
-    "When it was ordered."
-    timeout: float
-    "Seconds after which it has failed."
-    regular: bool
-    "Whether its turn had come; others are no fair sample of loss."
-
-    @property
-    def deadline(self) -> float:
-        """When it has failed."""
-        return self.sent + self.timeout
-
-
-@dataclasses.dataclass(eq=False, slots=True)
-class Record:
-    """What the table knows of one address; several endpoints may share it."""
-
-    target: Target
-    "Where to connect."
-    protocol: Protocol
-    "In which protocol to probe it."
-    receiver: bool
-    "Whether it is at the site."
-    health: Health
-    "The verdict and its evidence."
-    heard: float = -math.inf
-    "When a live flow was answered, as long as that is not in `health` yet."
-    round_trip: float | None = None
-    "Smoothed round trip in seconds."
-    sent: float = -math.inf
-    "When the last probe was ordered."
-    due: float = 0.0
-    "When the next one is."
-    urgent: bool = False
-    "Whether something asked for a probe at once."
-    asked: float = -math.inf
-    "When a silent flow last asked for one."
-    orders: dict[int, ProbeOrder] = dataclasses.field(default_factory=dict)
-    "Probes under way."
-    doubted: int = 0
-    "Number of the last probe that was found overdue."
 
 
 class Schedule:

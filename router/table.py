@@ -7,7 +7,6 @@ and `changes`.
 
 import dataclasses
 import math
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from protocols.target import Outcome, Result, Target
@@ -15,10 +14,12 @@ from router import health, policy
 from router.changes import Change, Flip, Stalled, UplinkCleared, UplinkSuspect
 from router.endpoint import Endpoint, Kind
 from router.health import Health, State
+from router.order import order_edges
+from router.records import Cause, EdgeRecord, EndpointRecord, ProbeOrder, Record
 from router.routes import alike, patience, prepare
 from router.saved import MAX_ADDRESSES, Saved, dump, is_address, parse
-from router.schedule import ProbeOrder, Record, Schedule
-from router.snapshot import Address, Edge, Home, Route, Score, Service, Snapshot
+from router.schedule import Schedule
+from router.snapshot import Home, Route, Score, Snapshot
 from router.uplink import TOGETHER, Uplink
 from router.window import Losses, Window
 
@@ -31,41 +32,8 @@ LATE = 0.5
 ALTERNATES = 2
 "Edges beside home that are probed as often as home."
 
-FLIP_MEMORY = 3600.0
-"Seconds for which an edge's flips delay its return as home."
-
-MIN_PROBES = 20
-"Probes that loss is a share of at least: one lost of two is not half."
-
 SMOOTHING = 0.2
 "Weight of the latest round trip of an address."
-
-
-@dataclasses.dataclass(eq=False, slots=True)
-class _Endpoint:
-    endpoint: Endpoint
-    receiver: bool
-    since: float
-    state: State = State.SUSPECT
-    resolved: bool = False
-    records: list[Record] = dataclasses.field(default_factory=list)
-
-
-@dataclasses.dataclass(eq=False, slots=True)
-class _Edge:
-    name: str
-    kind: Kind
-    since: float
-    window: Window
-    losses: Losses
-    endpoints: list[_Endpoint] = dataclasses.field(default_factory=list)
-    state: State = State.SUSPECT
-    proved: bool = False
-    draining: bool = False
-    failed: float = -math.inf
-    flips: deque[float] = dataclasses.field(default_factory=lambda: deque(maxlen=8))
-    score: Score | None = None
-    measured: bool = False
 
 
 class Table:
@@ -93,17 +61,18 @@ class Table:
         self._schedule = Schedule(self._settings, uniform)
         self._uplink = Uplink()
         self._edges = {
-            name: _Edge(
+            name: EdgeRecord(
                 name,
                 kind,
                 now,
                 Window(self._preference.window),
                 Losses(self._preference.loss_window),
+                self._preference.loss_cost,
             )
             for name, kind in kinds.items()
         }
-        self._endpoints: list[_Endpoint] = []
-        self._products: dict[str, list[_Endpoint]] = {}
+        self._endpoints: list[EndpointRecord] = []
+        self._products: dict[str, list[EndpointRecord]] = {}
         self._records: dict[Target, Record] = {}
         self._cells: dict[int, Record] = {}
         self._changes: list[Change] = []
@@ -277,13 +246,15 @@ class Table:
 
     # Addresses
 
-    def _add(self, endpoint: Endpoint, *, receiver: bool, now: float) -> _Endpoint:
-        known = _Endpoint(endpoint, receiver, now)
+    def _add(self, endpoint: Endpoint, *, receiver: bool, now: float) -> EndpointRecord:
+        known = EndpointRecord(endpoint, receiver, now)
         self._endpoints.append(known)
         self._products.setdefault(endpoint.product, []).append(known)
         return known
 
-    def _resolve(self, known: _Endpoint, wanted: tuple[str, ...], now: float) -> None:
+    def _resolve(
+        self, known: EndpointRecord, wanted: tuple[str, ...], now: float
+    ) -> None:
         before = known.records
         by_address = {record.target.address: record for record in before}
         known.resolved = True
@@ -294,9 +265,10 @@ class Table:
         for record in before:
             if record.target.address not in wanted:
                 self._forget(record)
-        self._judge(known, now, "no address" if not wanted else "new addresses", None)
+        cause = Cause("new addresses" if wanted else "the name has no address")
+        self._judge(known, now, cause)
 
-    def _record(self, known: _Endpoint, address: str, now: float) -> Record:
+    def _record(self, known: EndpointRecord, address: str, now: float) -> Record:
         endpoint = known.endpoint
         target = endpoint.target(address, patience=patience(None))
         record = self._records.get(target)
@@ -393,68 +365,22 @@ class Table:
                     lasted=now - old.since,
                 )
             )
-            self._judge(known, now, new.reason, result)
+            self._judge(known, now, Cause(new.reason, result))
         edge = self._edges.get(record.target.label)
         if edge is not None and old.state is State.UP:
             self._look_around(edge, now)
 
-    def _judge(
-        self, known: _Endpoint, now: float, reason: str, result: Result | None
-    ) -> None:
+    def _judge(self, known: EndpointRecord, now: float, cause: Cause) -> None:
         """Roll the addresses of an endpoint up, and the endpoints of its edge."""
-        states = [record.health.state for record in known.records]
-        state = _best(states) if states or known.resolved else State.SUSPECT
-        edge = self._edges.get(known.endpoint.edge)
-        if state is not known.state:
-            self._changes.append(
-                Flip(
-                    edge=known.endpoint.edge,
-                    product=known.endpoint.product,
-                    target=None,
-                    from_=known.state,
-                    to=state,
-                    reason=reason,
-                    result=result,
-                    lasted=now - known.since,
-                )
-            )
-            known.state = state
-            known.since = now
-        if edge is not None and not known.receiver:
-            self._judge_edge(edge, now, reason, result)
+        edge = None if known.receiver else self._edges[known.endpoint.edge]
+        flips = [known.judge(now, cause)]
+        if edge is not None:
+            flips.append(edge.judge(now, cause))
+        for flip in flips:
+            if flip is not None:
+                self._changes.append(flip)
 
-    def _judge_edge(
-        self, edge: _Edge, now: float, reason: str, result: Result | None
-    ) -> None:
-        state = _edge_state(edge)
-        if state is edge.state:
-            return
-        old, edge.state = edge.state, state
-        self._changes.append(
-            Flip(
-                edge=edge.name,
-                product="",
-                target=None,
-                from_=old,
-                to=state,
-                reason=reason,
-                result=result,
-                lasted=now - edge.since,
-            )
-        )
-        if old is State.UP:
-            edge.failed = now
-        if state is State.UP:
-            edge.failed = -math.inf
-        if State.DOWN in (old, state) or not edge.proved:
-            # A suspicion that comes to nothing does not start the clock again.
-            edge.since = now
-        edge.proved = edge.proved or state is State.UP
-        if state is State.DOWN:
-            edge.flips.append(now)
-            edge.losses.clear()
-
-    def _look_around(self, edge: _Edge, now: float) -> None:
+    def _look_around(self, edge: EdgeRecord, now: float) -> None:
         """An address failed: ask its siblings, the best edges, and then all of them."""
         for known in edge.endpoints:
             for record in known.records:
@@ -487,14 +413,19 @@ class Table:
         self._refresh_at = now + self._settings.interval
         self._acquit(now)
         old = self._snapshot
-        edges = {edge.name: self._edge(edge, now) for edge in self._edges.values()}
+        edges = {edge.name: edge.edge(now) for edge in self._edges.values()}
         snapshot = Snapshot(
             time=now,
             settings=self._preference,
             home=self._home,
             frozen=self._uplink.suspect,
             edges=edges,
-            services=self._services() if changed else old.services,
+            services={
+                product: tuple(known.service() for known in endpoints)
+                for product, endpoints in self._products.items()
+            }
+            if changed
+            else old.services,
             routes=old.routes,
         )
         election = policy.elect(snapshot, now=now)
@@ -503,7 +434,7 @@ class Table:
             snapshot = dataclasses.replace(snapshot, home=election.home)
         if election.switch is not None:
             self._switched(election.switch)
-        order = policy.order_edges(snapshot)
+        order = order_edges(snapshot)
         if changed or order != self._order:
             self._order = order
             snapshot = dataclasses.replace(snapshot, routes=self._routes(snapshot))
@@ -512,50 +443,15 @@ class Table:
 
     def _acquit(self, now: float) -> None:
         answering = [e.name for e in self._edges.values() if e.state is State.UP]
-        worked = sum(e.proved and not _was_down(e) for e in self._edges.values())
+        worked = sum(
+            edge.proved and edge.state is not State.DOWN
+            for edge in self._edges.values()
+        )
         reason = self._uplink.acquitted(answering, worked, now)
         if reason:
             self._changes.append(UplinkCleared(now - self._uplink.since, reason))
             self._uplink.clear()
             self._schedule.scan(self._records.values(), now, at_once=True)
-
-    def _services(self) -> dict[str, tuple[Service, ...]]:
-        return {
-            product: tuple(map(_service, endpoints))
-            for product, endpoints in self._products.items()
-        }
-
-    def _edge(self, edge: _Edge, now: float) -> Edge:
-        while edge.flips and now - edge.flips[0] > FLIP_MEMORY:
-            edge.flips.popleft()
-        if edge.window.expire(now) | edge.losses.expire(now) | edge.measured:
-            edge.measured = False
-            edge.score = self._score(edge)
-        return Edge(
-            name=edge.name,
-            kind=edge.kind,
-            state=edge.state,
-            since=edge.since,
-            score=edge.score,
-            draining=edge.draining,
-            flips=len(edge.flips),
-        )
-
-    def _score(self, edge: _Edge) -> Score | None:
-        if not edge.window:
-            old = edge.score
-            return old and dataclasses.replace(old, samples=0)
-        quartile = edge.window.lower_quartile()
-        lost, probes = edge.losses.lost, len(edge.losses)
-        penalty = self._preference.loss_cost * lost / max(probes, MIN_PROBES)
-        return Score(
-            value=quartile + penalty,
-            round_trip=quartile,
-            penalty=penalty,
-            samples=len(edge.window),
-            lost=lost,
-            probes=probes,
-        )
 
     def _routes(self, snapshot: Snapshot) -> Mapping[str, Route]:
         """The routes, or the very same as before where nothing has changed."""
@@ -594,32 +490,3 @@ class Table:
             others = [name for name in self._order if name != home]
             hot = frozenset([home, self._fallen or home, *others[:ALTERNATES]])
         self._schedule.heat(hot, self._records.values(), now)
-
-
-def _best(states: list[State]) -> State:
-    """UP while anything is; DOWN when all are, or there is none."""
-    if State.UP in states:
-        return State.UP
-    return State.SUSPECT if State.SUSPECT in states else State.DOWN
-
-
-def _edge_state(edge: _Edge) -> State:
-    """DOWN when two or more endpoints are, or all: not a fault of one product."""
-    states = [known.state for known in edge.endpoints if known.records]
-    if not states:
-        unresolved = not all(known.resolved for known in edge.endpoints)
-        return State.SUSPECT if unresolved else State.DOWN
-    return State.DOWN if states.count(State.DOWN) >= 2 else _best(states)
-
-
-def _was_down(edge: _Edge) -> bool:
-    return edge.state is State.DOWN
-
-
-def _service(known: _Endpoint) -> Service:
-    return Service(
-        endpoint=known.endpoint,
-        state=known.state,
-        since=known.since,
-        addresses=tuple(Address(r.target, r.health) for r in known.records),
-    )
