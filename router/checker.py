@@ -1,0 +1,166 @@
+"""The shell around the table: sends probes, takes outcomes in, swaps the snapshot."""
+
+import asyncio
+import math
+from collections.abc import Callable, Iterable, Mapping
+
+from protocols.net.tasks import Tasks
+from protocols.target import Outcome, Probe, Result, Target
+from router.changes import Change
+from router.endpoint import Protocol
+from router.records import ProbeOrder
+from router.snapshot import Snapshot
+from router.table import LATE, Table
+
+HEARTBEAT = 0.25
+"Seconds between two looks at the clock: a late one shows that the loop stalled."
+
+SLACK = 0.25
+"Seconds beyond its time-out after which a probe that overruns is broken off."
+
+LOOK_UP_INTERVAL = 2.0
+"Least seconds between two requests for fresh addresses of one name."
+
+DISCONNECTED = frozenset(
+    {Result.REFUSED, Result.RESET, Result.TIMEOUT, Result.CERTIFICATE, Result.TLS}
+)
+"Findings after which the addresses may be out of date."
+
+OnChange = Callable[[Snapshot, tuple[Change, ...]], None]
+"Told of a new snapshot when routes or health changed, and of what changed."
+
+
+class Checker:
+    """Keeps `snapshot` true. Relays use `report` as their `Report`."""
+
+    def __init__(
+        self,
+        table: Table,
+        probes: Mapping[Protocol, Probe],
+        *,
+        tasks: Tasks,
+        on_change: OnChange,
+        look_up: Callable[[str], None],
+    ) -> None:
+        """Probe what the table orders, once started.
+
+        `probes` needs one for every protocol in the table; `look_up` asks for fresh
+        addresses of a name, which come back through `addresses`.
+        """
+        self._table = table
+        self._hear = table.hear
+        self._probes = probes
+        self._tasks = tasks
+        self._on_change = on_change
+        self._look_up = look_up
+        self._looked_up: dict[str, float] = {}
+        self._loop = asyncio.get_running_loop()
+        self._time = self._loop.time
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed = math.inf
+        self._changes: list[Change] = []
+        self._notice: asyncio.Handle | None = None
+        self._closed = False
+        self.snapshot = table.snapshot(self._time())
+        "The latest snapshot."
+
+    def start(self) -> None:
+        """Begin to probe."""
+        self._tick()
+
+    def close(self) -> None:
+        """Probe no more. Probes under way end with the tasks."""
+        self._closed = True
+        for handle in (self._timer, self._notice):
+            if handle is not None:
+                handle.cancel()
+
+    def report(self, target: Target, outcome: Outcome) -> None:
+        """Take in what became of a flow; mostly just that the target is alive."""
+        now = self._time()
+        if outcome.result is Result.ALIVE and self._hear(target, now):
+            return
+        self._observe(target, outcome, now, None)
+
+    def addresses(self, name: str, found: Iterable[str]) -> None:
+        """Take over the addresses of a name; none means that it does not exist."""
+        self._table.addresses(name, found, self._time())
+        self._settle()
+
+    def drain(self, edge: str) -> None:
+        """Rank an edge last, cutting nothing. Raises KeyError for an unknown one."""
+        self._table.drain(edge, self._time())
+        self._settle()
+
+    def undrain(self, edge: str) -> None:
+        """Rank an edge by merit again. Raises KeyError for an unknown one."""
+        self._table.undrain(edge, self._time())
+        self._settle()
+
+    def saved(self) -> dict[str, object]:
+        """What is worth keeping over a restart, as data that JSON can hold."""
+        return self._table.saved()
+
+    def restore(self, data: object) -> None:
+        """Take over what an earlier run saved. Raises saved.SavedError."""
+        self._table.restore(data, self._time())
+        self._settle()
+
+    def _tick(self) -> None:
+        now = self._time()
+        if now > self._armed + LATE:
+            self._table.stalled(now, now - self._armed)
+        self._armed = math.inf
+        for order in self._table.due(now):
+            self._tasks.start(self._probe(order), name=f"probe {order.target}")
+        self._settle()
+
+    async def _probe(self, order: ProbeOrder) -> None:
+        probe = self._probes[order.protocol]
+        outcome = Outcome(Result.TIMEOUT, detail="the probe overran its time-out")
+        try:
+            async with asyncio.timeout(order.timeout + SLACK):
+                outcome = await probe(order.target, order.timeout)
+        except TimeoutError:
+            pass
+        finally:
+            # Even if the probe broke: an order that never ends would block the next.
+            self._observe(order.target, outcome, self._time(), order)
+
+    def _observe(
+        self, target: Target, outcome: Outcome, now: float, order: ProbeOrder | None
+    ) -> None:
+        if self._closed:
+            return
+        self._table.observe(target, outcome, now, order)
+        if outcome.result in DISCONNECTED:
+            self._refresh_names(target, now)
+        self._settle()
+
+    def _refresh_names(self, target: Target, now: float) -> None:
+        for name in self._table.names_of(target):
+            if now - self._looked_up.get(name, -math.inf) >= LOOK_UP_INTERVAL:
+                self._looked_up[name] = now
+                self._look_up(name)
+
+    def _settle(self) -> None:
+        """Swap the snapshot, set the timer, and tell of changes in a while.
+
+        Later, since a relay that reports is in the middle of something.
+        """
+        old, self.snapshot = self.snapshot, self._table.snapshot(self._time())
+        self._changes += self._table.changes()
+        changed = self._changes or self.snapshot.routes is not old.routes
+        if changed and self._notice is None and not self._closed:
+            self._notice = self._loop.call_soon(self._tell)
+        when = min(self._table.next_due(), self._time() + HEARTBEAT)
+        if when < self._armed and not self._closed:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._armed = when
+            self._timer = self._loop.call_at(when, self._tick)
+
+    def _tell(self) -> None:
+        self._notice = None
+        changes, self._changes = tuple(self._changes), []
+        self._on_change(self.snapshot, changes)

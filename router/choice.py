@@ -1,0 +1,60 @@
+"""Which target a flow takes: the `Choose` of the relays."""
+
+from collections import Counter
+from collections.abc import Collection
+from typing import Protocol
+
+from protocols.target import Target
+from router.snapshot import Snapshot
+
+ADDRESSES_PER_ENDPOINT = 2
+"Addresses of one endpoint that a flow tries before it goes to the next endpoint."
+
+
+class HoldsSnapshot(Protocol):
+    """Whoever holds the snapshot of the moment."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The latest one."""
+
+
+class Choice:
+    """Chooses among the targets of one product, or the receivers of one listener.
+
+    The state is the turn: addresses of a group are used in rotation.
+    """
+
+    def __init__(self, source: HoldsSnapshot, product: str) -> None:
+        self._source = source
+        self._product = product
+        self._turn = -1
+
+    def __call__(self, tried: Collection[Target] = ()) -> Target | None:
+        """The next target for a flow that has tried these; None after the last."""
+        route = self._source.snapshot.routes.get(self._product)
+        if route is None:
+            return None
+        self._turn = turn = self._turn + 1
+        if tried:
+            usable, rest = route.groups[: route.usable], route.groups[route.usable :]
+            return _next(usable, tried, turn) or _next(rest, tried, turn)
+        first = route.first
+        return first[turn % len(first)] if first else None
+
+
+def _next(
+    groups: tuple[tuple[Target, ...], ...], tried: Collection[Target], turn: int
+) -> Target | None:
+    """The first target not tried, of an endpoint not tried twice while there is one."""
+    attempts = Counter(target.label for target in tried)
+    spare = None
+    for group in groups:
+        left = [target for target in group if target not in tried]
+        if not left:
+            continue
+        target = left[turn % len(left)]
+        if attempts[target.label] < ADDRESSES_PER_ENDPOINT:
+            return target
+        spare = spare or target
+    return spare

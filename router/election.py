@@ -1,0 +1,200 @@
+"""Which edge is home: stay unless health forbids it, or a gain is worth the move."""
+
+import dataclasses
+from collections.abc import Mapping
+
+from router.health import State
+from router.order import electable, order_edges, tiers
+from router.snapshot import Edge, Home, Score, Settings, Snapshot
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Switch:
+    """A change of home, with the arithmetic behind it; times in seconds."""
+
+    from_: str | None
+    "The edge left; None for the first home."
+    to: str
+    "The edge that is home now."
+    reason: str
+    "Why, in words."
+    from_score: float | None = None
+    "Score of the edge left, if it had one."
+    to_score: float | None = None
+    "Score of the new home, if it had one."
+    gain: float | None = None
+    "Difference of the scores."
+    needed: float | None = None
+    "The gain that was asked for; None where none was."
+    window: float = 0.0
+    "Over which both scores were taken."
+    held: float = 0.0
+    "For how long the edge left had been home."
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Election:
+    """Which edge is home now."""
+
+    home: Home
+    "The home, changed or not."
+    switch: Switch | None = None
+    "The change, if there was one."
+
+
+def elect(snapshot: Snapshot, *, now: float) -> Election:
+    """Which edge is home from now on. Only health overrules the wish to stay."""
+    home = snapshot.home
+    if home.edge is None:
+        return _first_home(snapshot, now)
+    if snapshot.frozen:
+        return Election(home)
+    here = snapshot.edges.get(home.edge)
+    tier = tiers(snapshot)
+    usable = sorted(
+        (
+            (tier[edge.name], edge.score.value, edge)
+            for edge in snapshot.edges.values()
+            if electable(edge) and edge.score is not None and edge.name != home.edge
+        ),
+        key=lambda item: item[:2],
+    )
+    forced = unusable(here)
+    if forced:
+        if not usable:
+            return Election(home)
+        return _move(snapshot, usable[0][2], forced, now)
+    assert here is not None
+    assert here.score is not None
+    ahead = _ahead(snapshot, here, tier, now)
+    if ahead != home.ahead:
+        snapshot = dataclasses.replace(
+            snapshot, home=dataclasses.replace(home, ahead=ahead)
+        )
+    for _, _, edge in usable:
+        verdict = challenge(snapshot, here, edge, tier, now)
+        if verdict.moves:
+            return _move(snapshot, edge, verdict.reason, now, needed=verdict.needed)
+    return Election(snapshot.home)
+
+
+def needed_gain(settings: Settings, score: Score) -> float:
+    """Seconds that an edge must gain over home's score for home to move soon."""
+    return max(settings.min_gain, settings.min_gain_ratio * score.value)
+
+
+def probation(settings: Settings, flips: int) -> float:
+    """Seconds that an edge must have been healthy before it may become home."""
+    doubled: float = settings.dwell * 2 ** max(0, flips - 1)
+    return min(doubled, settings.max_probation)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether home moves to a challenger, and why."""
+
+    moves: bool
+    reason: str
+    needed: float | None = None
+
+
+def challenge(
+    snapshot: Snapshot, here: Edge, edge: Edge, tier: Mapping[str, int], now: float
+) -> Verdict:
+    """Whether home moves from `here` to `edge`; both UP and measured."""
+    settings = snapshot.settings
+    assert here.score is not None
+    assert edge.score is not None
+    held = now - snapshot.home.since
+    owed = probation(settings, edge.flips)
+    gain = here.score.value - edge.score.value
+    needed = needed_gain(settings, here.score)
+    better_tier = tier[edge.name] < tier[here.name]
+    lasted = now - snapshot.home.ahead.get(edge.name, now)
+    if now - edge.since < owed:
+        return Verdict(False, f"healthy for {now - edge.since:.0f} s of {owed:.0f} s")
+    if held < settings.dwell:
+        return Verdict(False, f"home is held for {held:.0f} s of {settings.dwell:.0f}")
+    if 2 * edge.score.samples < here.score.samples:
+        return Verdict(False, "too few samples to compare")
+    if tier[edge.name] > tier[here.name]:
+        return Verdict(False, "home is of a better tier")
+    if better_tier:
+        return Verdict(True, "of a better tier")
+    if gain >= needed:
+        return Verdict(True, f"gains {ms(gain)}", needed)
+    if lasted >= settings.small_gain_hold:
+        small = _small_gain(settings, here.score)
+        return Verdict(True, f"has led for {lasted:.0f} s, by {ms(gain)}", small)
+    if edge.name in snapshot.home.ahead:
+        hold = settings.small_gain_hold
+        return Verdict(False, f"leads for {lasted:.0f} s of {hold:.0f} s")
+    return Verdict(False, "no gain worth a move")
+
+
+def _small_gain(settings: Settings, score: Score) -> float:
+    return max(settings.small_gain, settings.small_gain_ratio * score.value)
+
+
+def _ahead(
+    snapshot: Snapshot, here: Edge, tier: Mapping[str, int], now: float
+) -> dict[str, float]:
+    """Since when each edge has led home by the small gain, without a break."""
+    assert here.score is not None
+    limit = here.score.value - _small_gain(snapshot.settings, here.score)
+    return {
+        edge.name: snapshot.home.ahead.get(edge.name, now)
+        for edge in snapshot.edges.values()
+        if edge.score is not None
+        and edge.score.fresh
+        and edge.score.value <= limit
+        and edge.state is not State.DOWN
+        and tier[edge.name] <= tier[here.name]
+    }
+
+
+def unusable(here: Edge | None) -> str:
+    """Why home must be left, whatever it costs; empty while it need not."""
+    if here is None:
+        return "home is gone"
+    if here.state is State.DOWN:
+        return "home is down"
+    if here.draining:
+        return "home is draining"
+    if here.score is None or not here.score.fresh:
+        return "home is not measured"
+    return ""
+
+
+def _first_home(snapshot: Snapshot, now: float) -> Election:
+    if snapshot.frozen or now - snapshot.home.since < snapshot.settings.settle:
+        return Election(snapshot.home)
+    for name in order_edges(snapshot):
+        if electable(snapshot.edges[name]):
+            return _move(snapshot, snapshot.edges[name], "the first home", now)
+    return Election(snapshot.home)
+
+
+def _move(
+    snapshot: Snapshot, to: Edge, reason: str, now: float, needed: float | None = None
+) -> Election:
+    home = snapshot.home
+    left = snapshot.edges.get(home.edge) if home.edge is not None else None
+    before = left.score.value if left is not None and left.score is not None else None
+    after = to.score.value if to.score is not None else None
+    switch = Switch(
+        from_=home.edge,
+        to=to.name,
+        reason=reason,
+        from_score=before,
+        to_score=after,
+        gain=before - after if before is not None and after is not None else None,
+        needed=needed,
+        window=snapshot.settings.window,
+        held=now - home.since,
+    )
+    return Election(Home(to.name, now), switch)
+
+
+def ms(seconds: float) -> str:
+    return f"{seconds * 1000:.1f} ms"

@@ -1,0 +1,148 @@
+"""How an edge is chosen: which home (`elect`), and in which order (`rank`).
+
+Both are pure. Health decides whether an edge may be used, within seconds; preference
+decides which of the healthy ones is liked best, within minutes.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+from router.election import (
+    Election,
+    Switch,
+    challenge,
+    elect,
+    ms,
+    needed_gain,
+    unusable,
+)
+from router.endpoint import Endpoint
+from router.health import State
+from router.order import electable, order, tiers
+from router.snapshot import Edge, Score, Service, Settings, Snapshot
+
+__all__ = ["Election", "Ranking", "Reasons", "Settings", "Switch", "elect", "rank"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Reasons:
+    """The arithmetic that placed one endpoint; times in seconds."""
+
+    state: State
+    "Health of the endpoint."
+    age: float
+    "For how long that has been so."
+    draining: bool
+    "Whether the edge is being drained."
+    home: bool
+    "Whether the edge is home."
+    tier: int
+    "0 for a private edge that is fast enough, 1 otherwise."
+    score: Score | None
+    "Score of the edge."
+    window: float
+    "Over which its round trips were taken."
+    gain: float | None
+    "By how much it beats home; negative if it does not; None where unknown."
+    needed: float
+    "The gain for which home moves soon."
+    ahead: float | None
+    "For how long it has beaten home by the small gain."
+    verdict: str
+    "Why it is home, or not."
+
+    def __str__(self) -> str:
+        """All of it in one line."""
+        parts = [f"{self.state} for {self.age:.0f} s", f"tier {self.tier}"]
+        if self.draining:
+            parts.append("draining")
+        if self.score is not None:
+            parts.append(_in_words(self.score, self.window))
+        if self.gain is not None:
+            parts.append(f"gain {ms(self.gain)} of {ms(self.needed)}")
+        return "; ".join([*parts, self.verdict])
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Place:
+    """One endpoint in a ranking."""
+
+    endpoint: Endpoint
+    "The product at the edge."
+    reasons: Reasons
+    "What placed it there."
+
+
+Ranking = tuple[Place, ...]
+"Endpoints from best to worst."
+
+
+def rank(snapshot: Snapshot, product: str, *, now: float) -> Ranking:
+    """The endpoints of a product from best to worst, each with its reasons.
+
+    Raises KeyError for a product that the snapshot does not hold.
+    """
+    tier = tiers(snapshot)
+    return tuple(
+        Place(service.endpoint, _reasons(snapshot, service, tier, now))
+        for service in order(snapshot, product)
+    )
+
+
+def _reasons(
+    snapshot: Snapshot, service: Service, tier: Mapping[str, int], now: float
+) -> Reasons:
+    edge = snapshot.edges[service.endpoint.edge]
+    home = snapshot.home
+    here = snapshot.edges.get(home.edge) if home.edge is not None else None
+    is_home = edge.name == home.edge
+    gain = None
+    needed = snapshot.settings.min_gain
+    if here is not None and here.score is not None:
+        needed = needed_gain(snapshot.settings, here.score)
+        if edge.score is not None and not is_home:
+            gain = here.score.value - edge.score.value
+    since = home.ahead.get(edge.name)
+    return Reasons(
+        state=service.state,
+        age=now - service.since,
+        draining=edge.draining,
+        home=is_home,
+        tier=tier[edge.name],
+        score=edge.score,
+        window=snapshot.settings.window,
+        gain=gain,
+        needed=needed,
+        ahead=None if since is None else now - since,
+        verdict=_verdict(snapshot, edge, here, tier, now),
+    )
+
+
+def _verdict(
+    snapshot: Snapshot,
+    edge: Edge,
+    here: Edge | None,
+    tier: Mapping[str, int],
+    now: float,
+) -> str:
+    if here is None:
+        return "no home yet"
+    if edge.name == here.name:
+        return f"home for {now - snapshot.home.since:.0f} s"
+    if snapshot.frozen:
+        return "our uplink is in doubt: home stays"
+    if not electable(edge):
+        return "not fit to be home"
+    if unusable(here):
+        return "home is about to move"
+    return challenge(snapshot, here, edge, tier, now).reason
+
+
+def _in_words(score: Score, window: float) -> str:
+    if not score.fresh:
+        return f"score {ms(score.value)}, old"
+    return (
+        f"score {ms(score.value)} = {ms(score.round_trip)} lower quartile of "
+        f"{score.samples} in {window:.0f} s + {ms(score.penalty)} for "
+        f"{score.lost} of {score.probes} lost"
+    )

@@ -1,0 +1,240 @@
+"""What the table remembers of addresses, endpoints and edges."""
+
+import dataclasses
+import math
+from collections import deque
+
+from protocols.target import Result, Target
+from router import snapshot
+from router.changes import Flip
+from router.endpoint import Endpoint, Kind, Protocol
+from router.health import Health, State
+from router.window import Losses, Window
+
+FLIP_MEMORY = 3600.0
+"Seconds for which an edge's flips delay its return as home."
+
+MIN_PROBES = 20
+"Probes that loss is a share of at least: one lost of two is not half."
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Cause:
+    """What brought a change of health about."""
+
+    reason: str
+    "In words."
+    result: Result | None = None
+    "The finding, if it was one."
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ProbeOrder:
+    """A probe to send now; times in monotonic seconds."""
+
+    number: int
+    "Distinguishes the orders of one address; a later one is greater."
+    target: Target
+    "Whom to ask."
+    protocol: Protocol
+    "In which protocol."
+    sent: float
+    "When it was ordered."
+    timeout: float
+    "Seconds after which it has failed."
+    regular: bool
+    "Whether its turn had come; others are no fair sample of loss."
+
+    @property
+    def deadline(self) -> float:
+        """When it has failed."""
+        return self.sent + self.timeout
+
+
+@dataclasses.dataclass(eq=False, slots=True)
+class Record:
+    """What the table knows of one address; several endpoints may share it."""
+
+    target: Target
+    "Where to connect."
+    protocol: Protocol
+    "In which protocol to probe it."
+    receiver: bool
+    "Whether it is at the site."
+    health: Health
+    "The verdict and its evidence."
+    heard: float = -math.inf
+    "When a live flow was answered, as long as that is not in `health` yet."
+    round_trip: float | None = None
+    "Smoothed round trip in seconds."
+    sent: float = -math.inf
+    "When the last probe was ordered."
+    due: float = 0.0
+    "When the next one is."
+    urgent: bool = False
+    "Whether something asked for a probe at once."
+    asked: float = -math.inf
+    "When a silent flow last asked for one."
+    orders: dict[int, ProbeOrder] = dataclasses.field(default_factory=dict)
+    "Probes under way."
+    doubted: int = 0
+    "Number of the last probe that was found overdue."
+
+
+@dataclasses.dataclass(eq=False, slots=True)
+class EndpointRecord:
+    """An endpoint, or a receiver of the site, with the addresses known of it."""
+
+    endpoint: Endpoint
+    "What it is."
+    receiver: bool
+    "Whether it is at the site."
+    since: float
+    "When the state last changed."
+    state: State = State.SUSPECT
+    "UP while any address is; DOWN when all are, or it is known to have none."
+    resolved: bool = False
+    "Whether its addresses were ever asked for with success."
+    records: list[Record] = dataclasses.field(default_factory=list)
+    "Its addresses."
+
+    def judge(self, now: float, cause: Cause) -> Flip | None:
+        """Take over the health of the addresses; what changed, if anything did."""
+        states = [record.health.state for record in self.records]
+        state = best(states) if states or self.resolved else State.SUSPECT
+        if state is self.state:
+            return None
+        flip = Flip(
+            edge=self.endpoint.edge,
+            product=self.endpoint.product,
+            target=None,
+            from_=self.state,
+            to=state,
+            reason=cause.reason,
+            result=cause.result,
+            lasted=now - self.since,
+        )
+        self.state, self.since = state, now
+        return flip
+
+    def service(self) -> snapshot.Service:
+        """The same, immutable."""
+        return snapshot.Service(
+            endpoint=self.endpoint,
+            state=self.state,
+            since=self.since,
+            addresses=tuple(
+                snapshot.Address(record.target, record.health)
+                for record in self.records
+            ),
+        )
+
+
+@dataclasses.dataclass(eq=False, slots=True)
+class EdgeRecord:
+    """An edge with its endpoints and what was measured there."""
+
+    name: str
+    "Its name."
+    kind: Kind
+    "How it is reached."
+    since: float
+    "When the state last changed, short suspicions aside."
+    window: Window
+    "Round trips of all its endpoints."
+    losses: Losses
+    "Probes lost at any of them."
+    loss_cost: float
+    "Seconds that a lost packet costs."
+    endpoints: list[EndpointRecord] = dataclasses.field(default_factory=list)
+    "Its endpoints."
+    state: State = State.SUSPECT
+    "DOWN when two or more endpoints are, or all."
+    proved: bool = False
+    "Whether it ever was UP."
+    draining: bool = False
+    "Whether an operator wants no new flows there."
+    failed: float = -math.inf
+    "When it ceased to be UP, unless it is UP again."
+    flips: deque[float] = dataclasses.field(default_factory=lambda: deque(maxlen=8))
+    "When it went DOWN, within the last hour."
+    score: snapshot.Score | None = None
+    "What it costs; the last one known when nothing was measured lately."
+    measured: bool = False
+    "Whether the score is out of date."
+
+    def judge(self, now: float, cause: Cause) -> Flip | None:
+        """Take over the state of the endpoints; what changed, if anything did."""
+        state = self._state()
+        if state is self.state:
+            return None
+        old, self.state = self.state, state
+        flip = Flip(
+            edge=self.name,
+            product="",
+            target=None,
+            from_=old,
+            to=state,
+            reason=cause.reason,
+            result=cause.result,
+            lasted=now - self.since,
+        )
+        if old is State.UP:
+            self.failed = now
+        elif state is State.UP:
+            self.failed = -math.inf
+        if State.DOWN in (old, state) or not self.proved:
+            # A suspicion that comes to nothing does not start the clock again.
+            self.since = now
+        self.proved = self.proved or state is State.UP
+        if state is State.DOWN:
+            self.flips.append(now)
+            self.losses.clear()
+        return flip
+
+    def edge(self, now: float) -> snapshot.Edge:
+        """The same, immutable, with the score of the moment."""
+        while self.flips and now - self.flips[0] > FLIP_MEMORY:
+            self.flips.popleft()
+        if self.window.expire(now) | self.losses.expire(now) | self.measured:
+            self.measured = False
+            self.score = self._score()
+        return snapshot.Edge(
+            name=self.name,
+            kind=self.kind,
+            state=self.state,
+            since=self.since,
+            score=self.score,
+            draining=self.draining,
+            flips=len(self.flips),
+        )
+
+    def _state(self) -> State:
+        """Two endpoints DOWN condemn the edge: that is no fault of one product."""
+        states = [known.state for known in self.endpoints if known.records]
+        if not states:
+            resolved = all(known.resolved for known in self.endpoints)
+            return State.DOWN if resolved else State.SUSPECT
+        return State.DOWN if states.count(State.DOWN) >= 2 else best(states)
+
+    def _score(self) -> snapshot.Score | None:
+        if not self.window:
+            return self.score and dataclasses.replace(self.score, samples=0)
+        quartile = self.window.lower_quartile()
+        lost, probes = self.losses.lost, len(self.losses)
+        penalty = self.loss_cost * lost / max(probes, MIN_PROBES)
+        return snapshot.Score(
+            value=quartile + penalty,
+            round_trip=quartile,
+            penalty=penalty,
+            samples=len(self.window),
+            lost=lost,
+            probes=probes,
+        )
+
+
+def best(states: list[State]) -> State:
+    """UP while anything is; DOWN when all are, or there is none."""
+    if State.UP in states:
+        return State.UP
+    return State.SUSPECT if State.SUSPECT in states else State.DOWN

@@ -1,0 +1,90 @@
+"""What survives a restart: scores and last good addresses, as plain data."""
+
+import dataclasses
+import ipaddress
+from collections.abc import Mapping
+
+VERSION = 1
+"Format of the saved data."
+
+MAX_NAMES = 1024
+"Names and edges accepted: more is not ours."
+
+MAX_ADDRESSES = 16
+"Addresses kept for one name; an edge has three or four."
+
+MAX_SCORE = 60.0
+"Seconds; a round trip beyond is not ours."
+
+
+class SavedError(ValueError):
+    """The saved data is not what `dump` writes; the message says where."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Saved:
+    """Knowledge from an earlier run."""
+
+    scores: Mapping[str, float]
+    "Score of each edge in seconds."
+    addresses: Mapping[str, tuple[str, ...]]
+    "Last good addresses of each name."
+
+
+def dump(saved: Saved) -> dict[str, object]:
+    """The same as data that JSON can hold."""
+    return {
+        "version": VERSION,
+        "scores": dict(saved.scores),
+        "addresses": {name: list(found) for name, found in saved.addresses.items()},
+    }
+
+
+def parse(data: object) -> Saved:
+    """Read what `dump` wrote. Raises SavedError for anything else."""
+    root = _mapping(data, "the whole")
+    if root.get("version") != VERSION:
+        raise SavedError(f"version {root.get('version')!r:.40}, expected {VERSION}")
+    scores = _mapping(root.get("scores"), "scores")
+    addresses = _mapping(root.get("addresses"), "addresses")
+    return Saved(
+        scores={edge: _score(edge, value) for edge, value in scores.items()},
+        addresses={name: _addresses(name, found) for name, found in addresses.items()},
+    )
+
+
+def _mapping(value: object, where: str) -> dict[str, object]:
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise SavedError(f"{where}: expected names with values")
+    if len(value) > MAX_NAMES:
+        raise SavedError(f"{where}: more than {MAX_NAMES} names")
+    return value
+
+
+def _score(edge: str, value: object) -> float:
+    # bool is an int to Python, and Python's JSON reader lets NaN pass.
+    match value:
+        case bool():
+            pass
+        case int() | float() if 0 <= value <= MAX_SCORE:
+            return float(value)
+    raise SavedError(f"scores, {edge:.80}: expected seconds up to {MAX_SCORE:.0f}")
+
+
+def _addresses(name: str, found: object) -> tuple[str, ...]:
+    where = f"addresses, {name:.80}"
+    if not isinstance(found, list) or len(found) > MAX_ADDRESSES:
+        raise SavedError(f"{where}: expected a list of up to {MAX_ADDRESSES}")
+    for address in found:
+        if not isinstance(address, str) or not is_address(address):
+            raise SavedError(f"{where}: {address!r:.40} is no IP address")
+    return tuple(found)
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is an IP address literal."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,207 @@
+"""When each address is probed.
+
+Home and its best alternates at every `interval`, the others now and then, suspects at
+`fast_interval`. A probe that stays unanswered is followed by the next without waiting
+for its time-out. OPTIONS to one address keep their distance whatever asks for them.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+
+from router.agenda import Agenda
+from router.endpoint import Protocol
+from router.health import Health, Settings, State
+from router.records import ProbeOrder, Record
+
+COLD = (20.0, 26.0)
+"Seconds between two probes of an edge that is not among the best, at random."
+
+JITTER = 0.9
+"Least share of an interval that passes before the next probe."
+
+OPTIONS_JITTER = 1.2
+"Greatest share of `sip_options_interval` between two OPTIONS; the least is 1."
+
+START = 0.25
+"Seconds over which the first probes are spread; OPTIONS over four times as many."
+
+MAX_ORDERS = 8
+"Probes of one address under way at once."
+
+ASK_INTERVAL = 1.0
+"Seconds between two probes asked for by silent flows: many answers are just slow."
+
+
+class Schedule:
+    """Who is probed when. All that is mutable here is time."""
+
+    def __init__(
+        self, settings: Settings, uniform: Callable[[float, float], float]
+    ) -> None:
+        self._settings = settings
+        self._uniform = uniform
+        self._agenda: Agenda[Record] = Agenda()
+        self._hot: frozenset[str] | None = None
+        self._next_options: dict[str, float] = {}
+        self._number = 0
+
+    def add(self, record: Record, now: float) -> None:
+        """Probe a new address soon."""
+        spread = 4 * START if record.protocol is Protocol.SIP else START
+        record.due = now + self._uniform(0.0, spread)
+        self._enter(record)
+
+    def remove(self, record: Record) -> None:
+        """Probe an address no more."""
+        self._agenda.discard(record)
+
+    def heat(
+        self, edges: frozenset[str] | None, records: Iterable[Record], now: float
+    ) -> None:
+        """Probe these edges at every interval; None stands for all of them."""
+        if edges == self._hot:
+            return
+        before, self._hot = self._hot, edges
+        if before is None:
+            return
+        for record in records:
+            if self._is_hot(record) and record.target.label not in before:
+                self._soon(record, now)
+
+    def scan(self, records: Iterable[Record], now: float, *, at_once: bool) -> None:
+        """Probe everything: at once, or within an interval."""
+        for record in records:
+            if at_once:
+                self.hasten(record, now)
+            else:
+                self._soon(record, now)
+
+    def hasten(self, record: Record, now: float) -> None:
+        """Probe an address at once, unless an answer is being waited for."""
+        if not record.orders and now - record.sent > self._settings.fast_interval / 2:
+            record.urgent = True
+            record.due = now
+            self._enter(record)
+
+    def ask(self, record: Record, now: float) -> None:
+        """Probe an address at once since a flow waits there in silence."""
+        if record.orders:
+            return
+        record.asked = max(now, record.asked + ASK_INTERVAL)
+        record.urgent = True
+        record.due = min(record.due, record.asked)
+        self._enter(record)
+
+    def plan(self, record: Record, now: float) -> None:
+        """Find the time of the next probe after something was learnt."""
+        if not record.urgent:
+            record.due = max(now, record.sent + self._pause(record))
+        self._enter(record)
+
+    def due(self, now: float) -> Iterator[Record]:
+        """The addresses to look at now. Each must be passed to `order`."""
+        return self._agenda.pop(now)
+
+    def next_due(self) -> float:
+        """When `due` is to be called again."""
+        return self._agenda.next()
+
+    def overdue(self, record: Record, now: float) -> ProbeOrder | None:
+        """The last probe that by now is unanswered for longer than patience allows."""
+        found = None
+        for order in record.orders.values():
+            late = now >= order.sent + record.target.patience
+            if late and order.number > record.doubted:
+                found = order
+        if found is not None:
+            record.doubted = found.number
+        return found
+
+    def order(self, record: Record, now: float) -> ProbeOrder | None:
+        """The probe to send to an address now, if one is due and allowed."""
+        if record.due > now or not self._allowed(record, now):
+            self._enter(record)
+            return None
+        calm = record.health.state is State.UP and not record.health.doubts
+        self._number += 1
+        order = ProbeOrder(
+            number=self._number,
+            target=record.target,
+            protocol=record.protocol,
+            sent=now,
+            timeout=self._settings.timeout,
+            regular=calm and not record.urgent and not record.orders,
+        )
+        record.orders[order.number] = order
+        record.sent = now
+        record.urgent = False
+        record.due = now + self._press(record)
+        self._enter(record)
+        return order
+
+    def _allowed(self, record: Record, now: float) -> bool:
+        if len(record.orders) >= MAX_ORDERS:
+            record.due = now + self._settings.interval
+            return False
+        if record.protocol is not Protocol.SIP:
+            return True
+        address = record.target.address
+        allowed = self._next_options.get(address, -math.inf)
+        if now < allowed:
+            record.due = allowed
+            return False
+        if len(self._next_options) > 1024:
+            self._next_options = {
+                key: when for key, when in self._next_options.items() if when > now
+            }
+        self._next_options[address] = now + self._options_pause()
+        return True
+
+    def _press(self, record: Record) -> float:
+        """Seconds until the next probe if this one is not answered."""
+        if _settled(record.health, self._settings):
+            return self._pause(record)
+        fast = self._settings.fast_interval
+        # The first follows as soon as there is doubt, so that three failures fit into
+        # interval + timeout + 2 x fast_interval.
+        return min(record.target.patience, fast) if len(record.orders) < 3 else fast
+
+    def _pause(self, record: Record) -> float:
+        """Seconds between this probe and the next when nothing is awaited."""
+        health = record.health
+        wavering = health.state is State.SUSPECT or health.doubts
+        if wavering and not _settled(health, self._settings):
+            return self._settings.fast_interval
+        if record.protocol is Protocol.SIP:
+            return self._options_pause()
+        if self._is_hot(record):
+            return self._settings.interval * self._uniform(JITTER, 1.0)
+        return self._uniform(*COLD)
+
+    def _options_pause(self) -> float:
+        return self._settings.sip_options_interval * self._uniform(1.0, OPTIONS_JITTER)
+
+    def _is_hot(self, record: Record) -> bool:
+        return record.receiver or self._hot is None or record.target.label in self._hot
+
+    def _soon(self, record: Record, now: float) -> None:
+        soon = now + self._uniform(0.0, self._settings.interval)
+        record.due = min(record.due, soon)
+        self._enter(record)
+
+    def _enter(self, record: Record) -> None:
+        when = record.due
+        if record.health.state is State.UP:
+            for order in record.orders.values():
+                if order.number > record.doubted:
+                    when = min(when, order.sent + record.target.patience)
+        self._agenda.set(record, when)
+
+
+def _settled(health: Health, settings: Settings) -> bool:
+    """Whether there is nothing to hurry for: the verdict stands or only time heals."""
+    return (
+        health.state is State.DOWN
+        or max(health.probe_failures, health.live_failures) >= settings.fall
+        or health.server_errors >= settings.server_errors
+    )
