@@ -1,0 +1,328 @@
+"""What no single key can tell: keys that contradict each other or the catalogue."""
+
+import ipaddress
+import itertools
+from collections.abc import Iterable, Iterator
+
+from protocols.target import Transport
+from router.addresses import Bind, IPAddress, IPNetwork
+from router.catalogue import Catalogue
+from router.document import Document
+from router.endpoint import Kind, Protocol
+from router.endpoints import endpoints, products_of
+from router.hosts import Refusal, host_names, match_host
+from router.listeners import FromProvider, HttpsConnect, Listener, Sip, ToProvider
+from router.problem import KeyPath, Problem, Severity, did_you_mean, one_of
+from router.settings import Config
+from router.units import duration
+
+SERVED = frozenset({Protocol.HTTPS})
+"Protocols that this version can serve; listeners of others are refused."
+
+_WARNING = Severity.WARNING
+_CARRIER_GRADE = ipaddress.IPv4Network("100.64.0.0/10")  # RFC 6598
+_UNIQUE_LOCAL = ipaddress.IPv6Network("fc00::/7")  # RFC 4193
+_RFC1918 = [
+    ipaddress.IPv4Network(text)
+    for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
+]
+
+
+def settle(config: Config, catalogue: Catalogue) -> Config:
+    """Fill in what the catalogue decides: the region, the edges, the default edge."""
+    region = config.provider.region or catalogue.default_region or ""
+    edges = config.provider.edges or catalogue.public_edges()
+    place = catalogue.regions.get(region)
+    wanted = [place.home_edge] if place is not None else []
+    wanted += [catalogue.default_edge, *edges]
+    first = next((edge for edge in wanted if edge in edges), "")
+    default = config.policy.default_edge or first
+    provider = config.provider.model_copy(update={"region": region, "edges": edges})
+    policy = config.policy.model_copy(update={"default_edge": default})
+    return config.model_copy(update={"provider": provider, "policy": policy})
+
+
+def check_alone(config: Config, document: Document) -> Iterator[Problem]:
+    """Contradictions within a configuration, whatever its catalogue says."""
+    yield from _health(config, document)
+    yield from _binds(config, document)
+    if not document.tree["listeners"]:
+        yield document.problem(("listeners",), "no listener", "at least one")
+    for name, listener in config.listeners.items():
+        yield from _listener(name, listener, document)
+    http = config.admin.http
+    if http is not None and not http.address.is_loopback:
+        found = f"found {http}, which others can reach"
+        yield document.problem(
+            ("admin", "http"), found, "a loopback address", severity=_WARNING
+        )
+
+
+def check_with(
+    config: Config, catalogue: Catalogue, document: Document
+) -> Iterator[Problem]:
+    """Contradictions between a configuration and its catalogue."""
+    problems = [
+        *_region(config, catalogue, document),
+        *_edges(config, catalogue, document),
+        *_sources(config, catalogue, document),
+        *_default_edge(config, catalogue, document),
+        *_products(config, catalogue, document),
+    ]
+    yield from problems
+    if not any(problem.severity is Severity.ERROR for problem in problems):
+        yield from _reach(settle(config, catalogue), catalogue, document)
+
+
+def _health(config: Config, document: Document) -> Iterator[Problem]:
+    health = config.health
+    if health.fast_interval > health.interval:
+        found = f"found {duration(health.fast_interval)}"
+        expected = f"at most health.interval ({duration(health.interval)})"
+        yield document.problem(("health", "fast_interval"), found, expected)
+    if health.timeout > health.interval:
+        found = f"found {duration(health.timeout)}, so that probes overlap"
+        expected = f"at most health.interval ({duration(health.interval)})"
+        path = ("health", "timeout")
+        yield document.problem(path, found, expected, severity=_WARNING)
+    if config.policy.window < 5 * health.interval:
+        found = f"found {duration(config.policy.window)}"
+        expected = f"five times health.interval ({duration(health.interval)}) or more"
+        yield document.problem(("policy", "window"), found, expected)
+
+
+def _bound(config: Config) -> Iterator[tuple[KeyPath, Bind]]:
+    for name, listener in config.listeners.items():
+        if isinstance(listener, Sip):
+            for side in ("site", "edge"):
+                for index, bind in enumerate(getattr(listener, side).bind):
+                    yield ("listeners", name, side, "bind", index), bind
+        else:
+            yield ("listeners", name, "bind"), listener.bind
+    if config.admin.http is not None:
+        yield ("admin", "http"), config.admin.http
+
+
+def _binds(config: Config, document: Document) -> Iterator[Problem]:
+    """Two listeners on one address, and a listener whose receiver is the router."""
+    binds = list(_bound(config))
+    for (first, one), (second, other) in itertools.combinations(binds, 2):
+        if one.meets(other):
+            whose = ".".join(map(str, first))
+            found = f"found {other}, which meets {one} of {whose}"
+            yield document.problem(second, found, "another address or port")
+    taken = {str(bind) for _, bind in binds}
+    for name, listener in config.listeners.items():
+        for index, to in enumerate(
+            listener.to if isinstance(listener, FromProvider) else ()
+        ):
+            if str(to) in taken:
+                path = ("listeners", name, "to", index)
+                found = f"found {to}, where the router itself listens"
+                yield document.problem(path, found, "a machine of the site")
+
+
+def _listener(name: str, listener: Listener, document: Document) -> Iterator[Problem]:
+    path: KeyPath = ("listeners", name)
+    if listener.protocol not in SERVED:
+        expected = f"{one_of(sorted(SERVED))}, which this version serves"
+        yield document.problem(
+            (*path, "protocol"), f"found '{listener.protocol}'", expected
+        )
+    if isinstance(listener, ToProvider):
+        yield from _open((*path, "allow"), listener.allow, document)
+    if isinstance(listener, Sip):
+        yield from _open((*path, "site", "allow"), listener.site.allow, document)
+        over_tls = [b for b in listener.edge.bind if b.transport is Transport.TLS]
+        if over_tls and listener.edge.tls is None:
+            found = f"no certificate for tls://{over_tls[0]}"
+            yield document.problem((*path, "edge", "tls"), found, "certificate and key")
+
+
+def _open(
+    path: KeyPath, allow: Iterable[IPNetwork], document: Document
+) -> Iterator[Problem]:
+    for index, network in enumerate(allow):
+        if network.prefixlen == 0:
+            found = f"found {network}, everyone"
+            hint = "whoever reaches this listener can act in your name"
+            yield document.problem(
+                (*path, index), found, "your own networks", hint, severity=_WARNING
+            )
+
+
+def _region(
+    config: Config, catalogue: Catalogue, document: Document
+) -> Iterator[Problem]:
+    region = config.provider.region
+    if region and region not in catalogue.regions:
+        known = one_of(catalogue.regions) if catalogue.regions else "none: leave it out"
+        hint = did_you_mean(region, catalogue.regions)
+        found = f"unknown region '{region}'"
+        yield document.problem(("provider", "region"), found, known, hint)
+
+
+def _edges(
+    config: Config, catalogue: Catalogue, document: Document
+) -> Iterator[Problem]:
+    edges = config.provider.edges
+    for index, edge in enumerate(edges):
+        path: KeyPath = ("provider", "edges", index)
+        if edge not in catalogue.edges:
+            hint = did_you_mean(edge, catalogue.edges)
+            expected = f"an edge of catalogue '{catalogue.name}'"
+            yield document.problem(path, f"unknown edge '{edge}'", expected, hint)
+        elif edge in edges[:index]:
+            yield document.problem(path, f"'{edge}' a second time", "each edge once")
+        elif _is_private(edge, catalogue) and not _has_source(edge, config):
+            found = f"private edge '{edge}' without a source address"
+            expected = f"provider.source_addresses.{edge}"
+            hint = "a private edge answers announced addresses only"
+            yield document.problem(path, found, expected, hint, severity=_WARNING)
+    if not edges and not catalogue.public_edges():
+        found = f"catalogue '{catalogue.name}' has no public edge"
+        yield document.problem(("provider", "edges"), found, "the edges to use")
+
+
+def _is_private(edge: str, catalogue: Catalogue) -> bool:
+    return catalogue.edges[edge].kind is Kind.PRIVATE
+
+
+def _has_source(edge: str, config: Config) -> bool:
+    return edge in config.provider.source_addresses
+
+
+def _sources(
+    config: Config, catalogue: Catalogue, document: Document
+) -> Iterator[Problem]:
+    used = _used_edges(config, catalogue, document)
+    for edge, address in config.provider.source_addresses.items():
+        path: KeyPath = ("provider", "source_addresses", edge)
+        if edge not in used:
+            hint = did_you_mean(edge, used)
+            yield document.problem(path, f"'{edge}' is not in use", one_of(used), hint)
+        elif address.is_unspecified or address.is_multicast:
+            yield document.problem(
+                path, f"found {address}", "an address of this machine"
+            )
+        elif _is_private(edge, catalogue) and not catalogue.simulated:
+            reason = _not_unique(address)
+            if reason:
+                expected = "the globally unique address announced to the provider"
+                yield document.problem(path, f"found {address}, {reason}", expected)
+
+
+def _not_unique(address: IPAddress) -> str:
+    """Why a private edge would not answer to this source address; empty if it would."""
+    if address.is_loopback:
+        return "a loopback address"
+    if address.is_link_local:
+        return "a link-local address"
+    if isinstance(address, ipaddress.IPv6Address):
+        return "a unique local address (RFC 4193)" if address in _UNIQUE_LOCAL else ""
+    if address in _CARRIER_GRADE:
+        return "a carrier-grade NAT address (RFC 6598)"
+    private = any(address in network for network in _RFC1918)
+    return "a private address (RFC 1918)" if private else ""
+
+
+def _used_edges(
+    config: Config, catalogue: Catalogue, document: Document
+) -> tuple[str, ...]:
+    """The edges in use; if those that are listed cannot be read, any edge may be."""
+    if config.provider.edges:
+        return config.provider.edges
+    unreadable = "edges" in document.tree["provider"]
+    return tuple(catalogue.edges) if unreadable else catalogue.public_edges()
+
+
+def _default_edge(
+    config: Config, catalogue: Catalogue, document: Document
+) -> Iterator[Problem]:
+    used = _used_edges(config, catalogue, document)
+    edge = config.policy.default_edge
+    if edge and used and edge not in used:
+        path = ("policy", "default_edge")
+        hint = did_you_mean(edge, used)
+        yield document.problem(path, f"'{edge}' is not in use", one_of(used), hint)
+
+
+def _products(
+    config: Config, catalogue: Catalogue, document: Document
+) -> Iterator[Problem]:
+    for name, listener in config.listeners.items():
+        for path, product in _named_products(name, listener):
+            if product not in catalogue.products:
+                hint = did_you_mean(product, catalogue.products)
+                known = one_of(
+                    n
+                    for n, p in catalogue.products.items()
+                    if p.protocol is listener.protocol
+                )
+                yield document.problem(
+                    path, f"unknown product '{product}'", known, hint
+                )
+                continue
+            protocol = catalogue.products[product].protocol
+            if protocol is not listener.protocol:
+                found = f"product '{product}' speaks {protocol}"
+                yield document.problem(
+                    path, found, f"one that speaks {listener.protocol}"
+                )
+
+
+def _named_products(name: str, listener: Listener) -> Iterator[tuple[KeyPath, str]]:
+    path: KeyPath = ("listeners", name)
+    if isinstance(listener, HttpsConnect):
+        for index, product in enumerate(listener.products or ()):
+            yield (*path, "products", index), product
+    elif not isinstance(listener, FromProvider):
+        yield (*path, "product"), listener.product
+
+
+def _reach(
+    config: Config, catalogue: Catalogue, document: Document
+) -> Iterator[Problem]:
+    """Whether every listener has somewhere to go, once all names are known."""
+    region = config.provider.region
+    used = {e.product for e in endpoints(catalogue, config)}
+    for name, listener in config.listeners.items():
+        path: KeyPath = ("listeners", name)
+        if name in used and isinstance(listener, FromProvider):
+            found = f"a from_provider listener called '{name}', like a product"
+            yield document.problem(path, found, "another name")
+        for product in products_of(listener, catalogue):
+            if product not in used:
+                found = f"no edge in use offers {product} in region '{region}'"
+                yield document.problem(path, found, "another region, or other edges")
+        if isinstance(listener, Sip):
+            yield from _trunk(path, listener, catalogue, document)
+    least = [
+        (catalogue.products[name].min_probe_interval, name)
+        for name in used
+        if catalogue.products[name].protocol is Protocol.SIP
+    ]
+    if least and config.health.sip_options_interval < max(least)[0]:
+        found = f"found {duration(config.health.sip_options_interval)}"
+        expected = f"{duration(max(least)[0])} or more for {max(least)[1]}"
+        path = ("health", "sip_options_interval")
+        yield document.problem(
+            path, found, expected, "the provider bans faster senders"
+        )
+
+
+def _trunk(
+    path: KeyPath, listener: Sip, catalogue: Catalogue, document: Document
+) -> Iterator[Problem]:
+    product = catalogue.products[listener.product]
+    transport = listener.edge.transport
+    if transport not in product.transports:
+        found, known = f"found '{transport}'", one_of(product.transports)
+        yield document.problem((*path, "edge", "transport"), found, known)
+        return
+    names = host_names(catalogue, (listener.product,))
+    port = product.transports[transport]
+    if isinstance(match_host(names, listener.host, port, None), Refusal):
+        found = f"found '{listener.host}'"
+        hosts = [*filter(None, (product.host,)), *product.hosts.values()]
+        yield document.problem((*path, "host"), found, f"a name like {one_of(hosts)}")
