@@ -18,7 +18,7 @@ from router.document import Document
 from router.endpoint import Kind, Protocol
 from router.problem import ConfigError, KeyPath, Problem, did_you_mean, one_of
 from router.units import Seconds, between, wrong
-from router.validation import Name, Section, build
+from router.validation import Name, Section, Version, build
 
 _PLACEHOLDERS = ("product", "edge", "region", "legacy_id", "tenant")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
@@ -155,7 +155,7 @@ class Product(Section):
 class Catalogue(Section):
     """A provider."""
 
-    version: Annotated[int, pydantic.Strict(), pydantic.Field(ge=1, le=1)]
+    version: Version
     "Version of this format: 1."
     name: Name
     "Name of the provider."

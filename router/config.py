@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from router.catalogue import Catalogue, read_catalogue
-from router.crosscheck import check_alone, check_with, settle
+from router.consistency import check_alone
+from router.crosscheck import check_with, settle
 from router.document import Document, parse
 from router.problem import ConfigError, Problem, Severity
 from router.settings import Config
@@ -44,7 +45,7 @@ def load(
     config, complaints = build(Config, document, base)
     problems += _beside(problems, complaints)
     catalogue, complaints = _catalogue(document, read_catalogue_text)
-    problems += complaints
+    problems += _beside(problems, complaints)
     if config is not None:
         problems += _beside(problems, list(check_alone(config, document)))
     if config is not None and catalogue is not None:
@@ -82,7 +83,5 @@ def cause(error: OSError | UnicodeDecodeError) -> str:
 
 def _beside(known: Sequence[Problem], found: Sequence[Problem]) -> list[Problem]:
     """Problems at places of which nothing is known yet; one cause, one complaint."""
-    places = {(problem.line, problem.column) for problem in known}
-    return [
-        problem for problem in found if (problem.line, problem.column) not in places
-    ]
+    places = {(problem.file, problem.line, problem.column) for problem in known}
+    return [p for p in found if (p.file, p.line, p.column) not in places]

@@ -1,23 +1,18 @@
-"""What no single key can tell: keys that contradict each other or the catalogue."""
+"""Where a configuration and its catalogue contradict each other."""
 
 import ipaddress
-import itertools
 from collections.abc import Iterable, Iterator
 
-from protocols.target import Transport
-from router.addresses import Bind, IPAddress, IPNetwork
+from router.addresses import IPAddress
 from router.catalogue import Catalogue
 from router.document import Document
 from router.endpoint import Kind, Protocol
 from router.endpoints import endpoints, products_of
 from router.hosts import Refusal, host_names, match_host
-from router.listeners import FromProvider, HttpsConnect, Listener, Sip, ToProvider
+from router.listeners import FromProvider, HttpsConnect, Listener, Sip
 from router.problem import KeyPath, Problem, Severity, did_you_mean, one_of
 from router.settings import Config
 from router.units import duration
-
-SERVED = frozenset({Protocol.HTTPS})
-"Protocols that this version can serve; listeners of others are refused."
 
 _WARNING = Severity.WARNING
 _CARRIER_GRADE = ipaddress.IPv4Network("100.64.0.0/10")  # RFC 6598
@@ -42,26 +37,10 @@ def settle(config: Config, catalogue: Catalogue) -> Config:
     return config.model_copy(update={"provider": provider, "policy": policy})
 
 
-def check_alone(config: Config, document: Document) -> Iterator[Problem]:
-    """Contradictions within a configuration, whatever its catalogue says."""
-    yield from _health(config, document)
-    yield from _binds(config, document)
-    if not document.tree["listeners"]:
-        yield document.problem(("listeners",), "no listener", "at least one")
-    for name, listener in config.listeners.items():
-        yield from _listener(name, listener, document)
-    http = config.admin.http
-    if http is not None and not http.address.is_loopback:
-        found = f"found {http}, which others can reach"
-        yield document.problem(
-            ("admin", "http"), found, "a loopback address", severity=_WARNING
-        )
-
-
 def check_with(
     config: Config, catalogue: Catalogue, document: Document
 ) -> Iterator[Problem]:
-    """Contradictions between a configuration and its catalogue."""
+    """Yield every problem; `config` is as it was read, before `settle`."""
     problems = [
         *_region(config, catalogue, document),
         *_edges(config, catalogue, document),
@@ -74,92 +53,14 @@ def check_with(
         yield from _reach(settle(config, catalogue), catalogue, document)
 
 
-def _health(config: Config, document: Document) -> Iterator[Problem]:
-    health = config.health
-    if health.fast_interval > health.interval:
-        found = f"found {duration(health.fast_interval)}"
-        expected = f"at most health.interval ({duration(health.interval)})"
-        yield document.problem(("health", "fast_interval"), found, expected)
-    if health.timeout > health.interval:
-        found = f"found {duration(health.timeout)}, so that probes overlap"
-        expected = f"at most health.interval ({duration(health.interval)})"
-        path = ("health", "timeout")
-        yield document.problem(path, found, expected, severity=_WARNING)
-    if config.policy.window < 5 * health.interval:
-        found = f"found {duration(config.policy.window)}"
-        expected = f"five times health.interval ({duration(health.interval)}) or more"
-        yield document.problem(("policy", "window"), found, expected)
-
-
-def _bound(config: Config) -> Iterator[tuple[KeyPath, Bind]]:
-    for name, listener in config.listeners.items():
-        if isinstance(listener, Sip):
-            for side in ("site", "edge"):
-                for index, bind in enumerate(getattr(listener, side).bind):
-                    yield ("listeners", name, side, "bind", index), bind
-        else:
-            yield ("listeners", name, "bind"), listener.bind
-    if config.admin.http is not None:
-        yield ("admin", "http"), config.admin.http
-
-
-def _binds(config: Config, document: Document) -> Iterator[Problem]:
-    """Two listeners on one address, and a listener whose receiver is the router."""
-    binds = list(_bound(config))
-    for (first, one), (second, other) in itertools.combinations(binds, 2):
-        if one.meets(other):
-            whose = ".".join(map(str, first))
-            found = f"found {other}, which meets {one} of {whose}"
-            yield document.problem(second, found, "another address or port")
-    taken = {str(bind) for _, bind in binds}
-    for name, listener in config.listeners.items():
-        for index, to in enumerate(
-            listener.to if isinstance(listener, FromProvider) else ()
-        ):
-            if str(to) in taken:
-                path = ("listeners", name, "to", index)
-                found = f"found {to}, where the router itself listens"
-                yield document.problem(path, found, "a machine of the site")
-
-
-def _listener(name: str, listener: Listener, document: Document) -> Iterator[Problem]:
-    path: KeyPath = ("listeners", name)
-    if listener.protocol not in SERVED:
-        expected = f"{one_of(sorted(SERVED))}, which this version serves"
-        yield document.problem(
-            (*path, "protocol"), f"found '{listener.protocol}'", expected
-        )
-    if isinstance(listener, ToProvider):
-        yield from _open((*path, "allow"), listener.allow, document)
-    if isinstance(listener, Sip):
-        yield from _open((*path, "site", "allow"), listener.site.allow, document)
-        over_tls = [b for b in listener.edge.bind if b.transport is Transport.TLS]
-        if over_tls and listener.edge.tls is None:
-            found = f"no certificate for tls://{over_tls[0]}"
-            yield document.problem((*path, "edge", "tls"), found, "certificate and key")
-
-
-def _open(
-    path: KeyPath, allow: Iterable[IPNetwork], document: Document
-) -> Iterator[Problem]:
-    for index, network in enumerate(allow):
-        if network.prefixlen == 0:
-            found = f"found {network}, everyone"
-            hint = "whoever reaches this listener can act in your name"
-            yield document.problem(
-                (*path, index), found, "your own networks", hint, severity=_WARNING
-            )
-
-
 def _region(
     config: Config, catalogue: Catalogue, document: Document
 ) -> Iterator[Problem]:
     region = config.provider.region
     if region and region not in catalogue.regions:
-        known = one_of(catalogue.regions) if catalogue.regions else "none: leave it out"
-        hint = did_you_mean(region, catalogue.regions)
-        found = f"unknown region '{region}'"
-        yield document.problem(("provider", "region"), found, known, hint)
+        path = ("provider", "region")
+        meant = _meant(region, catalogue.regions)
+        yield document.problem(path, f"unknown region '{region}'", *meant)
 
 
 def _edges(
@@ -199,8 +100,7 @@ def _sources(
     for edge, address in config.provider.source_addresses.items():
         path: KeyPath = ("provider", "source_addresses", edge)
         if edge not in used:
-            hint = did_you_mean(edge, used)
-            yield document.problem(path, f"'{edge}' is not in use", one_of(used), hint)
+            yield document.problem(path, f"'{edge}' is not in use", *_meant(edge, used))
         elif address.is_unspecified or address.is_multicast:
             yield document.problem(
                 path, f"found {address}", "an address of this machine"
@@ -231,7 +131,7 @@ def _used_edges(
 ) -> tuple[str, ...]:
     """The edges in use; if those that are listed cannot be read, any edge may be."""
     if config.provider.edges:
-        return config.provider.edges
+        return tuple(e for e in config.provider.edges if e in catalogue.edges)
     unreadable = "edges" in document.tree["provider"]
     return tuple(catalogue.edges) if unreadable else catalogue.public_edges()
 
@@ -241,10 +141,15 @@ def _default_edge(
 ) -> Iterator[Problem]:
     used = _used_edges(config, catalogue, document)
     edge = config.policy.default_edge
-    if edge and used and edge not in used:
+    if edge and edge not in used:
         path = ("policy", "default_edge")
-        hint = did_you_mean(edge, used)
-        yield document.problem(path, f"'{edge}' is not in use", one_of(used), hint)
+        yield document.problem(path, f"'{edge}' is not in use", *_meant(edge, used))
+
+
+def _meant(word: str, known: Iterable[str]) -> tuple[str, str]:
+    """What was expected in place of an unknown name, and which was meant."""
+    names = dict.fromkeys(known)
+    return one_of(names) if names else "none", did_you_mean(word, names)
 
 
 def _products(
@@ -269,6 +174,10 @@ def _products(
                 yield document.problem(
                     path, found, f"one that speaks {listener.protocol}"
                 )
+
+
+def _speaking(protocol: Protocol, catalogue: Catalogue) -> list[str]:
+    return [n for n, p in catalogue.products.items() if p.protocol is protocol]
 
 
 def _named_products(name: str, listener: Listener) -> Iterator[tuple[KeyPath, str]]:

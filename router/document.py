@@ -19,7 +19,7 @@ MAX_CHARACTERS = 1 << 20
 "Longest document, in characters."
 MAX_DEPTH = 32
 "Deepest nesting of mappings and lists."
-MAX_VALUES = 50_000
+MAX_VALUES = 20_000
 "Most keys and values in one document."
 
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")

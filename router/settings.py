@@ -13,7 +13,7 @@ import pydantic
 from router.addresses import Address, BindAddress, Nameserver
 from router.listeners import Listener
 from router.units import Seconds, between
-from router.validation import FilePath, Name, Section, Text
+from router.validation import FilePath, Name, Section, Text, Version
 
 
 class Provider(Section):
@@ -134,7 +134,7 @@ class Log(Section):
 class Config(Section):
     """A whole configuration file."""
 
-    version: Annotated[int, pydantic.Strict(), pydantic.Field(ge=1, le=1)]
+    version: Version
     "Version of this format: 1."
     provider: Provider
     "Which provider, and which parts of it."

@@ -54,7 +54,7 @@ def _until_down(health: Health) -> float:
 
 
 def _until_next(listener: Listener) -> float:
-    """The worst case: connected at the last moment, then no answer to the ClientHello."""
+    """The worst case: connected at the last moment, then no answer to the TLS hello."""
     if isinstance(listener, Sip):
         return listener.no_response
     return listener.deadlines.connect + listener.deadlines.tls

@@ -62,6 +62,19 @@ def _printable(value: object) -> str:
     return text
 
 
+def _version(value: object) -> int:
+    # A bool is an int to Python, and 1.0 equals 1.
+    if type(value) is not int or value != 1:
+        raise wrong("1")
+    return value
+
+
+Version = Annotated[
+    int,
+    pydantic.PlainValidator(_version),
+    pydantic.WithJsonSchema({"const": 1}),
+]
+"The version of a file's format; there is one."
 Text = Annotated[str, pydantic.PlainValidator(_printable), as_text(minLength=1)]
 "A text on one line."
 Name = Annotated[str, pydantic.PlainValidator(_name), as_text(pattern="^[a-z0-9_-]+$")]
@@ -83,13 +96,21 @@ def build(
         return model.model_validate(document.tree, context=context), []
     except pydantic.ValidationError as error:
         errors = error.errors(include_url=False)
-    problems = [_problem(model, document, e) for e in errors]
+    problems = [_problem(model, document, e) for e in errors if _counts(e)]
     paths = [_located(model, e["loc"])[0] for e in errors]
     try:
         rest = _without(document.tree, paths)
         return model.model_validate(rest, context=context), problems
     except pydantic.ValidationError:
         return None, problems
+
+
+def _counts(error: ErrorDetails) -> bool:
+    """Whether this is not merely the effect of another error.
+
+    A list whose entries are all wrong is not an empty list.
+    """
+    return error["type"] != "too_short" or not error["input"]
 
 
 def _without(tree: Mapping[str, Any], paths: Iterable[KeyPath]) -> dict[str, Any]:
@@ -127,7 +148,6 @@ def _expected(kind: str, context: Mapping[str, Any]) -> str:
     words = {
         "plain": "{expected}",
         "enum": one_of(_choices(context)),
-        "literal_error": "{expected}",
         "string_type": "a text",
         "int_type": "a whole number",
         "float_type": "a number",
@@ -135,8 +155,8 @@ def _expected(kind: str, context: Mapping[str, Any]) -> str:
         "dict_type": "a mapping",
         "model_type": "a mapping",
         "tuple_type": "a list",
-        "too_short": "a list of at least {min_length}",
-        "too_long": "a list of at most {max_length}",
+        "too_short": "at least one entry",
+        "too_long": "at most {max_length} entries",
         "greater_than_equal": "at least {ge}",
         "less_than_equal": "at most {le}",
         "less_than": "less than {lt}",
@@ -168,22 +188,32 @@ def _unknown_key(
 ) -> Problem:
     key = str(path[-1])
     known = list(dict.fromkeys(k for m in models for k in m.model_fields))
-    homes = [m.called for m in alternatives if key in m.model_fields]
+    homes = [m for m in alternatives if key in m.model_fields]
     if homes:
         found = f"a key that does not go with {models[0].called}"
-        return document.key_problem(path, found, "", f"it goes with {one_of(homes)}")
+        return document.key_problem(path, found, "", _instead(models[0], homes))
     hint = did_you_mean(key, known)
     if not hint and _SECRET_KEY.search(key):
         hint = "secrets are given by the name of a file only, in keys that end in _file"
     return document.key_problem(path, "unknown key", one_of(known), hint)
 
 
+def _instead(chosen: type[Section], homes: Iterable[type[Section]]) -> str:
+    """With what a key goes: the first difference of those that differ least."""
+    here = chosen.called.split(", ")
+    there = [home.called.split(", ") for home in homes]
+    most = max(len(set(here) & set(words)) for words in there)
+    nearest = [words for words in there if len(set(here) & set(words)) == most]
+    differences = [next(w for w in words if w not in here) for words in nearest]
+    return f"it goes with {one_of(dict.fromkeys(differences))}"
+
+
 def _description(models: Models, key: str | int) -> str:
     for model in models:
         if key in model.model_fields:
-            text = model.model_fields[str(key)].description or ""
+            text = " ".join((model.model_fields[str(key)].description or "").split())
             first = text.partition(". ")[0].rstrip(".")
-            return first[:1].lower() + first[1:]
+            return first if first[1:2].isupper() else first[:1].lower() + first[1:]
     return ""
 
 
