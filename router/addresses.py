@@ -138,6 +138,14 @@ def _bind(value: object) -> Bind:
     return Bind(address, port)
 
 
+def _host_name(value: object) -> str:
+    expected = "a host name"
+    text = read_text(value, expected)
+    if not is_host(text):
+        raise wrong(expected)
+    return text
+
+
 def _sip_bind(value: object) -> Bind:
     expected = "udp://, tcp:// or tls:// with an IP address and a port"
     scheme, found, rest = read_text(value, expected).partition("://")
@@ -193,6 +201,8 @@ Network = Annotated[IPNetwork, pydantic.PlainValidator(_network), as_text()]
 "A network; a bare address is a network of one."
 Address = Annotated[IPAddress, pydantic.PlainValidator(_ip_address), as_text()]
 "An IP address."
+HostName = Annotated[str, pydantic.PlainValidator(_host_name), as_text()]
+"A DNS name or an IP address literal."
 BindAddress = Annotated[Bind, pydantic.PlainValidator(_bind), as_text()]
 "An address to listen on."
 SipBind = Annotated[Bind, pydantic.PlainValidator(_sip_bind), as_text()]

@@ -8,7 +8,7 @@ from router.addresses import Bind, IPNetwork
 from router.document import Document
 from router.endpoint import Protocol
 from router.listeners import FromProvider, Listener, Sip, ToProvider
-from router.problem import KeyPath, Problem, Severity, one_of
+from router.problem import KeyPath, Problem, Severity, key_text, one_of
 from router.settings import Config
 from router.units import duration
 
@@ -68,8 +68,7 @@ def _binds(config: Config, document: Document) -> Iterator[Problem]:
     binds = list(_bound(config))
     for (first, one), (second, other) in itertools.combinations(binds, 2):
         if one.meets(other):
-            whose = ".".join(map(str, first))
-            found = f"found {other}, which meets {one} of {whose}"
+            found = f"found {other}, which meets {one} of {key_text(first)}"
             yield document.problem(second, found, "another address or port")
     taken = {str(bind) for _, bind in binds}
     for name, listener in config.listeners.items():

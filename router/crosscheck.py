@@ -171,9 +171,20 @@ def _products(
             protocol = catalogue.products[product].protocol
             if protocol is not listener.protocol:
                 found = f"product '{product}' speaks {protocol}"
-                yield document.problem(
-                    path, found, f"one that speaks {listener.protocol}"
-                )
+                expected = f"one that speaks {listener.protocol}"
+                yield document.problem(path, found, expected)
+        if isinstance(listener, Sip):
+            yield from _transport(("listeners", name), listener, catalogue, document)
+
+
+def _transport(
+    path: KeyPath, listener: Sip, catalogue: Catalogue, document: Document
+) -> Iterator[Problem]:
+    product = catalogue.products.get(listener.product)
+    transport = listener.edge.transport
+    if product is not None and transport not in product.transports:
+        found, known = f"found '{transport}'", one_of(product.transports)
+        yield document.problem((*path, "edge", "transport"), found, known)
 
 
 def _speaking(protocol: Protocol, catalogue: Catalogue) -> list[str]:
@@ -206,14 +217,22 @@ def _reach(
                 yield document.problem(path, found, "another region, or other edges")
         if isinstance(listener, Sip):
             yield from _trunk(path, listener, catalogue, document)
-    least = [
-        (catalogue.products[name].min_probe_interval, name)
+    yield from _ban(config, catalogue, used, document)
+
+
+def _ban(
+    config: Config, catalogue: Catalogue, used: Iterable[str], document: Document
+) -> Iterator[Problem]:
+    """Probes faster than a provider bears."""
+    spacing = {
+        name: catalogue.products[name].min_probe_interval
         for name in used
         if catalogue.products[name].protocol is Protocol.SIP
-    ]
-    if least and config.health.sip_options_interval < max(least)[0]:
+    }
+    name = max(spacing, key=lambda name: spacing[name], default="")
+    if name and config.health.sip_options_interval < spacing[name]:
         found = f"found {duration(config.health.sip_options_interval)}"
-        expected = f"{duration(max(least)[0])} or more for {max(least)[1]}"
+        expected = f"{duration(spacing[name])} or more for {name}"
         path = ("health", "sip_options_interval")
         yield document.problem(
             path, found, expected, "the provider bans faster senders"
@@ -224,13 +243,8 @@ def _trunk(
     path: KeyPath, listener: Sip, catalogue: Catalogue, document: Document
 ) -> Iterator[Problem]:
     product = catalogue.products[listener.product]
-    transport = listener.edge.transport
-    if transport not in product.transports:
-        found, known = f"found '{transport}'", one_of(product.transports)
-        yield document.problem((*path, "edge", "transport"), found, known)
-        return
     names = host_names(catalogue, (listener.product,))
-    port = product.transports[transport]
+    port = product.transports[listener.edge.transport]
     if isinstance(match_host(names, listener.host, port, None), Refusal):
         found = f"found '{listener.host}'"
         hosts = [*filter(None, (product.host,)), *product.hosts.values()]

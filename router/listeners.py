@@ -8,6 +8,7 @@ import pydantic
 from protocols.target import Transport
 from router.addresses import (
     BindAddress,
+    HostName,
     HttpReceiver,
     Network,
     Receiver,
@@ -241,7 +242,7 @@ class Sip(Section):
     "What is spoken."
     product: Name
     "The product of the catalogue that calls go to."
-    host: str
+    host: HostName
     "The Request-URI host by which the provider knows this trunk or domain."
     site: SipSite
     "The side that faces the PBX."

@@ -129,7 +129,7 @@ def _problem(root: type[Section], document: Document, error: ErrorDetails) -> Pr
     if error["type"] == "extra_forbidden":
         return _unknown_key(document, path, models, alternatives)
     if error["type"] == "missing":
-        expected = _description(models, path[-1])
+        expected = _description(models, str(path[-1]))
         return document.problem(path, "the key is missing", expected)
     context = error.get("ctx", {})
     expected = _expected(error["type"], context) or error["msg"]
@@ -208,13 +208,11 @@ def _instead(chosen: type[Section], homes: Iterable[type[Section]]) -> str:
     return f"it goes with {one_of(dict.fromkeys(differences))}"
 
 
-def _description(models: Models, key: str | int) -> str:
-    for model in models:
-        if key in model.model_fields:
-            text = " ".join((model.model_fields[str(key)].description or "").split())
-            first = text.partition(". ")[0].rstrip(".")
-            return first if first[1:2].isupper() else first[:1].lower() + first[1:]
-    return ""
+def _description(models: Models, key: str) -> str:
+    fields = (m.model_fields[key] for m in models if key in m.model_fields)
+    text = " ".join((next(fields).description or "").split())
+    first = text.partition(". ")[0].rstrip(".")
+    return first if first[1:2].isupper() else first[:1].lower() + first[1:]
 
 
 def _located(
@@ -223,25 +221,32 @@ def _located(
     """Follow pydantic's location: the path in the file, and the models there.
 
     Where one of several models was chosen, the location holds the name of its class,
-    which is no key of the file; the others are the third answer.
+    which is no key of the file; the others are the third answer. Where the name of an
+    entry is wrong, the location ends in "[key]".
     """
     path: list[str | int] = []
     models: Models = (root,)
-    alternatives: Models = ()
     inner: Models = (root,)
+    alternatives: Models = ()
+    free = named = False  # whether any key may follow, and whether one just came
     for part in location:
+        if free:
+            path.append(part)
+            free, named = False, True
+            continue
         chosen = tuple(m for m in inner if m.__name__ == part)
-        if chosen:
+        if named and len(inner) > 1 and chosen:
             models, inner, alternatives = chosen, chosen, inner
-            continue
-        if part == "[key]":
-            continue
-        models = inner
-        path.append(part)
-        for model in inner:
-            if part in model.model_fields:
-                inner = tuple(_models(model.model_fields[str(part)].annotation))
-                break
+        elif not named or part != "[key]":
+            path.append(part)
+            models = inner
+            fields = [
+                m.model_fields[str(part)] for m in inner if part in m.model_fields
+            ]
+            if fields:
+                inner = tuple(_models(fields[0].annotation))
+                free = typing.get_origin(fields[0].annotation) is dict
+        named = False
     return tuple(path), models, alternatives
 
 

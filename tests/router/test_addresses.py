@@ -8,6 +8,7 @@ from router.addresses import (
     Address,
     Bind,
     BindAddress,
+    HostName,
     HttpReceiver,
     Nameserver,
     Network,
@@ -192,6 +193,11 @@ def test_receiver_knows_its_name_and_whether_it_speaks_tls() -> None:
 def test_host_is_a_name_or_an_address() -> None:
     assert all(map(is_host, ("a.example", "10.0.0.1", "::1", "a_b", "xn--1-a")))
     assert not any(map(is_host, ("", "a..b", "-a", "10.0.0.300", "a b", "a" * 254)))
+
+
+def test_host_name_is_kept_as_written_or_refused() -> None:
+    assert read(HostName, "T.pstn.Example") == "T.pstn.Example"
+    assert hint(HostName, "{edge}.example") == ""
 
 
 def test_host_and_port_are_split_at_the_last_colon_outside_brackets() -> None:

@@ -12,14 +12,18 @@ from router.problem import (
 
 
 def test_problem_prints_place_key_finding_expectation_and_hint() -> None:
-    problem = Problem("a.yaml", 3, 5, "health.rise", "found 0", "at least 1", "raise it")
+    problem = Problem(
+        "a.yaml", 3, 5, "health.rise", "found 0", "at least 1", "raise it"
+    )
     assert str(problem) == (
         "a.yaml:3:5: health.rise: found 0; expected at least 1; raise it"
     )
 
 
 def test_problem_of_a_whole_file_prints_without_place_and_key() -> None:
-    assert str(Problem("a.yaml", 0, 0, "", "cannot be read")) == "a.yaml: cannot be read"
+    assert (
+        str(Problem("a.yaml", 0, 0, "", "cannot be read")) == "a.yaml: cannot be read"
+    )
 
 
 def test_warning_says_that_it_is_one() -> None:

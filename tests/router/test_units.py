@@ -91,7 +91,10 @@ def test_size_is_read_in_bytes(written: str, octets: int) -> None:
     ],
 )
 def test_size_without_a_proper_unit_is_refused(written: object, hint: str) -> None:
-    assert complaint(Octets, written) == ("a size with its unit (B, KiB, MiB, GiB)", hint)
+    assert complaint(Octets, written) == (
+        "a size with its unit (B, KiB, MiB, GiB)",
+        hint,
+    )
 
 
 def test_size_out_of_bounds_is_refused_with_the_bounds_as_written() -> None:

@@ -93,7 +93,8 @@ def complaint(line: str) -> str:
 
 
 def test_document_that_fits_becomes_the_model_and_paths_start_at_the_base() -> None:
-    text = "version: 1\nrequired: {}\npath: a.pem\ncolour: blue\ninner: {count: 2}\n"
+    text = "version: 1\nrequired: {}\npath: a.pem\ntext: a b\ncolour: blue\n"
+    text += "inner: {count: 2}\n"
     root, problems = build(Root, parse(text, "f"), Path("/etc"))
     assert problems == []
     assert root is not None
@@ -142,7 +143,7 @@ def test_absolute_path_stays_as_it_is() -> None:
         ("animals: {a: {sort: Dog, bona: x}}", "animals.a.bona: unknown key; expected"),
         (
             "animals: {a: {sort: Dog, lives: 1}}",
-            "lives: a key that does not go with sort pet, sound woof; it goes with sound",
+            "a key that does not go with sort pet, sound woof; it goes with sound meow",
         ),
         (
             "animals: {a: {sort: Cat, bone: x}}",
@@ -150,6 +151,11 @@ def test_absolute_path_stays_as_it_is() -> None:
         ),
         ("animals: {a: {sort: Cat, milk: x}}", "it goes with sort farm"),
         ("animals: {a: {sort: Frog}}", "Input tag 'Frog' found"),
+        ("animals: {sort: {sort: Dog, bona: x}}", "f:3:29: animals.sort.bona: unknown"),
+        ("animals: {Dog: {sort: Dog, Dog: x}}", "f:3:28: animals.Dog.Dog: unknown key"),
+        ("Root: 1", "f:3:1: Root: unknown key"),
+        ("'[key]': 1", "f:3:1: [key]: unknown key"),
+        ('text: "a\\tb"', "text: found 'a\\tb'; expected a text of printable"),
         ("animals: 5", "animals: found 5; expected a mapping"),
     ],
 )
