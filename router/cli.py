@@ -1,0 +1,143 @@
+"""The command line."""
+
+import dataclasses
+import importlib.metadata
+import json
+import platform
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from router.catalogue import Catalogue
+from router.config import Loaded
+from router.files import read
+from router.problem import ConfigError, Problem
+from router.schema import schema
+from router.settings import Config
+from router.summary import summarise
+
+EX_CONFIG = 78
+"Exit code for a configuration that cannot be used (sysexits.h)."
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="edge-router", prog_name="edge-router")
+def main() -> None:
+    """Route a site's calls, API requests and sockets through its provider's best edge.
+
+    \b
+    Begin with a configuration file:
+      edge-router check edge-router.yaml
+      edge-router run --config edge-router.yaml
+
+    Exit codes: 0 fine, 1 trouble found, 2 wrong usage, 3 daemon not reachable,
+    78 configuration.
+    """
+
+
+@main.command()
+@click.option("--config", "-c", type=_FILE, required=True, help="Configuration file.")
+def run(config: Path) -> None:
+    """Run the daemon in the foreground until SIGTERM.
+
+    It starts with everything that the file asks for, or not at all.
+
+    \b
+    Example:
+      edge-router run --config /etc/edge-router/edge-router.yaml
+    """
+    try:
+        loaded = read(config)
+    except ConfigError as error:
+        _refuse(error)
+    _print(loaded.warnings)
+
+
+@main.command()
+@click.argument("file", type=_FILE)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--no-files", is_flag=True, help="Do not look at certificates and keys.")
+def check(file: Path, as_json: bool, no_files: bool) -> None:
+    """Check a configuration FILE, and print every problem with its place and cure.
+
+    Certificates and keys are loaded as the daemon would, so run it as the same user.
+    Warnings do not change the exit code: 0 fine, 78 not usable.
+
+    \b
+    Example:
+      edge-router check /etc/edge-router/edge-router.yaml
+      edge-router check --json --no-files edge-router.yaml
+    """
+    try:
+        loaded = read(file, verify=not no_files)
+    except ConfigError as error:
+        if as_json:
+            _print_json({"ok": False, "problems": _plain(error.problems)})
+            raise SystemExit(EX_CONFIG) from None
+        _refuse(error)
+    if as_json:
+        listeners = [dataclasses.asdict(s) for s in summarise(loaded)]
+        problems = _plain(loaded.warnings)
+        _print_json({"ok": True, "problems": problems, "listeners": listeners})
+        return
+    _print(loaded.warnings)
+    click.echo(f"{file}: fine; {_outline(loaded)}")
+    for summary in summarise(loaded):
+        click.echo(f"  {summary}")
+
+
+@main.command("schema")
+@click.option("--catalogue", is_flag=True, help="Of catalogue files instead.")
+def print_schema(catalogue: bool) -> None:
+    """Print the JSON schema of configuration files, for editors.
+
+    \b
+    Example, with a first line in the configuration for editors that know it:
+      edge-router schema > edge-router.schema.json
+      # yaml-language-server: $schema=edge-router.schema.json
+    """
+    if catalogue:
+        _print_json(schema(Catalogue, "edge-router catalogue"))
+    else:
+        _print_json(schema(Config, "edge-router configuration"))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def version(as_json: bool) -> None:
+    """Print the versions of edge-router and of Python."""
+    ours = importlib.metadata.version("edge-router")
+    python = platform.python_version()
+    if as_json:
+        _print_json({"edge_router": ours, "python": python})
+    else:
+        click.echo(f"edge-router {ours}, Python {python}")
+
+
+def _refuse(error: ConfigError) -> NoReturn:
+    _print(error.problems)
+    raise SystemExit(EX_CONFIG) from None
+
+
+def _print(problems: tuple[Problem, ...]) -> None:
+    for problem in problems:
+        click.echo(problem, err=True)
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    click.echo(json.dumps(value, indent=2))
+
+
+def _plain(problems: tuple[Problem, ...]) -> list[dict[str, Any]]:
+    return [dataclasses.asdict(problem) for problem in problems]
+
+
+def _outline(loaded: Loaded) -> str:
+    provider = loaded.config.provider
+    region = f" in region {provider.region}" if provider.region else ""
+    edges = ", ".join(provider.edges)
+    first = loaded.config.policy.default_edge
+    return f"{loaded.catalogue.name}{region}; edges {edges}; {first} first"

@@ -1,0 +1,251 @@
+"""Where a configuration and its catalogue contradict each other."""
+
+import ipaddress
+from collections.abc import Iterable, Iterator
+
+from router.addresses import IPAddress
+from router.catalogue import Catalogue
+from router.document import Document
+from router.endpoint import Kind, Protocol
+from router.endpoints import endpoints, products_of
+from router.hosts import Refusal, host_names, match_host
+from router.listeners import FromProvider, HttpsConnect, Listener, Sip
+from router.problem import KeyPath, Problem, Severity, did_you_mean, one_of
+from router.settings import Config
+from router.units import duration
+
+_WARNING = Severity.WARNING
+_CARRIER_GRADE = ipaddress.IPv4Network("100.64.0.0/10")  # RFC 6598
+_UNIQUE_LOCAL = ipaddress.IPv6Network("fc00::/7")  # RFC 4193
+_RFC1918 = [
+    ipaddress.IPv4Network(text)
+    for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
+]
+
+
+def settle(config: Config, catalogue: Catalogue) -> Config:
+    """Fill in what the catalogue decides: the region, the edges, the default edge."""
+    region = config.provider.region or catalogue.default_region or ""
+    edges = config.provider.edges or catalogue.public_edges()
+    place = catalogue.regions.get(region)
+    wanted = [place.home_edge] if place is not None else []
+    wanted += [catalogue.default_edge, *edges]
+    first = next((edge for edge in wanted if edge in edges), "")
+    default = config.policy.default_edge or first
+    provider = config.provider.model_copy(update={"region": region, "edges": edges})
+    policy = config.policy.model_copy(update={"default_edge": default})
+    return config.model_copy(update={"provider": provider, "policy": policy})
+
+
+def check_with(
+    config: Config, catalogue: Catalogue, document: Document
+) -> Iterator[Problem]:
+    """Yield every problem; `config` is as it was read, before `settle`."""
+    problems = [
+        *_region(config, catalogue, document),
+        *_edges(config, catalogue, document),
+        *_sources(config, catalogue, document),
+        *_default_edge(config, catalogue, document),
+        *_products(config, catalogue, document),
+    ]
+    yield from problems
+    if not any(problem.severity is Severity.ERROR for problem in problems):
+        yield from _reach(settle(config, catalogue), catalogue, document)
+
+
+def _region(
+    config: Config, catalogue: Catalogue, document: Document
+) -> Iterator[Problem]:
+    region = config.provider.region
+    if region and region not in catalogue.regions:
+        path = ("provider", "region")
+        meant = _meant(region, catalogue.regions)
+        yield document.problem(path, f"unknown region '{region}'", *meant)
+
+
+def _edges(
+    config: Config, catalogue: Catalogue, document: Document
+) -> Iterator[Problem]:
+    edges = config.provider.edges
+    for index, edge in enumerate(edges):
+        path: KeyPath = ("provider", "edges", index)
+        if edge not in catalogue.edges:
+            hint = did_you_mean(edge, catalogue.edges)
+            expected = f"an edge of catalogue '{catalogue.name}'"
+            yield document.problem(path, f"unknown edge '{edge}'", expected, hint)
+        elif edge in edges[:index]:
+            yield document.problem(path, f"'{edge}' a second time", "each edge once")
+        elif _is_private(edge, catalogue) and not _has_source(edge, config):
+            found = f"private edge '{edge}' without a source address"
+            expected = f"provider.source_addresses.{edge}"
+            hint = "a private edge answers announced addresses only"
+            yield document.problem(path, found, expected, hint, severity=_WARNING)
+    if not edges and not catalogue.public_edges():
+        found = f"catalogue '{catalogue.name}' has no public edge"
+        yield document.problem(("provider", "edges"), found, "the edges to use")
+
+
+def _is_private(edge: str, catalogue: Catalogue) -> bool:
+    return catalogue.edges[edge].kind is Kind.PRIVATE
+
+
+def _has_source(edge: str, config: Config) -> bool:
+    return edge in config.provider.source_addresses
+
+
+def _sources(
+    config: Config, catalogue: Catalogue, document: Document
+) -> Iterator[Problem]:
+    used = _used_edges(config, catalogue, document)
+    for edge, address in config.provider.source_addresses.items():
+        path: KeyPath = ("provider", "source_addresses", edge)
+        if edge not in used:
+            yield document.problem(path, f"'{edge}' is not in use", *_meant(edge, used))
+        elif address.is_unspecified or address.is_multicast:
+            yield document.problem(
+                path, f"found {address}", "an address of this machine"
+            )
+        elif _is_private(edge, catalogue) and not catalogue.simulated:
+            reason = _not_unique(address)
+            if reason:
+                expected = "the globally unique address announced to the provider"
+                yield document.problem(path, f"found {address}, {reason}", expected)
+
+
+def _not_unique(address: IPAddress) -> str:
+    """Why a private edge would not answer to this source address; empty if it would."""
+    if address.is_loopback:
+        return "a loopback address"
+    if address.is_link_local:
+        return "a link-local address"
+    if isinstance(address, ipaddress.IPv6Address):
+        return "a unique local address (RFC 4193)" if address in _UNIQUE_LOCAL else ""
+    if address in _CARRIER_GRADE:
+        return "a carrier-grade NAT address (RFC 6598)"
+    private = any(address in network for network in _RFC1918)
+    return "a private address (RFC 1918)" if private else ""
+
+
+def _used_edges(
+    config: Config, catalogue: Catalogue, document: Document
+) -> tuple[str, ...]:
+    """The edges in use; if those that are listed cannot be read, any edge may be."""
+    if config.provider.edges:
+        return tuple(e for e in config.provider.edges if e in catalogue.edges)
+    unreadable = "edges" in document.tree["provider"]
+    return tuple(catalogue.edges) if unreadable else catalogue.public_edges()
+
+
+def _default_edge(
+    config: Config, catalogue: Catalogue, document: Document
+) -> Iterator[Problem]:
+    used = _used_edges(config, catalogue, document)
+    edge = config.policy.default_edge
+    if edge and edge not in used:
+        path = ("policy", "default_edge")
+        yield document.problem(path, f"'{edge}' is not in use", *_meant(edge, used))
+
+
+def _meant(word: str, known: Iterable[str]) -> tuple[str, str]:
+    """What was expected in place of an unknown name, and which was meant."""
+    names = dict.fromkeys(known)
+    return one_of(names) if names else "none", did_you_mean(word, names)
+
+
+def _products(
+    config: Config, catalogue: Catalogue, document: Document
+) -> Iterator[Problem]:
+    for name, listener in config.listeners.items():
+        for path, product in _named_products(name, listener):
+            if product not in catalogue.products:
+                hint = did_you_mean(product, catalogue.products)
+                known = one_of(
+                    n
+                    for n, p in catalogue.products.items()
+                    if p.protocol is listener.protocol
+                )
+                yield document.problem(
+                    path, f"unknown product '{product}'", known, hint
+                )
+                continue
+            protocol = catalogue.products[product].protocol
+            if protocol is not listener.protocol:
+                found = f"product '{product}' speaks {protocol}"
+                expected = f"one that speaks {listener.protocol}"
+                yield document.problem(path, found, expected)
+        if isinstance(listener, Sip):
+            yield from _transport(("listeners", name), listener, catalogue, document)
+
+
+def _transport(
+    path: KeyPath, listener: Sip, catalogue: Catalogue, document: Document
+) -> Iterator[Problem]:
+    product = catalogue.products.get(listener.product)
+    transport = listener.edge.transport
+    if product is not None and transport not in product.transports:
+        found, known = f"found '{transport}'", one_of(product.transports)
+        yield document.problem((*path, "edge", "transport"), found, known)
+
+
+def _speaking(protocol: Protocol, catalogue: Catalogue) -> list[str]:
+    return [n for n, p in catalogue.products.items() if p.protocol is protocol]
+
+
+def _named_products(name: str, listener: Listener) -> Iterator[tuple[KeyPath, str]]:
+    path: KeyPath = ("listeners", name)
+    if isinstance(listener, HttpsConnect):
+        for index, product in enumerate(listener.products or ()):
+            yield (*path, "products", index), product
+    elif not isinstance(listener, FromProvider):
+        yield (*path, "product"), listener.product
+
+
+def _reach(
+    config: Config, catalogue: Catalogue, document: Document
+) -> Iterator[Problem]:
+    """Whether every listener has somewhere to go, once all names are known."""
+    region = config.provider.region
+    used = {e.product for e in endpoints(catalogue, config)}
+    for name, listener in config.listeners.items():
+        path: KeyPath = ("listeners", name)
+        if name in used and isinstance(listener, FromProvider):
+            found = f"a from_provider listener called '{name}', like a product"
+            yield document.problem(path, found, "another name")
+        for product in products_of(listener, catalogue):
+            if product not in used:
+                found = f"no edge in use offers {product} in region '{region}'"
+                yield document.problem(path, found, "another region, or other edges")
+        if isinstance(listener, Sip):
+            yield from _trunk(path, listener, catalogue, document)
+    yield from _ban(config, catalogue, used, document)
+
+
+def _ban(
+    config: Config, catalogue: Catalogue, used: Iterable[str], document: Document
+) -> Iterator[Problem]:
+    """Probes faster than a provider bears."""
+    spacing = {
+        name: catalogue.products[name].min_probe_interval
+        for name in used
+        if catalogue.products[name].protocol is Protocol.SIP
+    }
+    name = max(spacing, key=lambda name: spacing[name], default="")
+    if name and config.health.sip_options_interval < spacing[name]:
+        found = f"found {duration(config.health.sip_options_interval)}"
+        expected = f"{duration(spacing[name])} or more for {name}"
+        path = ("health", "sip_options_interval")
+        yield document.problem(
+            path, found, expected, "the provider bans faster senders"
+        )
+
+
+def _trunk(
+    path: KeyPath, listener: Sip, catalogue: Catalogue, document: Document
+) -> Iterator[Problem]:
+    product = catalogue.products[listener.product]
+    names = host_names(catalogue, (listener.product,))
+    port = product.transports[listener.edge.transport]
+    if isinstance(match_host(names, listener.host, port, None), Refusal):
+        found = f"found '{listener.host}'"
+        hosts = [*filter(None, (product.host,)), *product.hosts.values()]
+        yield document.problem((*path, "host"), found, f"a name like {one_of(hosts)}")

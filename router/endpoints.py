@@ -1,0 +1,126 @@
+"""The endpoints of a configuration: every product in use at every edge in use."""
+
+from collections.abc import Iterator
+
+from protocols.target import Transport
+from router.catalogue import Catalogue, Product, fill
+from router.endpoint import Endpoint, Protocol
+from router.listeners import (
+    FromProvider,
+    HttpsConnect,
+    HttpsPassthrough,
+    HttpsTerminate,
+    Listener,
+    Sip,
+    WebsocketToProvider,
+)
+from router.settings import Config
+
+ANYWHERE = "*"
+"""In place of an edge: the endpoint of a product whose names have no edge. It has
+nothing to choose, is never home, and its round trip says nothing about an edge."""
+
+
+def products_of(listener: Listener, catalogue: Catalogue) -> tuple[str, ...]:
+    """Names of the products that a listener can reach; none if it faces the site."""
+    match listener:
+        case HttpsConnect(products=None):
+            return tuple(
+                name
+                for name, product in catalogue.products.items()
+                if product.protocol is Protocol.HTTPS and product.has_edges
+            )
+        case HttpsConnect(products=tuple() as products):
+            return products
+        case HttpsTerminate() | HttpsPassthrough() | WebsocketToProvider() | Sip():
+            return (listener.product,)
+        case _:
+            return ()
+
+
+def endpoints(catalogue: Catalogue, config: Config) -> tuple[Endpoint, ...]:
+    """One endpoint for each product in use and each edge that offers it.
+
+    Two SIP listeners of one product with different hosts make two endpoints at an edge.
+    """
+    found = (
+        endpoint
+        for listener in config.listeners.values()
+        for name in products_of(listener, catalogue)
+        for endpoint in _of_product(catalogue, config, listener, name)
+    )
+    return tuple(dict.fromkeys(found))
+
+
+def receivers(config: Config) -> tuple[Endpoint, ...]:
+    """One endpoint for each receiver of each listener from the provider, in order."""
+    return tuple(
+        Endpoint(
+            product=name,
+            edge=str(to),
+            protocol=listener.protocol,
+            transport=Transport.TLS if to.tls else Transport.TCP,
+            resolve=to.host,
+            port=to.port,
+            host=str(to),
+            server_name=to.host if to.tls else "",
+            verify_name=to.host if to.tls else "",
+        )
+        for name, listener in config.listeners.items()
+        if isinstance(listener, FromProvider)
+        for to in listener.to
+    )
+
+
+def _of_product(
+    catalogue: Catalogue, config: Config, listener: Listener, name: str
+) -> Iterator[Endpoint]:
+    product = catalogue.products[name]
+    region = config.provider.region
+    edges = config.provider.edges if product.has_edges else (ANYWHERE,)
+    for edge in edges:
+        if edge == ANYWHERE or product.offered(edge, region):
+            yield _endpoint(catalogue, config, listener, name, edge)
+
+
+def _endpoint(
+    catalogue: Catalogue, config: Config, listener: Listener, name: str, edge: str
+) -> Endpoint:
+    product = catalogue.products[name]
+    entry = catalogue.edges.get(edge)
+
+    def filled(template: str) -> str:
+        return fill(
+            template,
+            product=name,
+            edge=edge,
+            region=config.provider.region,
+            legacy_id=(entry.legacy_id if entry else None) or "",
+            tenant="",
+        )
+
+    host = filled(product.hosts.get(edge) or product.host or "")
+    if isinstance(listener, Sip):
+        host = listener.host
+    transport = _transport(listener, product)
+    server_name = filled(product.server_name or host)
+    encrypted = transport is Transport.TLS
+    source = config.provider.source_addresses.get(edge)
+    return Endpoint(
+        product=name,
+        edge=edge,
+        protocol=product.protocol,
+        transport=transport,
+        resolve=filled(product.next_hop or host),
+        port=product.transports[transport],
+        host=host,
+        server_name=server_name if encrypted else "",
+        verify_name=filled(product.verify_name or server_name) if encrypted else "",
+        source=str(source) if source else None,
+    )
+
+
+def _transport(listener: Listener, product: Product) -> Transport:
+    if isinstance(listener, Sip):
+        return listener.edge.transport
+    return Transport.TLS if Transport.TLS in product.transports else Transport.TCP

@@ -1,0 +1,63 @@
+"""Read configurations and catalogues from disk."""
+
+import errno
+import importlib.resources
+from pathlib import Path
+
+from router.certificates import check_files
+from router.config import Loaded, cause, load
+from router.document import MAX_CHARACTERS
+from router.problem import ConfigError, Problem, did_you_mean, one_of
+
+_BUNDLED = importlib.resources.files("router.catalogues")
+
+
+def read(path: Path, *, verify: bool = True) -> Loaded:
+    """Read a configuration file and its catalogue; `verify` looks at certificates, too.
+
+    Raises ConfigError with all problems, and nothing else.
+    """
+    try:
+        text = _read_text(path)
+    except (OSError, UnicodeDecodeError) as error:
+        found = f"cannot be read: {cause(error)}"
+        raise ConfigError([Problem(str(path), 0, 0, "", found)]) from None
+
+    def read_catalogue(wanted: str) -> tuple[str, str]:
+        return _read_catalogue(wanted, path.parent)
+
+    loaded = load(text, str(path), read_catalogue, base=path.parent.absolute())
+    problems = list(check_files(loaded)) if verify else []
+    if problems:
+        raise ConfigError([*problems, *loaded.warnings])
+    return loaded
+
+
+def bundled_catalogues() -> list[str]:
+    """Names of the catalogues that come with the router."""
+    names = (Path(entry.name) for entry in _BUNDLED.iterdir())
+    return sorted(name.stem for name in names if name.suffix == ".yaml")
+
+
+def _read_catalogue(wanted: str, directory: Path) -> tuple[str, str]:
+    """Text and name of a catalogue; raises OSError or UnicodeDecodeError."""
+    if "/" in wanted or wanted.endswith((".yaml", ".yml")):
+        path = directory / wanted
+        return _read_text(path), str(path)
+    bundled = bundled_catalogues()
+    if wanted not in bundled:
+        hint = did_you_mean(wanted, bundled)
+        known = f"no bundled catalogue '{wanted}'; there is {one_of(bundled)}"
+        text = "; ".join(filter(None, [known, hint, "a path contains a slash"]))
+        raise FileNotFoundError(errno.ENOENT, text)
+    name = f"{wanted}.yaml"
+    return (_BUNDLED / name).read_text("utf-8"), f"bundled {name}"
+
+
+def _read_text(path: Path) -> str:
+    """The text of a file; raises OSError if it is too long to be a configuration."""
+    with path.open("rb") as file:
+        data = file.read(MAX_CHARACTERS + 1)
+    if len(data) > MAX_CHARACTERS:
+        raise OSError(errno.EFBIG, f"more than {MAX_CHARACTERS} bytes")
+    return data.decode("utf-8")

@@ -1,0 +1,135 @@
+from pathlib import Path
+
+import pytest
+
+from router.consistency import check_alone
+from router.document import parse
+from router.settings import Config
+from router.validation import build
+
+HEAD = "version: 1\nprovider: {catalogue: p}\n"
+CONNECT = (
+    "{protocol: https, direction: to_provider, mode: connect, allow: [10.0.0.0/8], "
+)
+WEBHOOKS = "{protocol: https, direction: from_provider, tls: {certificate: a, key: b}, "
+SIP = "{protocol: sip, product: pstn, host: t.example, "
+
+
+def complaints(text: str) -> list[str]:
+    document = parse(HEAD + text, "f")
+    config, problems = build(Config, document, Path())
+    assert config is not None
+    assert problems == []
+    return [str(problem) for problem in check_alone(config, document)]
+
+
+def listeners(*lines: str) -> str:
+    names = (f"  l{index}: {line}\n" for index, line in enumerate(lines))
+    return "listeners:\n" + "".join(names)
+
+
+SOUND = listeners(CONNECT + "bind: 127.0.0.1:3128}")
+
+
+def test_sound_configuration_has_no_complaint() -> None:
+    assert complaints(SOUND) == []
+
+
+def test_configuration_without_listeners_is_refused() -> None:
+    assert complaints("listeners: {}\n") == [
+        "f:3:1: listeners: no listener; expected at least one"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (
+            "health: {interval: 1s, fast_interval: 2s}",
+            "f:3:39: health.fast_interval: found 2s; "
+            "expected at most health.interval (1s)",
+        ),
+        (
+            "health: {interval: 1s, timeout: 3s}",
+            "f:3:33: warning: health.timeout: found 3s, so that probes overlap; "
+            "expected at most health.interval (1s)",
+        ),
+        (
+            "health: {interval: 1m}",
+            "f:1:1: policy.window: found 2m; "
+            "expected five times health.interval (1m) or more",
+        ),
+        (
+            "admin: {http: 0.0.0.0:9090}",
+            "f:3:15: warning: admin.http: found 0.0.0.0:9090, which others can reach; "
+            "expected a loopback address",
+        ),
+    ],
+)
+def test_settings_that_contradict_each_other_are_found(
+    line: str, expected: str
+) -> None:
+    assert complaints(f"{line}\n{SOUND}") == [expected]
+
+
+def test_admin_on_loopback_is_fine() -> None:
+    assert complaints(f"admin: {{http: '127.0.0.1:9090'}}\n{SOUND}") == []
+
+
+def test_two_listeners_on_one_address_are_refused_wherever_they_are() -> None:
+    found = complaints(
+        "admin: {http: '127.0.0.1:3128'}\n"
+        + listeners(
+            CONNECT + "bind: 0.0.0.0:3128}",
+            CONNECT + 'bind: "[::1]:443"}',
+            CONNECT + 'bind: "[::]:443"}',
+            CONNECT + "bind: 127.0.0.1:443}",
+        )
+    )
+    assert [line.partition(";")[0].split(": ", 1)[1] for line in found] == [
+        "admin.http: found 127.0.0.1:3128, which meets 0.0.0.0:3128 of "
+        "listeners.l0.bind",
+        "listeners.l2.bind: found [::]:443, which meets [::1]:443 of listeners.l1.bind",
+    ]
+
+
+def test_sip_listener_must_not_meet_itself_and_needs_a_certificate_for_tls() -> None:
+    side = "bind: [udp://10.0.0.2:5060, tcp://10.0.0.2:5060], to: [sip:10.0.0.9], "
+    edge = "edge: {bind: [udp://0.0.0.0:5060, tls://10.0.0.2:5061]}}"
+    site = f"site: {{{side} allow: [0.0.0.0/0]}}, "
+    found = complaints(listeners(f"{SIP}{site}{edge}"))
+    assert [line.split(": ", 1)[1] for line in found] == [
+        "listeners.l0.edge.bind[0]: found 0.0.0.0:5060, which meets 10.0.0.2:5060 of "
+        "listeners.l0.site.bind[0]; expected another address or port",
+        "listeners.l0.protocol: found 'sip'; expected https, which this version serves",
+        "warning: listeners.l0.site.allow[0]: found 0.0.0.0/0, everyone; expected your "
+        "own networks; whoever reaches this listener can act in your name",
+        "listeners.l0.edge.tls: no certificate for tls://10.0.0.2:5061; "
+        "expected certificate and key",
+    ]
+
+
+def test_sip_listener_without_tls_needs_no_certificate() -> None:
+    site = (
+        "site: {bind: [udp://10.0.0.2:5060], to: [sip:10.0.0.9], allow: [10.0.0.9]}, "
+    )
+    edge = "edge: {bind: [udp://10.0.0.3:5060], transport: udp}}"
+    assert len(complaints(listeners(f"{SIP}{site}{edge}"))) == 1  # not served yet
+
+
+def test_listener_open_to_everyone_towards_the_provider_is_warned_of() -> None:
+    everyone = CONNECT.replace("10.0.0.0/8", "10.0.0.0/8, '::/0'")
+    (found,) = complaints(listeners(everyone + "bind: 127.0.0.1:3128}"))
+    assert found.startswith("f:4:")
+    assert "warning: listeners.l0.allow[1]: found ::/0, everyone" in found
+
+
+def test_listener_from_the_provider_is_open_without_warning() -> None:
+    line = WEBHOOKS + "bind: 127.0.0.1:443, to: [http://10.0.0.9]}"
+    assert complaints(listeners(line)) == []
+
+
+def test_receiver_that_is_the_router_itself_is_refused() -> None:
+    line = WEBHOOKS + "bind: 127.0.0.1:443, to: [http://10.0.0.9, https://127.0.0.1]}"
+    (found,) = complaints(listeners(line))
+    assert "listeners.l0.to[1]: found 127.0.0.1:443, where the router itself" in found

@@ -1,0 +1,183 @@
+import importlib.resources
+from pathlib import Path
+
+import pytest
+
+from protocols.target import Transport
+from router.catalogue import Catalogue, read_catalogue
+from router.crosscheck import settle
+from router.document import parse
+from router.endpoint import Endpoint, Protocol
+from router.endpoints import ANYWHERE, endpoints, products_of, receivers
+from router.settings import Config
+from router.validation import build
+
+BUNDLED = importlib.resources.files("router.catalogues")
+HEAD = """\
+version: 1
+provider:
+  catalogue: twilio
+  edges: [ashburn-ix, umatilla]
+  source_addresses: {ashburn-ix: 203.0.113.10}
+listeners:
+"""
+TERMINATE = """\
+  api:
+    protocol: https
+    direction: to_provider
+    product: api
+    bind: 127.0.0.1:8443
+    tls: {certificate: a.pem, key: a.key}
+    allow: [10.0.0.0/8]
+"""
+CONNECT = """\
+  proxy:
+    protocol: https
+    direction: to_provider
+    mode: connect
+    bind: 127.0.0.1:3128
+    allow: [10.0.0.0/8]
+"""
+WEBHOOKS = """\
+  webhooks:
+    protocol: https
+    direction: from_provider
+    bind: 127.0.0.1:8444
+    tls: {certificate: a.pem, key: a.key}
+    to: [http://10.0.0.20:8080, https://app.example]
+"""
+TRUNK = """\
+  trunk:
+    protocol: sip
+    product: pstn
+    host: a.b.pstn.twilio.com
+    site: {bind: [udp://10.0.0.2:5060], to: [sip:10.0.0.10], allow: [10.0.0.10]}
+    edge: {bind: [udp://203.0.113.5:5060], transport: TRANSPORT}
+"""
+
+
+@pytest.fixture(scope="module")
+def twilio() -> Catalogue:
+    text = (BUNDLED / "twilio.yaml").read_text("utf-8")
+    return read_catalogue(parse(text, "twilio.yaml"))
+
+
+def read(listeners: str, catalogue: Catalogue, head: str = HEAD) -> Config:
+    config, problems = build(Config, parse(head + listeners, "f"), Path())
+    assert config is not None
+    assert problems == []
+    return settle(config, catalogue)
+
+
+def test_product_has_an_endpoint_at_each_edge_in_use(twilio: Catalogue) -> None:
+    private, public = endpoints(twilio, read(TERMINATE, twilio))
+    host = "api.ashburn-ix.us1.twilio.com"
+    assert private == Endpoint(
+        product="api",
+        edge="ashburn-ix",
+        protocol=Protocol.HTTPS,
+        transport=Transport.TLS,
+        resolve=host,
+        port=443,
+        host=host,
+        server_name=host,
+        verify_name=host,
+        source="203.0.113.10",
+    )
+    assert (public.edge, public.source) == ("umatilla", None)
+
+
+def test_endpoint_shared_by_two_listeners_comes_once(twilio: Catalogue) -> None:
+    found = endpoints(twilio, read(TERMINATE + CONNECT, twilio))
+    assert len(found) == len(set(found)) == 2 * 8
+
+
+def test_connect_reaches_every_https_product_with_edges_unless_told(
+    twilio: Catalogue,
+) -> None:
+    listener = read(CONNECT, twilio).listeners["proxy"]
+    assert "api" in products_of(listener, twilio)
+    assert "eventgw" not in products_of(listener, twilio)
+    config = read(f"{CONNECT}    products: [lookups]\n", twilio)
+    assert products_of(config.listeners["proxy"], twilio) == ("lookups",)
+    assert {e.product for e in endpoints(twilio, config)} == {"lookups"}
+
+
+def test_product_without_edges_has_one_endpoint_anywhere(twilio: Catalogue) -> None:
+    config = read(f"{CONNECT}    products: [eventgw]\n", twilio)
+    (found,) = endpoints(twilio, config)
+    assert (found.edge, found.host) == (ANYWHERE, "eventgw.twilio.com")
+
+
+def test_edge_that_does_not_offer_a_product_in_the_region_is_left_out(
+    twilio: Catalogue,
+) -> None:
+    head = "version: 1\nprovider: {catalogue: twilio, region: ie1}\nlisteners:\n"
+    found = endpoints(twilio, read(TERMINATE, twilio, head))
+    assert [endpoint.host for endpoint in found] == ["api.dublin.ie1.twilio.com"]
+
+
+def test_trunk_keeps_its_name_and_is_steered_by_the_next_hop(twilio: Catalogue) -> None:
+    config = read(TRUNK.replace("TRANSPORT", "tls"), twilio)
+    _, public = endpoints(twilio, config)
+    assert (public.resolve, public.port) == ("pstn.umatilla.twilio.com", 5061)
+    assert public.host == "a.b.pstn.twilio.com"
+    assert public.server_name == public.verify_name == "pstn.umatilla.twilio.com"
+
+
+def test_trunk_over_udp_has_no_tls_names(twilio: Catalogue) -> None:
+    config = read(TRUNK.replace("TRANSPORT", "udp"), twilio)
+    found = endpoints(twilio, config)[0]
+    assert (found.transport, found.port) == (Transport.UDP, 5060)
+    assert (found.server_name, found.verify_name) == ("", "")
+
+
+def test_two_trunks_of_one_product_have_endpoints_of_their_own(
+    twilio: Catalogue,
+) -> None:
+    one = TRUNK.replace("TRANSPORT", "tls")
+    other = one.replace("trunk:", "second:").replace("a.b.", "c.")
+    found = endpoints(twilio, read(one + other, twilio))
+    assert len(found) == 4
+    assert len({(e.edge, e.host) for e in found}) == 4
+
+
+def test_product_without_tls_is_spoken_to_over_tcp() -> None:
+    text = """\
+version: 1
+name: p
+default_edge: north
+edges: {north: {kind: public}}
+products:
+  api:
+    protocol: https
+    transports: {tcp: 80}
+    hosts: {north: n.example}
+    next_hop: 192.0.2.1
+    verify_name: v.example
+"""
+    catalogue = read_catalogue(parse(text, "f"))
+    head = "version: 1\nprovider: {catalogue: p}\nlisteners:\n"
+    (found,) = endpoints(catalogue, read(TERMINATE, catalogue, head))
+    assert (found.transport, found.port) == (Transport.TCP, 80)
+    assert (found.resolve, found.host) == ("192.0.2.1", "n.example")
+    assert found.verify_name == ""
+
+
+def test_receivers_of_the_site_are_endpoints_of_their_listener(
+    twilio: Catalogue,
+) -> None:
+    config = read(WEBHOOKS + CONNECT, twilio)
+    plain, encrypted = receivers(config)
+    assert plain == Endpoint(
+        product="webhooks",
+        edge="10.0.0.20:8080",
+        protocol=Protocol.HTTPS,
+        transport=Transport.TCP,
+        resolve="10.0.0.20",
+        port=8080,
+        host="10.0.0.20:8080",
+    )
+    assert (encrypted.transport, encrypted.port) == (Transport.TLS, 443)
+    assert encrypted.server_name == encrypted.verify_name == "app.example"
+    assert products_of(config.listeners["webhooks"], twilio) == ()

@@ -1,0 +1,29 @@
+import pydantic
+import pytest
+
+from router.settings import Config
+
+LEAST = {"version": 1, "provider": {"catalogue": "twilio"}, "listeners": {}}
+
+
+def test_least_configuration_has_the_documented_defaults() -> None:
+    config = Config.model_validate(LEAST)
+    policy, health = config.policy, config.health
+    assert policy.prefer_private.max_extra == 0.04
+    assert (policy.switch.min_gain, policy.switch.min_gain_ratio) == (0.01, 0.2)
+    assert (policy.switch.dwell, policy.window) == (60, 120)
+    assert (health.interval, health.fast_interval, health.timeout) == (2, 0.25, 1)
+    assert (health.fall, health.rise, health.recovery) == (3, 3, 60)
+    assert health.sip_options_interval == 15
+
+
+def test_configuration_cannot_be_changed() -> None:
+    config = Config.model_validate(LEAST)
+    with pytest.raises(pydantic.ValidationError, match="frozen"):
+        setattr(config, "version", 2)  # noqa: B010 - typed code cannot even say it
+
+
+def test_every_time_of_a_file_is_in_seconds() -> None:
+    health = {"interval": "500ms", "recovery": "2m"}
+    config = Config.model_validate({**LEAST, "health": health})
+    assert (config.health.interval, config.health.recovery) == (0.5, 120)
