@@ -28,7 +28,8 @@ on all edges), `ca_file`, `catalogue`, `ledger` (one JSON object per event and l
 
 {HELP}
 example:
-  python -m simulator --edges ashburn=20ms,dublin=90ms --private ashburn-ix=5ms@127.0.0.9
+  python -m simulator --edges ashburn=20ms,dublin=90ms \\
+      --private ashburn-ix=5ms@127.0.0.9
   dig @127.20.0.53 -p DNS_PORT api.ashburn.us1.twilio.com
   curl --cacert CA_FILE --resolve api.ashburn.us1.twilio.com:PORT:127.20.1.1 \\
        https://api.ashburn.us1.twilio.com:PORT/hello

@@ -34,6 +34,8 @@ class _Written(web.StreamResponse):
         return super().keep_alive is not False
 
     async def prepare(self, request: web.BaseRequest) -> None:
+        if not request.keep_alive:
+            self.force_close()
         if request.transport is not None:
             request.transport.write(self._wire)
 

@@ -3,10 +3,11 @@
 Times are seconds of the monotonic clock, which all processes of a machine share.
 """
 
+import asyncio
 import collections
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -65,6 +66,12 @@ class Event:
 _FIELDS = tuple(field.name for field in dataclasses.fields(Event))
 
 
+def _fits(entry: Event, event: str | None, fields: Mapping[str, object]) -> bool:
+    return event in (None, entry.event) and all(
+        getattr(entry, name) == value for name, value in fields.items()
+    )
+
+
 class Ledger:
     """Events in the order in which they happened, in memory and in a file."""
 
@@ -79,6 +86,7 @@ class Ledger:
         self._clock = clock
         self._events: collections.deque[Event] = collections.deque(maxlen=limit)
         self._count = 0
+        self._awaited: list[tuple[asyncio.Future[Event], str, dict[str, object]]] = []
         self._file: IO[str] | None = None
         if file is not None:
             self._file = file.open("a", encoding="utf-8", buffering=1)
@@ -90,7 +98,22 @@ class Ledger:
         self._count += 1
         if self._file is not None:
             self._file.write(f"{entry.line()}\n")
+        for future, kind, wanted in self._awaited:
+            if not future.done() and _fits(entry, kind, wanted):
+                future.set_result(entry)
         return entry
+
+    async def wait(self, event: str, **fields: object) -> Event:
+        """Wait for an event whose fields have the given values, past or to come."""
+        for entry in self.events(event, **fields):
+            return entry
+        future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+        awaited = (future, event, fields)
+        self._awaited.append(awaited)
+        try:
+            return await future
+        finally:
+            self._awaited.remove(awaited)
 
     def events(self, event: str | None = None, **fields: object) -> list[Event]:
         """Events of a kind whose fields have the given values.
@@ -99,12 +122,7 @@ class Ledger:
         """
         if self._count > len(self._events):
             raise LedgerFullError(f"{self._count} events, {len(self._events)} kept")
-        return [
-            entry
-            for entry in self._events
-            if event in (None, entry.event)
-            and all(getattr(entry, name) == value for name, value in fields.items())
-        ]
+        return [entry for entry in self._events if _fits(entry, event, fields)]
 
     def requests(self, **fields: object) -> list[Event]:
         """Requests received, each noted when its head was complete."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import enum
+import ipaddress
 import random
 import struct
 from collections.abc import Callable, Sequence
@@ -62,8 +63,10 @@ class Nameserver:
         self._faults[scope] = fault
 
     def change(self, name: str, addresses: Sequence[str]) -> None:
-        """Answer for a name with other addresses, IPv4 or IPv6, from now on."""
-        self._changed[name] = tuple(addresses)
+        """Answer for a name with other addresses from now on; raises ValueError."""
+        self._changed[name] = tuple(
+            str(ipaddress.ip_address(address)) for address in addresses
+        )
 
     def heal(self, scope: str = EVERYTHING) -> None:
         """End what was ordered for this scope; for everything: end all of it."""

@@ -5,11 +5,12 @@ import contextlib
 import random
 import ssl
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 from simulator.catalogue import catalogue
 from simulator.certificates import Authority
+from simulator.client import Answer, ask
 from simulator.delay import Line
 from simulator.edge import Edge
 from simulator.faults import Fault, Region
@@ -133,6 +134,35 @@ class Provider:
     def catalogue(self) -> str:
         """The catalogue of this provider for a router, as YAML."""
         return catalogue(self.zone, self.plans, self.port)
+
+    async def ask(
+        self,
+        name: str,
+        target: str = "/",
+        *,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        data: bytes | Mapping[str, str] | None = None,
+        address: str | None = None,
+        source: str | None = None,
+        timeout: float = 10.0,
+    ) -> Answer:
+        """Make one request directly, without a router: what `client.ask` does.
+
+        It goes to the first address of the host name unless another is given.
+        """
+        entry = self.zone.find(name)
+        assert entry is not None, f"{name} is no name of this provider"
+        return await ask(
+            address or entry.addresses[0],
+            f"https://{name}:{self.port}{target}",
+            self.trust(),
+            method=method,
+            headers=headers,
+            data=data,
+            source=source,
+            timeout=timeout,
+        )
 
     def heal(self) -> None:
         """End every fault, those of the DNS included."""

@@ -7,15 +7,14 @@ import hashlib
 import hmac
 import json
 import secrets
-import socket
 import ssl
 from collections.abc import Mapping
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from simulator.client import Fixed
 from simulator.ledger import Ledger
 from simulator.overrides import CAP, Overrides, split
 
@@ -182,7 +181,7 @@ class WebhookEngine:
     ) -> Attempt:
         source = self._edges.get(edge)
         connector = aiohttp.TCPConnector(
-            resolver=route.resolver(),
+            resolver=Fixed(route.address, route.port),
             local_addr=(source, 0) if source else None,
             ssl=route.context(overrides),
             force_close=True,
@@ -205,7 +204,9 @@ class WebhookEngine:
                     allow_redirects=False,
                 ) as response:
                     status = response.status
-                    body = await response.content.read(_ANSWER)
+                    body = b""
+                    async for part in response.content.iter_any():
+                        body += part[: _ANSWER - len(body)]
             except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
                 return Attempt(edge, request.url, "ct")
             except (aiohttp.ClientError, TimeoutError):
@@ -232,9 +233,6 @@ class _Route:
     port: int | None
     trust: ssl.SSLContext
 
-    def resolver(self) -> AbstractResolver:
-        return _Fixed(self.address, self.port)
-
     def context(self, overrides: Overrides) -> ssl.SSLContext:
         if overrides.server_name:
             return self.trust
@@ -243,34 +241,6 @@ class _Route:
         for certificate in self.trust.get_ca_certs(binary_form=True):
             context.load_verify_locations(cadata=certificate)
         return context
-
-
-class _Fixed(AbstractResolver):
-    """Leads every name to one address and port."""
-
-    def __init__(self, address: str, port: int | None) -> None:
-        self._address = address
-        self._port = port
-
-    async def resolve(
-        self,
-        host: str,
-        port: int = 0,
-        family: socket.AddressFamily = socket.AF_INET,
-    ) -> list[ResolveResult]:
-        return [
-            ResolveResult(
-                hostname=host,
-                host=self._address,
-                port=port if self._port is None else self._port,
-                family=socket.AF_INET6 if ":" in self._address else socket.AF_INET,
-                proto=0,
-                flags=socket.AI_NUMERICHOST,
-            )
-        ]
-
-    async def close(self) -> None:
-        """Nothing to close."""
 
 
 class _Nameless(ssl.SSLContext):
