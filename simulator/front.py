@@ -1,0 +1,246 @@
+"""The TCP front of one edge address: accepts, misbehaves as ordered, hands on.
+
+Behind each accepted connection stands a pair of sockets within this process: the
+delay line works on its near end, TLS and the service on its far end.
+"""
+
+import asyncio
+import dataclasses
+import socket
+import ssl
+from collections.abc import Callable
+from typing import cast
+
+from simulator.certificates import NamedTLS
+from simulator.delay import Connection, Line, linger_not
+from simulator.faults import CERTIFICATES, Fault, Place
+from simulator.ledger import Ledger
+from simulator.tasks import Tasks
+
+BACKLOG = 512
+"Connections that the kernel holds until they are accepted."
+
+MOST = 4096
+"Connections at one address beyond which new ones are reset."
+
+PATIENCE = 600.0
+"Seconds for a TLS handshake: long, since a frozen edge never gives up."
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Arrival:
+    """One accepted connection, as the service behind sees it."""
+
+    edge: str
+    "Edge at which it arrived."
+    address: str
+    "Address at which it arrived."
+    source: str
+    "Far address and port."
+    places: tuple[Place, ...]
+    "Where faults may be at work: the address, then the edge."
+    connection: Connection
+    "The connection itself."
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Site:
+    """What all fronts of one edge have in common."""
+
+    edge: str
+    "Name of the edge."
+    line: Line
+    "How far away it is."
+    sources: tuple[str, ...]
+    "Source addresses that it answers; empty for all."
+    accept: Callable[[Arrival], asyncio.Protocol]
+    "What stands behind: gives the protocol of a new connection."
+    context: Callable[[str, Fault | None], ssl.SSLContext]
+    "The TLS context for an edge, its certificate flawed or not."
+    ledger: Ledger
+    "Where events are noted."
+
+
+class Front:
+    """One listening socket and the connections that came through it."""
+
+    def __init__(
+        self, site: Site, address: str, port: int, places: tuple[Place, ...]
+    ) -> None:
+        """Bind, but do not listen yet; raises OSError."""
+        self.address = address
+        self.port = port
+        self._site = site
+        self._places = places
+        self._loop = asyncio.get_running_loop()
+        self._tasks = Tasks()
+        self._connections: set[Connection] = set()
+        self._mute: set[_Mute] = set()
+        self._plug: socket.socket | None = None
+        self._listening = False
+        self._fault: Fault | None = None
+        self._listener = socket.socket(
+            socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK
+        )
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self._listener.bind((address, port))
+        except OSError:
+            self._listener.close()
+            raise
+
+    def apply(self, fault: Fault | None) -> None:
+        """Put a fault into effect, in place of the former one."""
+        self._fault = fault
+        held = fault in (Fault.FREEZE, Fault.BLACKHOLE)
+        if fault in (Fault.REFUSE, Fault.KILL):
+            self._refuse()
+        else:
+            self._listen()
+            if fault is Fault.BLACKHOLE:
+                self._plug_up()
+        for connection in tuple(self._connections):
+            if fault in (Fault.RESET, Fault.KILL):
+                connection.abort()
+            else:
+                connection.hold(held)
+
+    async def stop(self) -> None:
+        """Close the port and every connection, and wait until they are gone."""
+        self._unplug()
+        self._ignore()
+        self._listener.close()
+        for mute in tuple(self._mute):
+            mute.abort()
+        await self._tasks.stop()
+        for connection in self._connections:
+            connection.abort()
+        if self._connections:
+            await asyncio.wait([one.done for one in self._connections])
+
+    def _listen(self) -> None:
+        self._unplug()
+        self._listener.listen(BACKLOG)
+        if not self._listening:
+            self._listening = True
+            self._loop.add_reader(self._listener, self._accept)
+
+    def _ignore(self) -> None:
+        if self._listening:
+            self._listening = False
+            self._loop.remove_reader(self._listener)
+
+    def _refuse(self) -> None:
+        self._unplug()
+        if self._listening:
+            self._ignore()
+            # Linux: a listener that was shut down keeps its port and refuses, until
+            # it listens again; closing it would let others take the port.
+            self._listener.shutdown(socket.SHUT_RD)
+
+    def _plug_up(self) -> None:
+        """Fill the accept queue with a connection of our own.
+
+        Linux drops every SYN to a listener whose queue is full, which only an
+        ordinary user's way to a connection attempt without any answer.
+        """
+        self._ignore()
+        self._listener.listen(0)
+        self._plug = socket.socket(
+            socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK
+        )
+        self._plug.connect_ex((self.address, self.port))
+
+    def _unplug(self) -> None:
+        if self._plug is not None:
+            self._plug.close()
+            self._plug = None
+
+    def _accept(self) -> None:
+        try:
+            sock, source = self._listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        sock.setblocking(False)
+        origin = f"{source[0]}:{source[1]}"
+        unannounced = self._site.sources and source[0] not in self._site.sources
+        if self._fault is Fault.RESET or len(self._connections) >= MOST:
+            self._note("reset", origin)
+            linger_not(sock)
+            sock.close()
+        elif unannounced or self._fault is Fault.STALL:
+            self._note("unannounced" if unannounced else "stalled", origin)
+            self._tasks.start(self._listen_only(sock))
+        else:
+            self._note("accepted", origin)
+            self._tasks.start(self._serve(sock, origin))
+
+    async def _listen_only(self, sock: socket.socket) -> None:
+        await self._loop.connect_accepted_socket(lambda: _Mute(self._mute), sock)
+
+    async def _serve(self, sock: socket.socket, source: str) -> None:
+        """Join a client with the service, through the delay line and TLS."""
+        site = self._site
+        connection = Connection(site.line, accepted=self._loop.time())
+        if self._fault in (Fault.FREEZE, Fault.BLACKHOLE):
+            connection.hold(True)
+        self._connections.add(connection)
+        connection.done.add_done_callback(
+            lambda _: self._connections.discard(connection)
+        )
+        near, far = socket.socketpair()
+        arrival = Arrival(site.edge, self.address, source, self._places, connection)
+        flaw = self._fault if self._fault in CERTIFICATES else None
+        try:
+            await self._loop.create_unix_connection(lambda: connection.inner, sock=near)
+            await self._loop.connect_accepted_socket(lambda: connection.outer, sock)
+            transport, _ = await self._loop.connect_accepted_socket(
+                lambda: site.accept(arrival),
+                far,
+                ssl=site.context(site.edge, flaw),
+                ssl_handshake_timeout=PATIENCE,
+            )
+        except OSError as error:
+            # Among them ssl.SSLError and TimeoutError: the client's fault, or a
+            # certificate that it does not like.
+            self._note("tls-failed", source, str(error))
+            return
+        session = transport.get_extra_info("ssl_object")
+        assert isinstance(session, NamedTLS)
+        site.ledger.record(
+            "tls",
+            edge=site.edge,
+            address=self.address,
+            source=source,
+            server_name=session.server_name,
+            detail=f"{session.version()} "
+            f"{'resumed' if session.session_reused else 'full'} "
+            f"{session.selected_alpn_protocol() or 'no alpn'}",
+        )
+
+    def _note(self, event: str, source: str, detail: str = "") -> None:
+        self._site.ledger.record(
+            event,
+            edge=self._site.edge,
+            address=self.address,
+            source=source,
+            round_trip=self._site.line.round_trip,
+            detail=detail,
+        )
+
+
+class _Mute(asyncio.Protocol):
+    """Reads and never answers."""
+
+    def __init__(self, living: set["_Mute"]) -> None:
+        self._living = living
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._living.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._living.discard(self)
+
+    def abort(self) -> None:
+        self._transport.abort()
