@@ -41,7 +41,7 @@ class Attempt:
 
 @dataclasses.dataclass(slots=True)
 class FlowRecord:
-    """What became of one flow. No field values, no query, no body: they hold secrets."""
+    """What became of one flow; no field values, query or body: they hold secrets."""
 
     listener: str
     "Name of the listener in the configuration."
