@@ -7,7 +7,6 @@ read.
 """
 
 import asyncio
-from collections.abc import Sequence
 from typing import Protocol
 
 from protocols.http import fields
@@ -28,9 +27,9 @@ from protocols.http.head import (
     ResponseHead,
     parse_response,
 )
+from protocols.http.search import Search
 from protocols.http.shared import Shared
-from protocols.net.dial import DialError
-from protocols.record import Attempt, FlowRecord
+from protocols.record import FlowRecord
 from protocols.target import ALIVE, Outcome, Result, Target
 
 PENDING = 65_536
@@ -65,74 +64,50 @@ class NearSide(Protocol):
 class Exchange:
     """One request on its way to a target, and its response on its way back."""
 
-    __slots__ = (
-        "_answer",
-        "_asked_at",
-        "_attempts",
-        "_awaited",
-        "_began",
-        "_dry",
-        "_far",
-        "_far_paused",
-        "_first_byte",
-        "_interim",
-        "_keep_alive",
-        "_mark",
-        "_marked_at",
-        "_near",
-        "_near_paused",
-        "_over",
-        "_pending",
-        "_pending_size",
-        "_reader",
-        "_received",
-        "_resends",
-        "_response",
-        "_reused",
-        "_sent",
-        "_shared",
-        "_started",
-        "_target",
-        "_timer",
-        "_told_at",
-        "_tried",
-        "head",
-    )
+    # Defaults stand here and not in __init__: most exchanges never change them, and
+    # there is one exchange per request.
+    _far: Far | None = None
+    _search: Search | None = None
+    _response: ResponseHead | None = None
+    _answer: Reader | None = None
+    _first_byte: float | None = None
+    _asked_at = 0.0
+    _told_at = 0.0
+    _marked_at = 0.0
+    _mark = 0
+    _received = 0
+    _sent = 0
+    _interim = 0
+    _resends = 0
+    _pending_size = 0
+    _near_paused = False
+    _far_paused = False
+    _reused = False
+    _keep_alive = False
+    _over = False
 
     def __init__(self, near: NearSide, shared: Shared, head: RequestHead) -> None:
         self.head = head
         self._near = near
         self._shared = shared
         self._reader: Reader = reader(head, 400)
-        self._started = self._marked_at = shared.loop.time()
         self._pending: list[bytes] = []
-        self._pending_size = 0
-        self._near_paused = self._far_paused = False
-        self._far: Far | None = None
-        self._target: Target | None = None
-        self._tried: list[Target] = []
-        self._attempts: list[Attempt] = []
-        self._began = 0.0
-        self._awaited: list[Target] = []
-        self._dry = False
-        self._resends = 0
-        self._timer: asyncio.TimerHandle | None = None
-        self._reused = False
-        self._asked_at = self._told_at = 0.0
-        self._first_byte: float | None = None
-        self._interim = 0
-        self._response: ResponseHead | None = None
-        self._answer: Reader | None = None
-        self._keep_alive = False
-        self._received = self._sent = self._mark = 0
-        self._over = False
+        self._started = shared.loop.time()
 
     # ---- The request -------------------------------------------------------------
 
     def start(self) -> None:
         """Send the request, with as much of its body as was received already."""
-        if not self._over:
-            self._advance(())
+        if self._over:
+            return
+        shared = self._shared
+        target = shared.choose(())
+        far = shared.pool.take(target) if target is not None else None
+        if far is not None:
+            self.found(far)
+        else:
+            self._search = Search(self, shared)
+            self._search.go()
 
     def wants_body(self) -> bool:
         """Whether the request's body is still to come."""
@@ -165,65 +140,9 @@ class Exchange:
             self._near_paused = True
             self._near.transport.pause_reading()
 
-    # ---- Finding a connection ----------------------------------------------------
-
-    def _advance(self, tried: Sequence[Target]) -> None:
-        """Turn to the next target, at once or by dialling."""
-        shared = self._shared
-        target = shared.choose(tried)
-        if target is None:
-            if not self._awaited:
-                self._fail(503, "no target can be reached now", who="R")
-            return
-        self._target = target
-        far = shared.pool.take(target)
-        if far is not None:
-            self._attach(far)
-            return
-        self._tried.append(target)
-        self._began = shared.loop.time()
-        self._awaited.append(target)
-        self._timer = shared.loop.call_later(target.patience, self._impatient)
-        shared.pool.wait(target, self)
-
-    def _impatient(self) -> None:
-        """The newest target keeps us waiting: turn to one more beside it."""
-        newest = self._target
-        self._note(newest, Result.SILENT, "no connection yet")
-        self._advance(self._tried)
-        if self._target is newest and not self._over and self._far is None:
-            self._fail(503, "no target answered in time", who="R")
-
-    def wants(self, target: Target) -> bool:
-        """Whether a connection is still of use."""
-        return self._far is None and not self._over
-
-    def connected(self, far: Far) -> None:
-        """The pool has a connection for us."""
-        self._attach(far)
-
-    def dial_failed(self, target: Target, error: DialError) -> None:
-        """The pool could not get one."""
-        if target not in self._awaited:
-            return
-        self._awaited.remove(target)
-        self._note(target, error.result, error.detail)
-        if target is self._target:
-            self._cancel_timer()
-            self._advance(self._tried)
-            if self._awaited and not (self._timer or self._far):
-                self._timer = self._shared.loop.call_later(
-                    target.patience, self._impatient
-                )
-        elif not self._awaited:
-            ...
-
-    def _attach(self, far: Far) -> None:
-        """Send what there is of the request, in one write."""
-        self._cancel_timer()
-        self._awaited.clear()
+    def found(self, far: Far) -> None:
+        """A connection: send what there is of the request, in one write."""
         self._far = far
-        self._target = far.target
         far.exchange = self
         self._reused = far.served > 0
         far.served += 1
@@ -233,28 +152,24 @@ class Exchange:
             data = fields.request_to_site(self.head, self._near.forwarded)
         if self._pending:
             data = b"".join((data, *self._pending))
-            self._pending = []
+            self._pending.clear()
+            self._pending_size = 0
         far.transport.write(data)
-        self._release_near()
+        if self._near_paused:
+            self._release_near()
         if self._reader.done:
             self._asked()
 
+    def not_found(self) -> None:
+        """No target can be reached."""
+        self._fail(503, "no target can be reached now", who="R")
+
     def _asked(self) -> None:
         """The request is out, whole: from now on the answer is awaited."""
-        self._told_at = self._shared.loop.time()
-        self._asked_at = self._asked_at or self._told_at
+        self._told_at = now = self._shared.loop.time()
+        self._asked_at = self._asked_at or now
         if self._response is None:
             self._shared.watch.add(self)
-
-    def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _note(self, target: Target | None, result: Result, detail: str) -> None:
-        assert target is not None
-        seconds = self._shared.loop.time() - (self._began or self._started)
-        self._attempts.append(Attempt(target, result, detail, seconds))
 
     # ---- Waiting for the answer --------------------------------------------------
 
@@ -264,42 +179,41 @@ class Exchange:
 
     def patience(self) -> float:
         """Seconds of silence after which to tell of it."""
-        assert self._target is not None
-        return self._target.patience
+        return self._far.target.patience if self._far is not None else 0.0
 
     def is_silent(self, now: float) -> None:
         """Tell the health checker, which asks the target for a sign of life."""
-        assert self._target is not None
         self._told_at = now
-        self._shared.report(self._target, Outcome(Result.SILENT))
+        if self._far is not None:
+            self._shared.report(self._far.target, Outcome(Result.SILENT))
 
     def forsaken(self, target: Target) -> None:
         """Our target fell ill while we wait: turn to another, if that is safe."""
         far = self._far
-        if far is None or target != self._target or not self._may_resend():
+        if far is None or target != far.target or not self._may_resend():
             return
-        if self._shared.choose((*self._tried, target)) is None:
+        if self._shared.choose((target,)) is None:
             return  # nowhere better: it may yet answer
         far.exchange = None
         far.transport.abort()
-        self._again(Result.SILENT, "no answer, and no sign of life")
+        self._again(target, Result.SILENT, "no answer, and no sign of life")
 
     def far_lost(self, error: Exception | None) -> None:
         """The far connection ended under us."""
+        far = self._far
+        assert far is not None
         detail = str(error) if error is not None else "connection closed"
         if self._response is not None:
             self._answer_cut(error, detail)
             return
-        assert self._target is not None
         # An idle connection may be closed by the far side just as we use it: that
         # is no sign of illness, only a reason to look.
         result = Result.SILENT if self._reused else Result.RESET
-        self._shared.report(self._target, Outcome(result, detail=detail))
+        self._shared.report(far.target, Outcome(result, detail=detail))
         if self._may_resend():
-            self._again(Result.RESET, detail)
+            self._again(far.target, Result.RESET, detail)
         else:
-            self._far = None
-            self._note(self._target, Result.RESET, detail)
+            self._note(far.target, Result.RESET, detail)
             self._fail(502, "the far side closed without an answer", who="F")
 
     def _may_resend(self) -> bool:
@@ -311,16 +225,19 @@ class Exchange:
             and self._resends < _RESENDS
         )
 
-    def _again(self, result: Result, detail: str) -> None:
-        assert self._target is not None
+    def _again(self, target: Target, result: Result, detail: str) -> None:
+        """Send the request a further time, to another target."""
         self._shared.watch.remove(self)
-        self._note(self._target, result, detail)
         self._far = None
         self._resends += 1
-        self._dry = False
-        if self._target not in self._tried:
-            self._tried.append(self._target)
-        self._advance(self._tried)
+        self._note(target, result, detail).go()
+
+    def _note(self, target: Target, result: Result, detail: str) -> Search:
+        if self._search is None:
+            self._search = Search(self, self._shared)
+        seconds = self._shared.loop.time() - self._started
+        self._search.gave_up(target, result, detail, seconds)
+        return self._search
 
     # ---- The answer --------------------------------------------------------------
 
@@ -364,7 +281,7 @@ class Exchange:
         fault = response.status in _EDGE_FAULTS
         shared.report(far.target, _SERVER_ERROR if fault else ALIVE)
         self._response = response
-        self._answer = reader(response, 502)
+        self._answer = answer = reader(response, 502)
         self._keep_alive = (
             self.head.keep_alive
             and self._reader.done
@@ -374,24 +291,24 @@ class Exchange:
         close = not self._keep_alive
         data = fields.response(response, minor=self.head.minor, close=close)
         rest = far.heads.rest
-        if rest and not self._answer.done:
-            data += self._frame(rest)
-            rest = self._answer.rest
+        if rest and not answer.done:
+            data += self._frame(answer, rest)
+            rest = answer.rest
         self._near.transport.write(data)
-        if self._answer.done:
-            self._finish(clean=not rest)
+        if answer.done:
+            self._finish(far, response, clean=not rest)
 
     def _answer_body(self, data: bytes) -> None:
         answer = self._answer
         assert answer is not None
-        self._near.transport.write(self._frame(data))
+        self._near.transport.write(self._frame(answer, data))
         if answer.done:
-            self._finish(clean=not answer.rest)
+            assert self._far is not None
+            assert self._response is not None
+            self._finish(self._far, self._response, clean=not answer.rest)
 
-    def _frame(self, data: bytes) -> bytes:
+    def _frame(self, answer: Reader, data: bytes) -> bytes:
         """Body bytes as the client shall get them."""
-        answer = self._answer
-        assert answer is not None
         body = answer.feed(data)
         self._sent += len(body)
         if isinstance(answer, Chunked) and self.head.minor:
@@ -400,43 +317,40 @@ class Exchange:
                 body += last_chunk(answer.trailers)
         return body
 
-    def _finish(self, *, clean: bool) -> None:
+    def _finish(self, far: Far, response: ResponseHead, *, clean: bool) -> None:
         """The answer is out, whole. `clean`: nothing came behind it."""
-        far = self._far
-        assert far is not None
-        assert self._response is not None
         self._over = True
         self._far = None
         if self._far_paused:
             far.transport.resume_reading()
         complete = self._reader.done
-        if clean and complete and self._response.keep_alive:
+        if clean and complete and response.keep_alive:
             self._shared.pool.give(far)
         else:
             far.exchange = None
             far.transport.close()
-        self._record(self._response.status, "--", "", far)
-        self._release_near()
+        self._record(response.status, "--", "", far)
+        if self._near_paused:
+            self._release_near()
         self._near.exchange_ended(keep_alive=self._keep_alive, complete=complete)
 
     def _answer_cut(self, error: Exception | None, detail: str) -> None:
         """The far connection ended while its answer was relayed."""
-        far = self._far
-        assert far is not None
         if isinstance(self._answer, UntilClose) and error is None:
-            self._finish(clean=False)
-            return
-        self._abort("F", f"the answer broke off: {detail}")
+            assert self._far is not None
+            assert self._response is not None
+            self._finish(self._far, self._response, clean=False)
+        else:
+            self._abort("F", f"the answer broke off: {detail}")
 
     def _bad_answer(self, reason: str) -> None:
         far = self._far
         assert far is not None
         self._shared.report(far.target, Outcome(Result.BAD_ANSWER, detail=reason))
+        cause = f"the answer is not plain HTTP/1.1: {reason}"
         if self._response is None:
             self._note(far.target, Result.BAD_ANSWER, reason)
-            self._fail(502, f"the answer is not plain HTTP/1.1: {reason}", who="F")
-        else:
-            self._abort("F", f"the answer is not plain HTTP/1.1: {reason}")
+        self._fail(502, cause, who="F")
 
     # ---- Back-pressure -----------------------------------------------------------
 
@@ -460,22 +374,19 @@ class Exchange:
 
     def far_drained(self) -> None:
         """The far side took it: go on."""
-        self._release_near()
+        if self._near_paused:
+            self._release_near()
 
     def _release_near(self) -> None:
-        self._pending_size = 0
-        if self._near_paused:
-            self._near_paused = False
-            self._near.transport.resume_reading()
+        self._near_paused = False
+        self._near.transport.resume_reading()
 
     # ---- Ends --------------------------------------------------------------------
 
     def client_lost(self) -> None:
         """The client is gone: nobody wants the answer."""
         if not self._over:
-            self._drop_far()
-            self._record(self._status(), "C" + self._phase(), "the client left", None)
-            self._over = True
+            self._end(self._status(), "C", "the client left")
 
     def look(self, now: float) -> None:
         """End what takes too long; called about every second."""
@@ -483,7 +394,7 @@ class Exchange:
         if self._response is not None:
             self._look_at_progress(now)
         elif self._far is None:
-            if now - (self._began or self._started) > deadlines.connect:
+            if now - self._started > deadlines.connect:
                 self._fail(503, "no target answered in time", who="R")
         elif not self._reader.done:
             self._look_at_pace(now)
@@ -493,7 +404,7 @@ class Exchange:
 
     def _look_at_progress(self, now: float) -> None:
         mark = self._received + self._sent
-        if mark != self._mark:
+        if mark != self._mark or not self._marked_at:
             self._mark, self._marked_at = mark, now
         elif now - self._marked_at > self._shared.deadlines.stall:
             if self._far_paused:
@@ -503,7 +414,7 @@ class Exchange:
 
     def _look_at_pace(self, now: float) -> None:
         pace = self._shared.pace
-        if self._near_paused:
+        if self._near_paused or not self._marked_at:
             self._mark, self._marked_at = self._received, now
         elif now - self._marked_at >= pace.window:
             if self._received - self._mark < pace.bytes:
@@ -512,37 +423,37 @@ class Exchange:
             self._mark, self._marked_at = self._received, now
 
     def _fail(self, status: int, cause: str, *, who: str) -> None:
-        """Answer in the far side's stead."""
+        """Answer in the far side's stead, or break off if it has begun to answer."""
         if self._response is not None:
             self._abort(who, cause)
             return
-        phase = self._phase()
-        self._drop_far()
         complete = self._reader.done
         keep_alive = complete and self.head.keep_alive and not self._shared.draining
         head_only = self.head.method == b"HEAD"
-        self._near.transport.write(
-            answer(status, cause, close=not keep_alive, head_only=head_only)
-        )
-        self._record(status, who + phase, cause, None)
-        self._over = True
-        self._release_near()
+        data = answer(status, cause, close=not keep_alive, head_only=head_only)
+        self._near.transport.write(data)
+        self._end(status, who, cause)
+        if self._near_paused:
+            self._release_near()
         self._near.exchange_ended(keep_alive=keep_alive, complete=complete)
 
     def _abort(self, who: str, cause: str) -> None:
         """Break the client's connection: half an answer must not look whole."""
-        self._record(self._status(), who + self._phase(), cause, self._far)
-        self._drop_far()
-        self._over = True
+        self._end(self._status(), who, cause)
         self._near.transport.abort()
 
-    def _drop_far(self) -> None:
-        self._cancel_timer()
+    def _end(self, status: int, who: str, cause: str) -> None:
+        """Let go of the far side before its time, and record that."""
+        far, phase = self._far, self._phase()
+        self._over = True
+        self._far = None
         self._shared.watch.remove(self)
-        far, self._far = self._far, None
+        if self._search is not None:
+            self._search.stop()
         if far is not None:
             far.exchange = None
             far.transport.abort()
+        self._record(status, who + phase, cause, far)
 
     def _status(self) -> int:
         return self._response.status if self._response is not None else 0
@@ -556,29 +467,30 @@ class Exchange:
 
     def _record(self, status: int, ended: str, reason: str, far: Far | None) -> None:
         head = self.head
-        target = self._target
+        shared = self._shared
         record = FlowRecord(
-            listener=self._shared.listener,
+            listener=shared.listener,
             protocol="https",
-            direction="to_provider" if self._shared.to_provider else "from_provider",
+            direction=shared.direction,
             client=self._near.client,
             method=head.verb,
             host=head.host,
             path=head.path,
             status=status,
-            attempts=tuple(self._attempts),
             first_byte=self._first_byte,
-            total=self._shared.loop.time() - self._started,
+            total=shared.loop.time() - self._started,
             received=self._received,
             sent=self._sent,
             ended=ended,
             reason=reason,
         )
-        if far is not None and target is not None:
-            record.edge = target.label
-            record.address = target.address
+        if far is not None:
+            record.edge = far.target.label
+            record.address = far.target.address
             record.reused = self._reused
             if not self._reused:
                 record.connect, record.tls = far.seconds
                 record.resumed = far.resumed
-        self._shared.record(record)
+        if self._search is not None:
+            record.attempts = self._search.attempts()
+        shared.record(record)

@@ -169,7 +169,7 @@ class Near(asyncio.Protocol):
         record = FlowRecord(
             listener=shared.listener,
             protocol="https",
-            direction="to_provider" if shared.to_provider else "from_provider",
+            direction=shared.direction,
             client=self.client,
             status=error.status,
             ended="RH",

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from protocols.http.far import Far
 from protocols.net.dial import DialError, Dialled
+from protocols.net.hedge import alive
 from protocols.net.tasks import Tasks
 from protocols.target import Outcome, Report, Target
 
@@ -125,7 +126,10 @@ class Pool:
     def wait(self, target: Target, waiter: Waiter) -> None:
         """Get the waiter a connection: it is told of the first, or of the failure."""
         reserve = self._reserve(target)
-        reserve.waiters.append(waiter)
+        waiters = reserve.waiters
+        while waiters and not waiters[0].wants(target):
+            waiters.popleft()
+        waiters.append(waiter)
         if reserve.dials < min(len(reserve.waiters), self._keeping.most_dials):
             self._start_dial(reserve)
 
@@ -211,6 +215,7 @@ class Pool:
         assert isinstance(far, Far)
         far.seconds = (dialled.connect_seconds, dialled.tls_seconds)
         far.resumed = dialled.resumed
+        self._report(target, alive(dialled))
         self.give(far)
 
     def _failed(self, reserve: _Reserve, error: DialError) -> None:

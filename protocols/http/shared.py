@@ -135,3 +135,8 @@ class Shared:
     "How slow a request body may be."
     draining: bool = False
     "No further request is taken from a connection."
+
+    @property
+    def direction(self) -> str:
+        """The direction, as records have it."""
+        return "to_provider" if self.to_provider else "from_provider"

@@ -55,8 +55,7 @@ async def hedge(
 
     Failures and silence are reported at once; success only if TLS came about, since
     a middlebox can fake a TCP connection. Attempts still under way then go on if
-    `spare` takes what they bring, and are broken off otherwise. The race itself sets no
-    limit: it ends when each attempt met its own. Raises NoTarget.
+    `spare` takes what they bring, and are broken off otherwise. Raises NoTarget.
     """
     running: _Running = {}
     try:
@@ -93,7 +92,7 @@ async def _run(
         while (target := race.next(now)) is not None:
             task = tasks.start(_attempt(connect, target), name=f"dial {target}")
             running[task] = target
-        if not running:
+        if race.lost(now):
             raise NoTarget(race.attempts(now))
         wait = None if race.wake is None else race.wake - now
         done, _ = await asyncio.wait(running, timeout=wait, return_when=_FIRST)

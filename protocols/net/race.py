@@ -2,21 +2,21 @@
 
 A pure core. A flow starts on the first target; the next one is added as soon as an
 attempt fails, or when the latest has been silent for its `patience`. Attempts that are
-merely slow go on, since the slow one may be the only one that answers.
+merely slow go on, since the slow one may be the only one that answers; but when there
+is no further target they get one more patience, and no more.
 """
+
+import math
 
 from protocols.record import Attempt
 from protocols.target import Choose, Result, Target
-
-PENDING = 4
-"Attempts of one flow under way at once, at most."
 
 
 class Race:
     """The attempts of one flow. Times in seconds on any one clock.
 
     Ask `overdue`, then `next` until it is None: first of all, after each `failed`, and
-    at `wake`. When `next` is None and `pending` is 0, the race is lost.
+    at `wake`. Then `lost` tells whether to go on waiting.
     """
 
     def __init__(self, choose: Choose) -> None:
@@ -26,6 +26,7 @@ class Race:
         self._silent: set[Target] = set()
         self._latest: Target | None = None
         self._exhausted = False
+        self._last_call = math.inf
 
     @property
     def pending(self) -> int:
@@ -35,17 +36,35 @@ class Race:
     @property
     def wake(self) -> float | None:
         """When to ask again though nothing happened; None for never."""
-        if self._latest is None:
-            return None
-        return self._begun[self._latest] + self._latest.patience
+        if self._latest is not None:
+            return self._begun[self._latest] + self._latest.patience
+        return self._last_call if self._exhausted and self.pending else None
+
+    def lost(self, now: float) -> bool:
+        """Whether nothing more is to be hoped for."""
+        return self._exhausted and (not self.pending or now >= self._last_call)
+
+    def carry(self, attempt: Attempt, now: float) -> None:
+        """Begin again after an attempt that had won and then came to nothing."""
+        self._begun[attempt.target] = now - attempt.seconds
+        self._ended[attempt.target] = attempt
+        self._exhausted = False
+
+    def awaits(self, target: Target) -> bool:
+        """Whether an attempt at this target is under way."""
+        return target in self._begun and target not in self._ended
 
     def next(self, now: float) -> Target | None:
         """A target to start on now, if any."""
-        if self._latest is not None or self._exhausted or self.pending >= PENDING:
+        if self._latest is not None or self._exhausted:
             return None
         target = self._choose(tuple(self._begun))
         if target is None or target in self._begun:
             self._exhausted = True
+            patience = max(
+                (t.patience for t in self._begun if self.awaits(t)), default=0
+            )
+            self._last_call = now + patience
             return None
         self._begun[target] = now
         self._latest = target
@@ -53,10 +72,10 @@ class Race:
 
     def overdue(self, now: float) -> Target | None:
         """The target whose patience has just run out; said once of each."""
-        wake = self.wake
-        if self._latest is None or wake is None or now < wake:
+        late = self._latest
+        if late is None or now < self._begun[late] + late.patience:
             return None
-        late, self._latest = self._latest, None
+        self._latest = None
         self._silent.add(late)
         return late
 
