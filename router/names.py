@@ -166,15 +166,15 @@ def learn(memory: Memory, findings: tuple[Finding, Finding], *, now: float) -> M
     )
 
 
-def hurry(memory: Memory, *, now: float) -> Memory:
+def hurry(memory: Memory, *, now: float, limit: float = HURRY) -> Memory:
     """The memory once somebody could not connect: due as soon as allowed.
 
-    A literal, which is never due, stays so.
+    There are `limit` seconds between two look-ups. A literal, never due, stays so.
     """
     if memory.due == math.inf:
         return memory
     return dataclasses.replace(
-        memory, due=min(memory.due, max(now, memory.asked + HURRY))
+        memory, due=min(memory.due, max(now, memory.asked + limit))
     )
 
 

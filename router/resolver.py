@@ -45,6 +45,8 @@ class Sources:
     "Seconds to wait for one nameserver before the next is asked."
     lifetime: float = 4.0
     "Seconds to wait for all of them together, repetitions included."
+    hurry: float = names.HURRY
+    "Seconds between two look-ups of one name at least, however often asked for."
     hosts: pathlib.Path = pathlib.Path("/etc/hosts")
     "Names answered without the DNS; read again when it changes."
     resolv_conf: pathlib.Path = pathlib.Path("/etc/resolv.conf")
@@ -63,20 +65,17 @@ class Resolver:
     ) -> None:
         """`known` are addresses from before a restart, to be used until better ones."""
         self._on_answer = on_answer
-        self._source = _Source(sources or Sources())
-        self._known = {
-            names.canonical(name): ips for name, ips in (known or {}).items()
-        }
-        self._memories: dict[str, Memory] = {}
-        self._wakers: dict[str, asyncio.Event] = {}
-        self._followers: dict[str, asyncio.Task[None]] = {}
+        self._sources = sources or Sources()
+        self._source = _Source(self._sources)
+        self._known = {names.canonical(name): ips for name, ips in known.items()}
+        self._followed: dict[str, _Followed] = {}
         self._tasks = Tasks()
         self._slots = asyncio.Semaphore(CONCURRENT)
 
     @property
     def answers(self) -> Mapping[str, Answer]:
-        """What is known of each watched name that has had an answer."""
-        return {name: memory.answer for name, memory in self._memories.items()}
+        """What is known of each watched name; an empty answer before the first one."""
+        return {name: known.memory.answer for name, known in self._followed.items()}
 
     def watch(self, wanted: Collection[str]) -> None:
         """Follow these names, and no others any more.
@@ -85,63 +84,65 @@ class Resolver:
         """
         wanted = {names.canonical(name) for name in wanted}
         assert len(wanted) <= MAX_NAMES, "more names than any catalogue has"
-        for name in self._followers.keys() - wanted:
-            self._followers.pop(name).cancel()
-            del self._wakers[name]
-            self._memories.pop(name, None)
-        for name in sorted(wanted - self._followers.keys()):
-            self._wakers[name] = asyncio.Event()
-            self._recall(name)
-            self._followers[name] = self._tasks.start(
-                self._follow(name), name=f"resolve {name}"
-            )
+        for name in self._followed.keys() - wanted:
+            self._followed.pop(name).task.cancel()
+        for name in sorted(wanted - self._followed.keys()):
+            memory, waker = self._recall(name), asyncio.Event()
+            task = self._tasks.start(self._follow(name), name=f"resolve {name}")
+            self._followed[name] = _Followed(memory, waker, task)
+            if memory.answer.addresses:
+                self._on_answer(name, memory.answer)
 
     def hurry(self, name: str) -> None:
         """Look the name up at once, or as soon as the limit per name allows."""
-        name = names.canonical(name)
-        if (waker := self._wakers.get(name)) is not None:
-            if (memory := self._memories.get(name)) is not None:
-                self._memories[name] = names.hurry(memory, now=_now())
-            waker.set()
+        if (known := self._followed.get(names.canonical(name))) is not None:
+            self._hurry(known)
+            known.waker.set()
 
     async def close(self) -> None:
         """Stop following; nothing is told of any more."""
         await self._tasks.close()
 
-    def _recall(self, name: str) -> None:
+    def _hurry(self, known: "_Followed") -> None:
+        limit = self._sources.hurry
+        known.memory = names.hurry(known.memory, now=_now(), limit=limit)
+
+    def _recall(self, name: str) -> Memory:
         if (address := names.literal(name)) is not None:
             findings = names.settled([address], ttl=math.inf)
-            self._tell(name, names.learn(Memory(), findings, now=_now()))
-        elif name in self._known:
-            self._tell(name, names.recall(self._known[name]))
+            return names.learn(Memory(), findings, now=_now())
+        return names.recall(self._known.get(name, ()))
 
     async def _follow(self, name: str) -> None:
-        waker = self._wakers[name]
+        known = self._followed[name]
         while True:
-            await self._until_due(name, waker)
+            await _until_due(known)
             async with self._slots:
-                waker.clear()
+                known.waker.clear()
                 findings = await self._source.look_up(name)
-            memory = self._memories.get(name, Memory())
-            memory = names.learn(memory, findings, now=_now())
-            if waker.is_set():  # this answer may be older than the wish for a new one
-                memory = names.hurry(memory, now=_now())
-            self._tell(name, memory)
+            before = known.memory.answer
+            known.memory = names.learn(known.memory, findings, now=_now())
+            if known.waker.is_set():  # the wish for an answer newer than this one
+                self._hurry(known)
+            if known.memory.answer.differs(before):
+                self._on_answer(name, known.memory.answer)
 
-    async def _until_due(self, name: str, waker: asyncio.Event) -> None:
-        while (wait := self._memories.get(name, Memory()).due - _now()) > 0:
-            waker.clear()
-            try:
-                async with asyncio.timeout(min(wait, 86400.0)):
-                    await waker.wait()
-            except TimeoutError:
-                pass
 
-    def _tell(self, name: str, memory: Memory) -> None:
-        before = self._memories.get(name)
-        self._memories[name] = memory
-        if before is None or memory.answer.differs(before.answer):
-            self._on_answer(name, memory.answer)
+@dataclasses.dataclass(slots=True)
+class _Followed:
+    memory: Memory
+    waker: asyncio.Event
+    task: asyncio.Task[None]
+
+
+async def _until_due(known: _Followed) -> None:
+    while (wait := known.memory.due - _now()) > 0:
+        known.waker.clear()
+        try:
+            async with asyncio.timeout(min(wait, 86400.0)):
+                await known.waker.wait()
+        except TimeoutError:
+            pass
 
 
 class _Source:
@@ -155,8 +156,10 @@ class _Source:
         self._resolver_seen: object = None
 
     async def look_up(self, name: str) -> tuple[Finding, Finding]:
-        """What IPv4 and IPv6 have to say about the name. Never raises for bad names,
-        bad answers or broken nameservers."""
+        """What IPv4 and IPv6 have to say about the name.
+
+        Bad names, bad answers and broken nameservers are findings, too.
+        """
         self._read_hosts()
         if addresses := self._hosts.get(name):
             return names.settled(addresses, ttl=HOSTS_TTL)

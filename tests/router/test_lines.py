@@ -59,6 +59,7 @@ def test_text_is_always_printable_and_within_the_limit(value: str) -> None:
         (b"\x1b\xff", "\\x1b\\xff"),
         (("192.0.2.1", "192.0.2.2"), "192.0.2.1, 192.0.2.2"),
         ([b"\x1b"], "b'\\x1b'"),
+        ("\x07", "\\x07"),
         (ValueError("no\nway"), "no\\nway"),
     ],
 )

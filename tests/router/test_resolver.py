@@ -1,6 +1,7 @@
 """The resolver against a small real nameserver on loopback, by UDP and TCP."""
 
 import asyncio
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -12,6 +13,7 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 import pytest
+import uvloop
 
 from router import resolver
 from router.names import Answer
@@ -96,8 +98,8 @@ class Nameserver:
     address: tuple[str, int]
 
 
-@pytest.fixture
-async def nameserver() -> AsyncIterator[Nameserver]:
+@contextlib.asynccontextmanager
+async def serving() -> AsyncIterator[Nameserver]:
     zone = Zone()
 
     async def by_tcp(
@@ -118,6 +120,12 @@ async def nameserver() -> AsyncIterator[Nameserver]:
     transport.close()
     server.close()
     await server.wait_closed()
+
+
+@pytest.fixture
+async def nameserver() -> AsyncIterator[Nameserver]:
+    async with serving() as nameserver:
+        yield nameserver
 
 
 class Told:
@@ -165,6 +173,7 @@ async def start(
             "nameservers": [nameserver.address],
             "timeout": 0.2,
             "lifetime": 0.4,
+            "hurry": 0.05,
             "hosts": tmp_path / "hosts",
             **sources,
         }
@@ -417,3 +426,20 @@ async def test_system_nameservers_come_from_resolv_conf(
     conf.unlink()
     source._read_nameservers()
     assert list(map(str, source._resolver.nameservers)) == ["127.0.0.1"]
+
+
+def test_names_are_looked_up_on_uvloop_by_udp_and_tcp(tmp_path: pathlib.Path) -> None:
+    async def look_up() -> Answer:
+        async with serving() as nameserver:
+            addresses(nameserver.zone, "edge.example", "192.0.2.1")
+            nameserver.zone.truncate = True
+            told = Told()
+            sources = Sources([nameserver.address], hosts=tmp_path / "none")
+            running = Resolver(told, sources)
+            running.watch(["edge.example"])
+            answer = await told.answer()
+            await running.close()
+            return answer
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(look_up()).addresses == ("192.0.2.1",)
