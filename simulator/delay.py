@@ -38,15 +38,23 @@ class End(asyncio.Protocol):
     """One end of a connection, with the bytes received there and not yet passed on."""
 
     def __init__(
-        self, line: Line, lost: Callable[[], None], *, opens: float, half_open: bool
+        self,
+        line: Line,
+        *,
+        opened: Callable[[], None],
+        closed: Callable[[], None],
+        opens: float,
+        half_open: bool,
     ) -> None:
-        """Pass nothing on before the loop's time `opens`; call `lost` at the end.
+        """Pass nothing on before the loop's time `opens`.
 
-        With `half_open` the far side may end its own direction alone.
+        Call `opened` and `closed` when its socket is. With `half_open` the far side
+        may end its own direction alone.
         """
         self.peer: End
         self._line = line
-        self._lost = lost
+        self._opened = opened
+        self._closed = closed
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._queue: collections.deque[tuple[float, bytes]] = collections.deque()
@@ -61,6 +69,7 @@ class End(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to read, unless all stands still."""
         self._transport = cast(asyncio.Transport, transport)
+        self._opened()
         self._read_on()
 
     def data_received(self, data: bytes) -> None:
@@ -83,7 +92,7 @@ class End(asyncio.Protocol):
         """Tell the peer, as late as if it had been a chunk."""
         self._transport = None
         self.data_received(b"")
-        self._lost()
+        self._closed()
 
     def pause_writing(self) -> None:
         """Let the peer's bytes wait."""
@@ -157,12 +166,14 @@ class Connection:
 
     def __init__(self, line: Line, *, accepted: float) -> None:
         """Delay by the line; `accepted` is the loop's time of the TCP handshake."""
+        # Done when every socket that was opened is closed: there may be one only, if
+        # the provider stopped in between.
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._open = 2
+        self._sockets = 0
         # The handshake's round trip comes first, then the half of the first chunk.
         opens = accepted + 1.5 * line.round_trip
-        self.outer = End(line, self._end, opens=opens, half_open=True)
-        self.inner = End(line, self._end, opens=accepted, half_open=False)
+        self.outer = self._end(line, opens=opens, half_open=True)
+        self.inner = self._end(line, opens=accepted, half_open=False)
         self.outer.peer = self.inner
         self.inner.peer = self.outer
 
@@ -176,9 +187,21 @@ class Connection:
         self.outer.abort(reset=reset)
         self.inner.abort(reset=False)
 
-    def _end(self) -> None:
-        self._open -= 1
-        if not self._open and not self.done.done():
+    def _end(self, line: Line, *, opens: float, half_open: bool) -> End:
+        return End(
+            line,
+            opened=self._opened,
+            closed=self._closed,
+            opens=opens,
+            half_open=half_open,
+        )
+
+    def _opened(self) -> None:
+        self._sockets += 1
+
+    def _closed(self) -> None:
+        self._sockets -= 1
+        if not self._sockets and not self.done.done():
             self.done.set_result(None)
 
 

@@ -76,6 +76,7 @@ class Front:
         self._tasks = Tasks()
         self._connections: set[Connection] = set()
         self._mute: set[_Mute] = set()
+        self._bare: set[socket.socket] = set()  # not yet owned by a transport
         self._plug: socket.socket | None = None
         self._listening = False
         self._fault: Fault | None = None
@@ -113,6 +114,8 @@ class Front:
         for mute in tuple(self._mute):
             mute.abort()
         await self._tasks.stop()
+        for sock in self._bare:
+            sock.close()
         for connection in self._connections:
             connection.abort()
         if self._connections:
@@ -170,12 +173,15 @@ class Front:
             sock.close()
         elif unannounced or self._fault is Fault.STALL:
             self._note("unannounced" if unannounced else "stalled", origin)
+            self._bare.add(sock)
             self._tasks.start(self._listen_only(sock))
         else:
             self._note("accepted", origin)
+            self._bare.add(sock)
             self._tasks.start(self._serve(sock, origin))
 
     async def _listen_only(self, sock: socket.socket) -> None:
+        self._bare.discard(sock)
         await self._loop.connect_accepted_socket(lambda: _Mute(self._mute), sock)
 
     async def _serve(self, sock: socket.socket, source: str) -> None:
@@ -189,11 +195,14 @@ class Front:
             lambda _: self._connections.discard(connection)
         )
         near, far = socket.socketpair()
+        self._bare.add(far)
         arrival = Arrival(site.edge, self.address, source, self._places, connection)
         flaw = self._fault if self._fault in CERTIFICATES else None
         try:
             await self._loop.create_unix_connection(lambda: connection.inner, sock=near)
+            self._bare.discard(sock)
             await self._loop.connect_accepted_socket(lambda: connection.outer, sock)
+            self._bare.discard(far)
             transport, _ = await self._loop.connect_accepted_socket(
                 lambda: site.accept(arrival),
                 far,

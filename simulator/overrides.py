@@ -35,8 +35,10 @@ class Overrides:
     "Edges to call from, one after the other; `e`."
 
     def again(self, failure: str) -> bool:
-        """Whether this failure, one of `POLICIES`, is worth a further attempt."""
-        return failure in self.policies or "all" in self.policies
+        """Whether to try again; never after a partial answer, which is no policy."""
+        return failure in self.policies or (
+            "all" in self.policies and failure in POLICIES
+        )
 
 
 def _milliseconds(low: int, high: int) -> Callable[[str], float | None]:

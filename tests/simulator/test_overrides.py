@@ -68,6 +68,7 @@ def test_limits_of_a_range_are_in_it(key: str, low: int, high: int) -> None:
         ("ct", "5xx", False),
         ("4xx,5xx", "4xx", True),
         ("all", "rt", True),
+        ("all", "partial", False),
     ],
 )
 def test_policy_says_what_is_tried_again(
