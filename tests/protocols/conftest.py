@@ -5,7 +5,7 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import trustme
@@ -16,10 +16,19 @@ from protocols.net.tasks import Tasks
 from protocols.target import Target, Transport
 
 
-@pytest.fixture(scope="session")
-def event_loop_policy() -> uvloop.EventLoopPolicy:
-    """The loop of production."""
-    return uvloop.EventLoopPolicy()
+class Loop(uvloop.Loop):
+    """The loop of production; refuses to close over a connection that stayed open."""
+
+    def close(self) -> None:
+        if not self.is_closed():
+            # The far ends of connections just closed see that a turn or two later.
+            for _ in range(10):
+                self.run_until_complete(asyncio.sleep(0))
+        super().close()
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], uvloop.Loop]]:
+    return {"uvloop": Loop}
 
 
 @pytest.fixture(scope="session")
@@ -81,8 +90,7 @@ class Answer(asyncio.Protocol):
     word = b"answer"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         self.transport.write(self.word)
@@ -122,8 +130,7 @@ class Client(asyncio.Protocol):
         self.lost = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         self.heard += data

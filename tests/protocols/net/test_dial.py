@@ -2,14 +2,14 @@ import asyncio
 import contextlib
 import os
 import socket
-import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from protocols.net.dial import Dialled, DialError, dial
+from protocols.net.dial import DialError, Dialled, dial
 from protocols.net.handshake import Contexts
 from protocols.net.tls import server_context
 from protocols.target import Result, Target, Transport
@@ -97,7 +97,7 @@ async def test_foreign_source_address_is_refused(place: Place, connect: Dial) ->
 
 
 @contextlib.contextmanager
-def full_listener() -> "contextlib.AbstractContextManager[int]":  # type: ignore[misc]
+def full_listener() -> Iterator[int]:
     """A port whose backlog is full: further connections get no answer."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(
@@ -129,8 +129,7 @@ async def test_silence_of_tls_is_a_timeout_of_its_own(
 
 class Breaks(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         self.transport.abort()
