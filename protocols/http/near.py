@@ -9,7 +9,6 @@ from protocols.http.exchange import Exchange
 from protocols.http.fields import forwarded_lines
 from protocols.http.head import HeadBuffer, HeadError, RequestHead, parse_request
 from protocols.http.shared import Shared
-from protocols.record import FlowRecord
 
 QUEUED = 65_536
 "Bytes of further requests kept while one is served; then the client is not read."
@@ -165,17 +164,7 @@ class Near(asyncio.Protocol):
     def _refuse(self, error: HeadError) -> None:
         """Answer what is no request, and close."""
         self.transport.write(answer(error.status, error.reason, close=True))
-        shared = self._shared
-        record = FlowRecord(
-            listener=shared.listener,
-            protocol="https",
-            direction=shared.direction,
-            client=self.client,
-            status=error.status,
-            ended="RH",
-            reason=error.reason,
-        )
-        shared.record(record)
+        self._shared.refused(self.client, error.status, error.reason)
         self._lingering = True
         self.transport.close()
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from protocols.http.head import HEAD
 from protocols.http.near import Near
 from protocols.http.pool import Dial, Keeping, Pool
-from protocols.http.shared import Deadlines, Pace, Shared, Watch
+from protocols.http.shared import Deadlines, Pace, Refused, Shared, Watch
 from protocols.net.tasks import Tasks
 from protocols.record import Record
 from protocols.target import Choose, Report, Target
@@ -29,6 +29,7 @@ class Relay:
         choose: Choose,
         report: Report,
         record: Record,
+        refused: Refused,
         dial: Dial,
         tasks: Tasks,
         loop: asyncio.AbstractEventLoop,
@@ -46,6 +47,7 @@ class Relay:
             choose=choose,
             report=report,
             record=record,
+            refused=refused,
             pool=self._pool,
             watch=Watch(loop),
             loop=loop,
@@ -83,6 +85,11 @@ class Relay:
         cut = len(self._nears)
         self.close()
         return cut
+
+    @property
+    def flows(self) -> int:
+        """Client connections that stand."""
+        return len(self._nears)
 
     def close(self) -> None:
         """End everything now."""

@@ -2,12 +2,16 @@
 
 import asyncio
 import dataclasses
+from collections.abc import Callable
 from typing import Protocol
 
 from protocols.http.head import HEAD
 from protocols.http.pool import Pool
 from protocols.record import Record
 from protocols.target import Choose, Report, Target
+
+Refused = Callable[[str, int, str], None]
+"Tell that a client's bytes were no request: its address, the status given, the reason."
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -121,6 +125,8 @@ class Shared:
     "Whom to tell what became of it."
     record: Record
     "Whom to give the access record."
+    refused: Refused
+    "Whom to tell of what was no request."
     pool: Pool
     "Connections to the targets."
     watch: Watch

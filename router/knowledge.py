@@ -1,0 +1,171 @@
+"""What the daemon knows of the provider: names, health and preference, kept up to date.
+
+Wires the resolver, the checker and the state file to each other and to the log.
+"""
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from protocols.net.tasks import Tasks
+from protocols.target import Probe
+from router import events, health, policy, state
+from router.changes import Change
+from router.checker import Checker
+from router.config import Loaded
+from router.endpoint import Endpoint, Kind, Protocol
+from router.endpoints import ANYWHERE, endpoints, receivers
+from router.logs import Log
+from router.names import Answer
+from router.resolver import Resolver, Sources
+from router.saved import Saved, dump, parse
+from router.settings import Config
+from router.snapshot import Snapshot
+from router.table import Table
+from router.telling import tell_answer, tell_change
+
+OnChange = Callable[[Snapshot, tuple[Change, ...]], None]
+"Told of a new snapshot when routes or health changed."
+
+
+class Knowledge:
+    """The one health checker and the one policy of the daemon, and what feeds them."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        probes: Mapping[Protocol, Probe],
+        on_change: OnChange,
+        *,
+        log: Log,
+        tasks: Tasks,
+        directory: Path | None,
+        now: float,
+    ) -> None:
+        """`directory` is where knowledge outlives a restart; None keeps nothing."""
+        self._log = log
+        self._on_change = on_change
+        self._directory = directory
+        table = _table(loaded, now)
+        self.checker = Checker(
+            table,
+            probes,
+            tasks=tasks,
+            on_change=self._changed,
+            look_up=lambda name: self._resolver.hurry(name),
+        )
+        "Takes reports, holds the snapshot."
+        self._names = table.names
+        self._addresses: dict[str, tuple[str, ...]] = {}
+        self._keeper: state.Keeper | None = None
+        saved = self._restore()
+        nameservers = loaded.config.resolver.nameservers
+        self._resolver = Resolver(
+            self._answered,
+            Sources(nameservers=[(str(ns.address), ns.port) for ns in nameservers]),
+            known=saved.addresses if saved is not None else {},
+        )
+
+    def start(self) -> None:
+        """Look names up and probe from now on."""
+        if self._keeper is not None:
+            self._keeper.start()
+        self._resolver.watch(self._names)
+        self.checker.start()
+
+    async def close(self) -> None:
+        """Stop, and save what was learnt."""
+        self.checker.close()
+        await self._resolver.close()
+        if self._keeper is not None:
+            await self._keeper.close()
+
+    def _restore(self) -> Saved | None:
+        if self._directory is None:
+            return None
+        path = self._directory / "state.json"
+        self._keeper = state.Keeper(
+            path, self.checker.saved, lambda reason: self._unsaved(path, reason)
+        )
+        found = state.load(path, parse, now=time.time())
+        if found.reason:
+            self._log.say(events.STATE_IGNORED, path=str(path), reason=found.reason)
+        if found.value is None:
+            return None
+        self.checker.restore(dump(found.value))
+        self._log.say(
+            events.STATE_RESTORED,
+            path=str(path),
+            names=len(found.value.addresses),
+            age_s=round(found.age),
+        )
+        return found.value
+
+    def _unsaved(self, path: Path, reason: str) -> None:
+        self._log.say(events.STATE_UNSAVED, path=str(path), reason=reason)
+
+    def _answered(self, name: str, answer: Answer) -> None:
+        before = self._addresses.get(name, ())
+        tell_answer(self._log, name, answer, before)
+        if answer.addresses or answer.gone:
+            self._addresses[name] = answer.addresses
+            self.checker.addresses(name, answer.addresses)
+            self._save()
+
+    def _changed(self, snapshot: Snapshot, changes: tuple[Change, ...]) -> None:
+        for change in changes:
+            tell_change(self._log, change)
+        self._save()
+        self._on_change(snapshot, changes)
+
+    def _save(self) -> None:
+        if self._keeper is not None:
+            self._keeper.changed()
+
+
+def _table(loaded: Loaded, now: float) -> Table:
+    config, catalogue = loaded.config, loaded.catalogue
+    kinds: dict[str, Kind] = {
+        name: catalogue.edges[name].kind for name in config.provider.edges
+    }
+    ranked: list[Endpoint] = []
+    # What has no edge in its name has nothing to choose: it is kept in health like a
+    # receiver of the site, and takes no part in the ranking.
+    fixed: list[Endpoint] = list(receivers(config))
+    for endpoint in endpoints(catalogue, config):
+        (fixed if endpoint.edge == ANYWHERE else ranked).append(endpoint)
+    return Table(
+        kinds,
+        ranked,
+        fixed,
+        now=now,
+        uniform=random.uniform,
+        settings=_health(config),
+        preference=_preference(config),
+    )
+
+
+def _health(config: Config) -> health.Settings:
+    chosen = config.health
+    return health.Settings(
+        interval=chosen.interval,
+        fast_interval=chosen.fast_interval,
+        timeout=chosen.timeout,
+        fall=chosen.fall,
+        rise=chosen.rise,
+        recovery=chosen.recovery,
+        sip_options_interval=chosen.sip_options_interval,
+    )
+
+
+def _preference(config: Config) -> policy.Settings:
+    chosen = config.policy
+    return policy.Settings(
+        default_edge=chosen.default_edge,
+        private_max_extra=chosen.prefer_private.max_extra,
+        min_gain=chosen.switch.min_gain,
+        min_gain_ratio=chosen.switch.min_gain_ratio,
+        dwell=chosen.switch.dwell,
+        window=chosen.window,
+    )

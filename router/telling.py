@@ -1,0 +1,85 @@
+"""What the checker and the resolver report, as events of the log."""
+
+from router import events
+from router.changes import Change, Flip, Stalled, UplinkCleared, UplinkSuspect
+from router.election import Switch
+from router.logs import Log
+from router.names import Answer
+
+
+def tell_change(log: Log, change: Change) -> None:
+    """Log one change of health or preference, with all that explains it."""
+    match change:
+        case Flip():
+            _tell_flip(log, change)
+        case Switch():
+            _tell_switch(log, change)
+        case UplinkSuspect():
+            failing = ", ".join(change.failing)
+            log.say(events.UPLINK_SUSPECT, failing=failing, edges=change.edges)
+        case UplinkCleared():
+            held = round(change.lasted, 1)
+            log.say(events.UPLINK_CLEARED, reason=change.reason, held_s=held)
+        case Stalled():
+            log.say(events.LOOP_STALLED, late_ms=_milliseconds(change.late))
+
+
+def tell_answer(log: Log, name: str, answer: Answer, before: tuple[str, ...]) -> None:
+    """Log what the resolver found out about a name, `before` being known until now."""
+    known = ", ".join(before)
+    found = ", ".join(answer.addresses)
+    if answer.gone:
+        log.say(events.NAME_GONE, name=name, before=known)
+    elif not answer.addresses:
+        log.say(events.NAME_UNRESOLVED, name=name, error=answer.error)
+    elif answer.stale:
+        log.say(events.NAME_STALE, name=name, addresses=found, error=answer.error)
+    else:
+        log.say(
+            events.NAME_RESOLVED,
+            name=name,
+            addresses=found,
+            before=known,
+            ttl_s=round(answer.ttl),
+        )
+
+
+def _tell_flip(log: Log, flip: Flip) -> None:
+    fields: dict[str, object] = {
+        "edge": flip.edge,
+        "state": flip.to.value,
+        "before": flip.from_.value,
+        "reason": flip.reason,
+        "held_s": round(flip.lasted, 1),
+    }
+    if flip.product:
+        fields["product"] = flip.product
+    if flip.result is not None:
+        fields["result"] = flip.result.value
+    if flip.target is None:
+        log.say(events.EDGE_FLIPPED, **fields)
+    else:
+        log.say(events.ADDRESS_FLIPPED, address=flip.target.address, **fields)
+
+
+def _tell_switch(log: Log, switch: Switch) -> None:
+    fields: dict[str, object] = {
+        "home": switch.to,
+        "before": switch.from_ or "",
+        "reason": switch.reason,
+        "window_s": round(switch.window),
+        "held_s": round(switch.held, 1),
+    }
+    for name, seconds in (
+        ("home_ms", switch.to_score),
+        ("before_ms", switch.from_score),
+        ("gain_ms", switch.gain),
+        ("needed_ms", switch.needed),
+    ):
+        if seconds is not None:
+            fields[name] = _milliseconds(seconds)
+    log.say(events.EDGE_SWITCHED, **fields)
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 1)
