@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
+from router import app
 from router.catalogue import Catalogue
 from router.config import Loaded
 from router.files import read
@@ -54,6 +55,7 @@ def run(config: Path) -> None:
     except ConfigError as error:
         _refuse(error)
     _print(loaded.warnings)
+    raise SystemExit(app.run(loaded, config))
 
 
 @main.command()

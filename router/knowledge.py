@@ -88,7 +88,7 @@ class Knowledge:
         self._keeper = state.Keeper(
             path, self.checker.saved, lambda reason: self._unsaved(path, reason)
         )
-        found = state.load(path, parse, now=time.time())
+        found = state.load(path, parse, now=time.time_ns() / 1e9)
         if found.reason:
             self._log.say(events.STATE_IGNORED, path=str(path), reason=found.reason)
         if found.value is None:

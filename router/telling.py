@@ -1,8 +1,12 @@
 """What the checker and the resolver report, as events of the log."""
 
+from typing import Any
+
 from router import events
 from router.changes import Change, Flip, Stalled, UplinkCleared, UplinkSuspect
 from router.election import Switch
+from router.events import Level
+from router.health import State
 from router.logs import Log
 from router.names import Answer
 
@@ -45,7 +49,7 @@ def tell_answer(log: Log, name: str, answer: Answer, before: tuple[str, ...]) ->
 
 
 def _tell_flip(log: Log, flip: Flip) -> None:
-    fields: dict[str, object] = {
+    fields: dict[str, Any] = {
         "edge": flip.edge,
         "state": flip.to.value,
         "before": flip.from_.value,
@@ -56,14 +60,15 @@ def _tell_flip(log: Log, flip: Flip) -> None:
         fields["product"] = flip.product
     if flip.result is not None:
         fields["result"] = flip.result.value
+    better = flip.to is State.UP
     if flip.target is None:
-        log.say(events.EDGE_FLIPPED, **fields)
+        log.say(events.EDGE_FLIPPED, at=Level.INFO if better else None, **fields)
     else:
         log.say(events.ADDRESS_FLIPPED, address=flip.target.address, **fields)
 
 
 def _tell_switch(log: Log, switch: Switch) -> None:
-    fields: dict[str, object] = {
+    fields: dict[str, Any] = {
         "home": switch.to,
         "before": switch.from_ or "",
         "reason": switch.reason,

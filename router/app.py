@@ -1,0 +1,279 @@
+"""The daemon, composed: listeners and relays around the one policy.
+
+This is the one module that knows both halves: it gives each relay its `choose` and
+`report`, and tells the relays when the ranking moves.
+"""
+
+import asyncio
+import functools
+import importlib.metadata
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from protocols.http.pool import Dial
+from protocols.http.probe import HttpsProbe
+from protocols.http.relay import Relay
+from protocols.http.shared import Deadlines, Pace
+from protocols.net.admission import Admission, Limits, Refusal
+from protocols.net.dial import dial
+from protocols.net.handshake import Contexts
+from protocols.net.listen import BindError, Listener, bind
+from protocols.net.tasks import Tasks
+from protocols.net.tls import Certificates, TLSFileError
+from protocols.target import Target
+from router import events, service, state
+from router.changes import Change, Flip
+from router.choice import Choice
+from router.config import Loaded
+from router.election import Switch
+from router.endpoint import Protocol
+from router.health import State
+from router.knowledge import Knowledge
+from router.listeners import HttpsFromProvider, HttpsTerminate
+from router.logs import Log, open_log
+from router.service import Notifier, Stop
+from router.snapshot import Snapshot
+
+READY_AFTER = 3.0
+"Seconds after which the daemon counts as started, measured or not."
+
+_Served = HttpsTerminate | HttpsFromProvider
+
+DRAIN = 10.0
+"Seconds that flows have to end when the daemon stops."
+
+
+def run(loaded: Loaded, path: Path) -> int:
+    """Run the daemon until it is asked to stop; its exit code."""
+    chosen = loaded.config.log
+    log = open_log(chosen.format, events.Level[chosen.level.upper()], strict=False)
+    try:
+        return service.run(lambda stop: _serve(loaded, path, log, stop))
+    finally:
+        log.close()
+
+
+async def _serve(loaded: Loaded, path: Path, log: Log, stop: Stop) -> int:
+    return await Daemon(loaded, log).run(stop, path)
+
+
+class Daemon:
+    """Everything that runs, from the first socket to the last record."""
+
+    def __init__(self, loaded: Loaded, log: Log) -> None:
+        """Must be called within the event loop that `run` will use."""
+        self._loaded = loaded
+        self._log = log
+        self._tasks = Tasks()
+        self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(log.crashed)
+        self._started = self._loop.time()
+        self._notifier = Notifier()
+        self._relays: dict[str, Relay] = {}
+        self._routes: dict[str, str] = {}
+        self._listeners: list[Listener] = []
+        self._measured = asyncio.Event()
+        self._knowledge: Knowledge
+
+    async def run(self, stop: Stop, path: Path) -> int:
+        """Serve until `stop`; 0, or 1 if an address or file is not to be had."""
+        self._log.capture_libraries()
+        try:
+            self._build()
+        except (BindError, TLSFileError) as error:
+            self._log.say(events.LISTENER_FAILED, error=str(error))
+            return 1
+        self._knowledge.start()
+        self._log.say(
+            events.DAEMON_STARTED,
+            version=importlib.metadata.version("edge-router"),
+            config=str(path),
+            listeners=len(self._listeners),
+            edges=", ".join(self._loaded.config.provider.edges),
+        )
+        self._tasks.start(self._become_ready(), name="become ready")
+        await stop.wait()
+        await self._end(stop.reason)
+        return 0
+
+    # ---- The beginning -----------------------------------------------------------
+
+    def _build(self) -> None:
+        """Bind every listener, then compose; on an error nothing is left behind."""
+        chosen = self._loaded.config.listeners
+        streams = {n: one for n, one in chosen.items() if isinstance(one, _Served)}
+        places = [(str(s.bind.address), s.bind.port) for s in streams.values()]
+        sockets = dict(zip(streams, bind(places), strict=True))
+        try:
+            self._compose(streams, sockets)
+        except TLSFileError:
+            for sock in sockets.values():
+                sock.close()
+            raise
+
+    def _compose(
+        self, streams: Mapping[str, _Served], sockets: dict[str, socket.socket]
+    ) -> None:
+        config = self._loaded.config
+        contexts = Contexts(config.provider.ca_file)
+        directory = state.directory(config.state_directory, os.environ)
+        self._knowledge = Knowledge(
+            self._loaded,
+            {Protocol.HTTPS: HttpsProbe(contexts)},
+            self._changed,
+            log=self._log,
+            tasks=self._tasks,
+            directory=directory,
+            now=self._loop.time(),
+        )
+        for name, stream in streams.items():
+            factory = self._relay(name, stream, contexts).connection
+            self._listen(name, stream, sockets[name], factory)
+
+    def _relay(self, name: str, stream: _Served, contexts: Contexts) -> Relay:
+        checker = self._knowledge.checker
+        deadlines = stream.deadlines
+        if isinstance(stream, HttpsTerminate):
+            product, to_provider = stream.product, True
+        else:
+            assert isinstance(stream, HttpsFromProvider)
+            product, to_provider = name, False
+            contexts = Contexts(stream.ca_file)
+        connect: Dial = functools.partial(
+            dial,
+            contexts=contexts,
+            connect_timeout=deadlines.connect,
+            tls_timeout=deadlines.tls,
+        )
+        self._routes[name] = product
+        relay = self._relays[name] = Relay(
+            name,
+            to_provider=to_provider,
+            choose=Choice(checker, product),
+            report=checker.report,
+            record=self._log.log_flow,
+            refused=functools.partial(self._request_refused, name),
+            dial=connect,
+            tasks=self._tasks,
+            loop=self._loop,
+            head=stream.limits.header_size,
+            deadlines=Deadlines(
+                head=deadlines.header,
+                idle=deadlines.idle,
+                first_byte=deadlines.first_byte,
+            ),
+            pace=Pace(
+                window=deadlines.body_grace,
+                bytes=int(deadlines.body_grace * stream.limits.body_rate),
+            ),
+        )
+        return relay
+
+    def _listen(
+        self, name: str, stream: _Served, sock: socket.socket, factory: Any
+    ) -> None:
+        tls = getattr(stream, "tls", None)
+        listener = Listener(
+            sock,
+            factory,
+            admission=Admission(
+                stream.allow,
+                Limits(
+                    total=stream.limits.connections,
+                    per_client=stream.limits.connections_per_client,
+                ),
+            ),
+            refused=functools.partial(self._client_refused, name),
+            tasks=self._tasks,
+            certificates=Certificates(tls.certificate, tls.key) if tls else None,
+            handshake_timeout=stream.deadlines.tls,
+        )
+        listener.start()
+        self._listeners.append(listener)
+        self._log.say(
+            events.LISTENER_BOUND,
+            listener=name,
+            address=str(stream.bind),
+            protocol=stream.protocol.value,
+            direction=stream.direction.value,
+            mode=str(getattr(stream, "mode", "")),
+        )
+
+    async def _become_ready(self) -> None:
+        """Tell systemd, as soon as home is known by measurement, or a little later."""
+        try:
+            async with asyncio.timeout(READY_AFTER):
+                await self._measured.wait()
+        except TimeoutError:
+            pass
+        snapshot = self._knowledge.checker.snapshot
+        home = snapshot.home.edge or self._loaded.config.policy.default_edge
+        measured = sum(edge.score is not None for edge in snapshot.edges.values())
+        waited = round(self._loop.time() - self._started, 2)
+        self._notifier.ready(f"home {home}, {measured} edges measured")
+        self._log.say(
+            events.DAEMON_READY, home=home, measured=measured, waited_s=waited
+        )
+
+    # ---- Between -----------------------------------------------------------------
+
+    def _changed(self, snapshot: Snapshot, changes: tuple[Change, ...]) -> None:
+        """The ranking or the health of something changed: tell whom it concerns."""
+        for name, relay in self._relays.items():
+            relay.keep_warm(snapshot.warm(self._routes[name]))
+        for change in changes:
+            if isinstance(change, Flip) and change.to is not State.UP:
+                self._forsake(change.target)
+        if all(edge.score is not None for edge in snapshot.edges.values()):
+            self._measured.set()
+        for change in changes:
+            if isinstance(change, Switch):
+                self._notifier.status(f"home {change.to}")
+
+    def _forsake(self, target: Target | None) -> None:
+        if target is not None:
+            for relay in self._relays.values():
+                relay.forsake(target)
+
+    def _client_refused(
+        self, listener: str, client: str, reason: Refusal, detail: str
+    ) -> None:
+        if reason is Refusal.HANDSHAKE_FAILED:
+            self._log.say(
+                events.TLS_FAILED, listener=listener, client=client, error=detail
+            )
+        else:
+            text = f"{reason}: {detail}" if detail else reason.value
+            self._log.say(
+                events.CLIENT_REFUSED, listener=listener, client=client, reason=text
+            )
+
+    def _request_refused(
+        self, listener: str, client: str, status: int, reason: str
+    ) -> None:
+        self._log.say(
+            events.REQUEST_REFUSED,
+            listener=listener,
+            client=client,
+            status=status,
+            reason=reason,
+        )
+
+    # ---- The end -----------------------------------------------------------------
+
+    async def _end(self, reason: str) -> None:
+        """Take no new flows, let those that run end, save what was learnt."""
+        flows = sum(relay.flows for relay in self._relays.values())
+        self._notifier.stopping(f"{flows} flows to end")
+        self._log.say(events.DAEMON_STOPPING, reason=reason, flows=flows)
+        for listener in self._listeners:
+            listener.close()
+        relays = self._relays.values()
+        cut = await asyncio.gather(*(relay.drain(DRAIN) for relay in relays))
+        await self._knowledge.close()
+        await self._tasks.close()
+        ran = round(self._loop.time() - self._started, 1)
+        self._log.say(events.DAEMON_STOPPED, flows=sum(cut), ran_s=ran)
