@@ -122,7 +122,7 @@ async def _open(
     handshake: Handshake | None,
     timeout: float,
 ) -> tuple[asyncio.Transport, asyncio.Protocol]:
-    """Give the socket to the event loop, which owns and closes it from here on."""
+    """Give the descriptor to the event loop, which owns and closes it from here on."""
     loop = asyncio.get_running_loop()
     try:
         if handshake is None:
@@ -141,6 +141,12 @@ async def _open(
         raise DialError(Result.TIMEOUT, detail, "tls") from None
     except OSError as error:
         raise _tls_error(error) from None
+    finally:
+        # uvloop takes note of the socket only one turn after it took the descriptor.
+        # If the connection breaks within that turn, the descriptor is closed and the
+        # socket does not know, and would close it once more when it is collected: by
+        # then the number may be another connection's.
+        sock.detach()
 
 
 _CONNECT_RESULTS = {

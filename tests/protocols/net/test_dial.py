@@ -1,7 +1,9 @@
 import asyncio
 import contextlib
+import gc
 import os
 import socket
+import struct
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -256,3 +258,36 @@ async def test_error_of_the_system_is_mapped(
     caught = await fails(connect(place(9)))
     assert caught.result is result
     assert caught.phase == "connect"
+
+
+@pytest.mark.parametrize("transport", [Transport.TLS, Transport.TCP])
+async def test_reset_while_the_loop_takes_over_closes_no_other_descriptor(
+    place: Place, contexts: Contexts, transport: Transport
+) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def reset_by_peer() -> asyncio.Protocol:
+        accepted, _ = listener.accept()
+        linger_not = struct.pack("ii", 1, 0)
+        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_not)
+        accepted.close()
+        return Writer()
+
+    target = place(listener.getsockname()[1], transport=transport)
+    with listener, contextlib.suppress(DialError):
+        await dial(
+            target, reset_by_peer, contexts=contexts, connect_timeout=2, tls_timeout=2
+        )
+    # Descriptors are numbered anew from below: these get the number of the one that
+    # was closed, and lose it again if it is closed once more.
+    others = [os.open(os.devnull, os.O_RDONLY) for _ in range(8)]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    gc.collect()
+    for descriptor in others:
+        os.close(descriptor)
+
+
+class Writer(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast("asyncio.Transport", transport).write(b"first words")
