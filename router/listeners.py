@@ -92,7 +92,7 @@ class Deadlines(Section):
     first_byte: Annotated[Seconds, between("1s", "1h")] = 30.0
     "For the first byte of an answer, once the request is written."
     idle: Annotated[Seconds, between("1s", "1h")] = 75.0
-    "For the next request on a connection, or the next byte of a tunnel's half-close."
+    "For the next request on a connection."
 
 
 class Stream(Section):
