@@ -160,6 +160,7 @@ class Daemon:
             tasks=self._tasks,
             loop=self._loop,
             head=stream.limits.header_size,
+            retry=stream.retry,
             deadlines=Deadlines(
                 head=deadlines.header,
                 idle=deadlines.idle,

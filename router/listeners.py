@@ -68,12 +68,6 @@ class Limits(Section):
     "Connections at a time from one client address."
     header_size: Annotated[Octets, within("1KiB", "1MiB")] = 64 << 10
     "Size of a request line and its header fields."
-    header_fields: Annotated[int, pydantic.Strict(), pydantic.Field(ge=8, le=1000)] = (
-        100
-    )
-    "Number of header fields."
-    target_size: Annotated[Octets, within("256B", "64KiB")] = 8 << 10
-    "Size of a request target (path and query)."
     body_rate: Rate = 240
     "Slowest body that is borne, once `deadlines.body_grace` is over."
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
@@ -167,6 +168,11 @@ class Client:
         self.writer.transport.abort()
 
 
+@functools.cache
+def _contexts() -> Contexts:
+    return Contexts()  # loading the authorities of the system takes a while
+
+
 class Stage:
     """The relay under test, and all that it told."""
 
@@ -180,7 +186,7 @@ class Stage:
         self.tasks = Tasks()
         self.hidden: set[str] = set()
         self._clients: list[Client] = []
-        self._contexts = Contexts()
+        self._contexts = _contexts()
         self.relay = Relay(
             "test",
             to_provider=to_provider,

@@ -282,7 +282,7 @@ async def test_answer_broken_off_breaks_the_clients_connection() -> None:
         client = await scene.client()
         client.send(GET)
         await client.head()
-        with pytest.raises(ConnectionError):
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
             await client.exactly(9)
         assert (await scene.recorded()).ended == "FD"
 
@@ -337,14 +337,20 @@ async def test_malformed_chunk_ends_request_and_connection() -> None:
 
 
 async def test_client_that_leaves_is_recorded_and_its_far_connection_dropped() -> None:
-    async with stage(hang) as scene:
+    left = asyncio.Event()
+
+    async def script(visit: Visit) -> None:
+        await visit.request()
+        assert await visit.request() is None
+        left.set()
+
+    async with stage(script) as scene:
         client = await scene.client()
         client.send(GET)
         await scene.origins[0].asked.wait()
         client.close()
-        record = await scene.recorded()
-        assert record.ended == "CW"
-        assert await scene.origins[0].visits[0].reader.read() == b""
+        assert (await scene.recorded()).ended == "CW"
+        await left.wait()
 
 
 async def test_slow_client_stops_the_far_side_and_loses_nothing() -> None:
