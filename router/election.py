@@ -7,6 +7,9 @@ from router.health import State
 from router.order import electable, order_edges, tiers
 from router.snapshot import Edge, Home, Score, Settings, Snapshot
 
+LAPSE = 3.0
+"Seconds of lead that a second without it costs."
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Switch:
@@ -66,11 +69,10 @@ def elect(snapshot: Snapshot, *, now: float) -> Election:
         return _move(snapshot, usable[0][2], forced, now)
     assert here is not None
     assert here.score is not None
-    ahead = _ahead(snapshot, here, tier, now)
-    if ahead != home.ahead:
-        snapshot = dataclasses.replace(
-            snapshot, home=dataclasses.replace(home, ahead=ahead)
-        )
+    home = dataclasses.replace(
+        home, leads=_leads(snapshot, here, tier, now), counted=now
+    )
+    snapshot = dataclasses.replace(snapshot, home=home)
     for _, _, edge in usable:
         verdict = challenge(snapshot, here, edge, tier, now)
         if verdict.moves:
@@ -110,7 +112,7 @@ def challenge(
     gain = here.score.value - edge.score.value
     needed = needed_gain(settings, here.score)
     better_tier = tier[edge.name] < tier[here.name]
-    lasted = now - snapshot.home.ahead.get(edge.name, now)
+    lead = snapshot.home.leads.get(edge.name, 0.0)
     if now - edge.since < owed:
         return Verdict(False, f"healthy for {now - edge.since:.0f} s of {owed:.0f} s")
     if held < settings.dwell:
@@ -123,12 +125,12 @@ def challenge(
         return Verdict(True, "of a better tier")
     if gain >= needed:
         return Verdict(True, f"gains {ms(gain)}", needed)
-    if lasted >= settings.small_gain_hold:
+    hold = settings.small_gain_hold
+    if lead >= hold:
         small = _small_gain(settings, here.score)
-        return Verdict(True, f"has led for {lasted:.0f} s, by {ms(gain)}", small)
-    if edge.name in snapshot.home.ahead:
-        hold = settings.small_gain_hold
-        return Verdict(False, f"leads for {lasted:.0f} s of {hold:.0f} s")
+        return Verdict(True, f"has led for {lead:.0f} s, by {ms(gain)} now", small)
+    if lead:
+        return Verdict(False, f"leads for {lead:.0f} s of {hold:.0f} s")
     return Verdict(False, "no gain worth a move")
 
 
@@ -136,21 +138,26 @@ def _small_gain(settings: Settings, score: Score) -> float:
     return max(settings.small_gain, settings.small_gain_ratio * score.value)
 
 
-def _ahead(
+def _leads(
     snapshot: Snapshot, here: Edge, tier: Mapping[str, int], now: float
 ) -> dict[str, float]:
-    """Since when each edge has led home by the small gain, without a break."""
+    """For how many seconds each edge has led home by the small gain.
+
+    A second without the lead costs several with it, so that only an edge that is better
+    nearly all the time gets there, and noise does not.
+    """
     assert here.score is not None
+    home = snapshot.home
     limit = here.score.value - _small_gain(snapshot.settings, here.score)
-    return {
-        edge.name: snapshot.home.ahead.get(edge.name, now)
-        for edge in snapshot.edges.values()
-        if edge.score is not None
-        and edge.score.fresh
-        and edge.score.value <= limit
-        and edge.state is not State.DOWN
-        and tier[edge.name] <= tier[here.name]
-    }
+    passed = now - home.counted
+    leads = {}
+    for edge in snapshot.edges.values():
+        ahead = electable(edge) and edge.score is not None and edge.score.value <= limit
+        step = passed if ahead else -LAPSE * passed
+        lead = home.leads.get(edge.name, 0.0) + step
+        if lead > 0.0 and tier[edge.name] <= tier[here.name]:
+            leads[edge.name] = lead
+    return leads
 
 
 def unusable(here: Edge | None) -> str:
@@ -193,7 +200,7 @@ def _move(
         window=snapshot.settings.window,
         held=now - home.since,
     )
-    return Election(Home(to.name, now), switch)
+    return Election(Home(to.name, now, now), switch)
 
 
 def ms(seconds: float) -> str:
