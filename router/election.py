@@ -10,6 +10,12 @@ from router.snapshot import Edge, Home, Score, Settings, Snapshot
 LAPSE = 3.0
 "Seconds of lead that a second without it costs."
 
+MOVE_MEMORY = 86_400.0
+"Seconds for which a move for a small gain delays the next one."
+
+MAX_MOVES = 8
+"Such moves remembered; eight doublings outlast the memory."
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Switch:
@@ -66,7 +72,7 @@ def elect(snapshot: Snapshot, *, now: float) -> Election:
     if forced:
         if not usable:
             return Election(home)
-        return _move(snapshot, usable[0][2], forced, now)
+        return _move(snapshot, usable[0][2], Verdict(True, forced), now)
     assert here is not None
     assert here.score is not None
     home = dataclasses.replace(
@@ -76,7 +82,7 @@ def elect(snapshot: Snapshot, *, now: float) -> Election:
     for _, _, edge in usable:
         verdict = challenge(snapshot, here, edge, tier, now)
         if verdict.moves:
-            return _move(snapshot, edge, verdict.reason, now, needed=verdict.needed)
+            return _move(snapshot, edge, verdict, now)
     return Election(snapshot.home)
 
 
@@ -98,6 +104,7 @@ class Verdict:
     moves: bool
     reason: str
     needed: float | None = None
+    small: bool = False
 
 
 def challenge(
@@ -125,13 +132,27 @@ def challenge(
         return Verdict(True, "of a better tier")
     if gain >= needed:
         return Verdict(True, f"gains {ms(gain)}", needed)
-    hold = settings.small_gain_hold
+    hold = _hold(snapshot, edge, now)
     if lead >= hold:
         small = _small_gain(settings, here.score)
-        return Verdict(True, f"has led for {lead:.0f} s, by {ms(gain)} now", small)
+        reason = f"has led for {lead:.0f} s, by {ms(gain)} now"
+        return Verdict(True, reason, small, small=True)
     if lead:
         return Verdict(False, f"leads for {lead:.0f} s of {hold:.0f} s")
     return Verdict(False, "no gain worth a move")
+
+
+def _hold(snapshot: Snapshot, edge: Edge, now: float) -> float:
+    """Seconds for which an edge must lead: the longer the more home has wandered.
+
+    A home that fell comes back without that: it did not leave for a gain.
+    """
+    hold = snapshot.settings.small_gain_hold
+    if edge.name == snapshot.home.fallen:
+        return hold
+    moves = snapshot.home.moves
+    doubled: float = hold * 2 ** sum(now - move < MOVE_MEMORY for move in moves)
+    return doubled
 
 
 def _small_gain(settings: Settings, score: Score) -> float:
@@ -178,13 +199,13 @@ def _first_home(snapshot: Snapshot, now: float) -> Election:
         return Election(snapshot.home)
     for name in order_edges(snapshot):
         if electable(snapshot.edges[name]):
-            return _move(snapshot, snapshot.edges[name], "the first home", now)
+            return _move(
+                snapshot, snapshot.edges[name], Verdict(True, "the first home"), now
+            )
     return Election(snapshot.home)
 
 
-def _move(
-    snapshot: Snapshot, to: Edge, reason: str, now: float, needed: float | None = None
-) -> Election:
+def _move(snapshot: Snapshot, to: Edge, why: Verdict, now: float) -> Election:
     home = snapshot.home
     left = snapshot.edges.get(home.edge) if home.edge is not None else None
     before = left.score.value if left is not None and left.score is not None else None
@@ -192,15 +213,22 @@ def _move(
     switch = Switch(
         from_=home.edge,
         to=to.name,
-        reason=reason,
+        reason=why.reason,
         from_score=before,
         to_score=after,
         gain=before - after if before is not None and after is not None else None,
-        needed=needed,
+        needed=why.needed,
         window=snapshot.settings.window,
         held=now - home.since,
     )
-    return Election(Home(to.name, now, now), switch)
+    fallen = home.fallen if home.fallen != to.name else None
+    if left is not None and left.state is State.DOWN:
+        fallen = left.name
+    moves = home.moves
+    if why.small and to.name != home.fallen:
+        recent = [move for move in moves if now - move < MOVE_MEMORY]
+        moves = (*recent, now)[-MAX_MOVES:]
+    return Election(Home(to.name, now, counted=now, fallen=fallen, moves=moves), switch)
 
 
 def ms(seconds: float) -> str:

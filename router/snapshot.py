@@ -31,7 +31,7 @@ class Settings:
     small_gain_ratio: float = 0.04
     "Least gain for which home moves at all, as a share of home's score."
     small_gain_hold: float = 1200.0
-    "For how long a small gain must last."
+    "For how long a small gain must last; doubled by each such move in a day."
     window: float = 120.0
     "Age at which a round trip is forgotten."
     loss_window: float = 300.0
@@ -128,6 +128,10 @@ class Home:
     "Until when `leads` is counted."
     leads: Mapping[str, float] = dataclasses.field(default_factory=dict)
     "For how many seconds each better edge has led by the small gain, lapses deducted."
+    fallen: str | None = None
+    "The home that was last left because it was DOWN, until it is home again."
+    moves: tuple[float, ...] = ()
+    "When home moved for a small gain, within the last day."
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -77,7 +77,6 @@ class Table:
         self._cells: dict[int, Record] = {}
         self._changes: list[Change] = []
         self._home = Home(None, now)
-        self._fallen: str | None = None
         self._order = list(self._edges)
         self._void_before = -math.inf
         self._refresh_at = now
@@ -444,7 +443,7 @@ class Table:
             self._home = election.home
             snapshot = dataclasses.replace(snapshot, home=election.home)
         if election.switch is not None:
-            self._switched(election.switch)
+            self._changes.append(election.switch)
         order = order_edges(snapshot)
         if changed or order != self._order:
             self._order = order
@@ -483,21 +482,15 @@ class Table:
         }
         return routes
 
-    def _switched(self, switch: policy.Switch) -> None:
-        self._changes.append(switch)
-        left = self._edges.get(switch.from_) if switch.from_ is not None else None
-        if left is not None and left.state is State.DOWN:
-            self._fallen = left.name
-
     def _heat(self, now: float) -> None:
         """Probe home, its best alternates and the home that fell at every interval."""
         working = any(edge.state is State.UP for edge in self._edges.values())
-        home = self._home.edge
+        home, fallen = self._home.edge, self._home.fallen
         if home is None or not working:
             hot = None
         else:
             others = [name for name in self._order if name != home]
-            hot = frozenset([home, self._fallen or home, *others[:ALTERNATES]])
+            hot = frozenset([home, fallen or home, *others[:ALTERNATES]])
         self._schedule.heat(hot, self._records.values(), now)
 
 

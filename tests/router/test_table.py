@@ -353,7 +353,7 @@ def test_home_and_two_alternates_are_probed_often_the_others_now_and_then(
     provider.run(table, 30.0)
     provider.orders.clear()
     provider.run(table, 290.0)
-    count = {edge: 0 for edge in EIGHT}
+    count = dict.fromkeys(EIGHT, 0)
     for order in provider.orders:
         count[order.target.label] += 1
     often = [count[edge] for edge in ("edge0", "edge1", "edge2")]
