@@ -123,7 +123,9 @@ def challenge(
     if now - edge.since < owed:
         return Verdict(False, f"healthy for {now - edge.since:.0f} s of {owed:.0f} s")
     if held < settings.dwell:
-        return Verdict(False, f"home is held for {held:.0f} s of {settings.dwell:.0f}")
+        return Verdict(
+            False, f"home is held for {held:.0f} s of {settings.dwell:.0f} s"
+        )
     if 2 * edge.score.samples < here.score.samples:
         return Verdict(False, "too few samples to compare")
     if tier[edge.name] > tier[here.name]:

@@ -3,15 +3,16 @@
 import heapq
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
 
 from protocols.target import ALIVE, Outcome, Result, Target, Transport
 from router.changes import Change
 from router.endpoint import Endpoint, Kind, Protocol
+from router.health import Health, State
 from router.records import ProbeOrder
-from router.snapshot import Snapshot
+from router.snapshot import Address, Edge, Home, Score, Service, Settings, Snapshot
 from router.table import Table
 
 Answer = Callable[[Target, float], tuple[float, Outcome]]
@@ -111,3 +112,58 @@ class Provider:
 def provider() -> Provider:
     """A provider at time 0."""
     return Provider()
+
+
+def snapshot_of(
+    edges: Iterable[Edge],
+    home: Home | None = None,
+    *,
+    now: float = 10_000.0,
+    settings: Settings | None = None,
+    frozen: bool = False,
+) -> Snapshot:
+    """A snapshot in which every edge has one product with one address."""
+    provider = Provider()
+    edges = list(edges)
+    services = []
+    for number, edge in enumerate(edges):
+        endpoint = provider.endpoint(edge.name)
+        health = Health(edge.state, since=edge.since, proved=True, good=1)
+        address = Address(endpoint.target(f"192.0.2.{number + 1}"), health)
+        services.append(Service(endpoint, edge.state, edge.since, (address,)))
+    return Snapshot(
+        time=now,
+        settings=settings or Settings(),
+        home=home or Home(),
+        frozen=frozen,
+        edges={edge.name: edge for edge in edges},
+        services={"api": tuple(services)},
+    )
+
+
+def edge_of(
+    name: str,
+    score: float | None = 0.020,
+    state: State = State.UP,
+    *,
+    kind: Kind = Kind.PUBLIC,
+    samples: int = 60,
+    since: float = 0.0,
+    draining: bool = False,
+    flips: int = 0,
+) -> Edge:
+    """An edge; its score in seconds."""
+    found = None if score is None else Score(score, score, samples=samples)
+    return Edge(name, kind, state, since, found, draining, flips)
+
+
+@pytest.fixture
+def make_snapshot() -> Callable[..., Snapshot]:
+    """See `snapshot_of`."""
+    return snapshot_of
+
+
+@pytest.fixture
+def make_edge() -> Callable[..., Edge]:
+    """See `edge_of`."""
+    return edge_of

@@ -1,5 +1,6 @@
 """The table in virtual time: detection, our own faults, order, and what it costs."""
 
+import itertools
 import json
 import pickle
 from typing import Any
@@ -12,6 +13,7 @@ from router.changes import Flip, Stalled, UplinkCleared, UplinkSuspect
 from router.endpoint import Kind, Protocol
 from router.health import State
 from router.policy import Switch
+from router.records import ProbeOrder
 from router.saved import SavedError
 from router.snapshot import Route, Snapshot
 from router.table import Table
@@ -127,7 +129,7 @@ def test_time_out_that_is_late_itself_shows_a_stall(provider: Any) -> None:
     table = provider.table(NEAR)
     provider.run(table, 10.0)
     table.changes()
-    orders = []
+    orders: list[ProbeOrder] = []
     while not orders:
         provider.now = table.next_due()
         orders = table.due(provider.now)
@@ -341,7 +343,7 @@ def test_options_to_one_address_keep_their_distance(provider: Any, loss: float) 
         sent.setdefault(order.target.address, []).append(order.sent)
     assert set(sent) == {"192.0.2.1", "192.0.2.2"}
     for times in sent.values():
-        gaps = [b - a for a, b in zip(times, times[1:], strict=False)]
+        gaps = [b - a for a, b in itertools.pairwise(times)]
         assert min(gaps) >= 15.0
         assert len(times) >= 1200 / 20
 
