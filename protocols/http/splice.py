@@ -102,7 +102,8 @@ class Splice:
         for end in (self._client, self._far):
             end.transport.set_protocol(end)
             end.transport.set_write_buffer_limits(high=HIGH_WATER)
-            end.transport.resume_reading()
+            if not end.transport.is_closing():
+                end.transport.resume_reading()
 
     def give(self, data: bytes) -> None:
         """Pass bytes to the client that came from the far side before the joining."""
@@ -111,6 +112,10 @@ class Splice:
     def count_sent(self, count: int) -> None:
         """Count bytes that the client sent before the joining."""
         self._client.count += count
+
+    def far_lost(self) -> None:
+        """Tell that the far side's end came before the joining."""
+        self._far.connection_lost(None)
 
     def abort(self, code: str, reason: str) -> None:
         """Cut both connections."""

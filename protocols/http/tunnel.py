@@ -102,15 +102,13 @@ class Tunnel(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop until the far side is joined."""
-        if self._hello.done():
-            self._reader.received += data
-            return
+        hello: Hello | HelloError | None
         try:
             hello = self._reader.feed(data)
         except HelloError as error:
-            self._hello.set_result(error)
-            return
+            hello = error
         if hello is not None:
+            # Nothing more comes until the far side is joined.
             self._client.pause_reading()
             self._hello.set_result(hello)
 
@@ -168,6 +166,9 @@ class Tunnel(asyncio.Protocol):
         except NoTarget as error:
             self._record.attempts = error.attempts
             self._refuse("RC", str(error), b"")
+        except BaseException:
+            self._client.abort()
+            raise
         else:
             self._join(won, hello)
 
@@ -182,7 +183,7 @@ class Tunnel(asyncio.Protocol):
         won = await hedge(
             choose, self._stand, report=self._tunnels.report, tasks=self._tunnels.tasks
         )
-        won.dialled.transport.write(self._reader.received)
+        won.dialled.transport.write(bytes(self._reader.received))
         return won
 
     async def _reach(self, target: Target) -> Dialled:
@@ -205,7 +206,7 @@ class Tunnel(asyncio.Protocol):
         limit = self._tunnels.deadlines.answer
         began = time.perf_counter()
         try:
-            dialled.transport.write(self._reader.received)
+            dialled.transport.write(bytes(self._reader.received))
             async with asyncio.timeout(limit):
                 answered = await far.answered
         except TimeoutError:
@@ -241,6 +242,8 @@ class Tunnel(asyncio.Protocol):
         )
         self._splice.count_sent(len(self._reader.received))
         self._splice.give(far.first)
+        if far.lost:
+            self._splice.far_lost()
 
     def _spliced(self, spliced: Spliced) -> None:
         self._record.received, self._record.sent = spliced.received, spliced.sent
@@ -330,6 +333,8 @@ class _Far(asyncio.Protocol):
         "What came before the joining."
         self.answered: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         "True once bytes came, false if it ended before."
+        self.lost = False
+        "Whether the connection is gone."
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -341,6 +346,7 @@ class _Far(asyncio.Protocol):
             self.answered.set_result(True)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = True
         if not self.answered.done():
             self.answered.set_result(False)
 
