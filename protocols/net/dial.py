@@ -153,6 +153,10 @@ async def _open(
         raise DialError(Result.TIMEOUT, detail, "tls") from None
     except OSError as error:
         raise _tls_error(error) from None
+    except asyncio.CancelledError:
+        if handshake is not None:
+            handshake.give_up()
+        raise
     finally:
         # uvloop takes note of the socket only one turn after it took the descriptor.
         # If the connection breaks within that turn, the descriptor is closed and the
