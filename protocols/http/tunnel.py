@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection
 from typing import cast
 
 from protocols.http.hello import Hello, HelloError, HelloReader
-from protocols.http.splice import Splice, Spliced
+from protocols.http.splice import HIGH_WATER, Splice, Spliced
 from protocols.net.dial import DialError, Dialled, dial
 from protocols.net.hedge import NoTarget, Won, hedge
 from protocols.net.tasks import Tasks
@@ -80,6 +80,7 @@ class Tunnel(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         self._reader = HelloReader()
+        self._more = bytearray()
         self._hello: asyncio.Future[Hello | HelloError] = self._loop.create_future()
         self._standing: dict[Target, Dialled] = {}
         self._splice: Splice | None = None
@@ -102,25 +103,29 @@ class Tunnel(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop until the far side is joined."""
-        hello: Hello | HelloError | None
+        if self._hello.done():
+            # Reading goes on, so that a client that leaves is noticed; but not for ever.
+            self._more += data
+            if len(self._more) > HIGH_WATER:
+                self._client.pause_reading()
+            return
         try:
             hello = self._reader.feed(data)
         except HelloError as error:
-            hello = error
-        if hello is not None:
-            # Nothing more comes until the far side is joined.
             self._client.pause_reading()
+            self._hello.set_result(error)
+            return
+        if hello is not None:
             self._hello.set_result(hello)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called once by the loop, unless the far side was joined before."""
-        self._task.cancel()
         if self._record.ended == "--":
-            phase = "C" if self._hello.done() else "H"
-            self._fail(f"C{phase}", "the client left")
+            self._fail("CC" if self._hello.done() else "CH", "the client left")
+        self._task.cancel()
         for dialled in self._standing.values():
             dialled.transport.abort()
-        self._record.received = len(self._reader.received)
+        self._record.received = len(self._reader.received) + len(self._more)
         self._over()
 
     def cut(self, reason: str) -> None:
@@ -183,7 +188,7 @@ class Tunnel(asyncio.Protocol):
         won = await hedge(
             choose, self._stand, report=self._tunnels.report, tasks=self._tunnels.tasks
         )
-        won.dialled.transport.write(bytes(self._reader.received))
+        self._send_hello(won.dialled)
         return won
 
     async def _reach(self, target: Target) -> Dialled:
@@ -197,7 +202,9 @@ class Tunnel(asyncio.Protocol):
     async def _stand(self, target: Target) -> Dialled:
         """A TCP connection, the one that stands already if there is one."""
         standing = self._standing.pop(target, None)
-        return await self._reach(target) if standing is None else standing
+        if standing is None or cast(_Far, standing.protocol).lost:
+            return await self._reach(target)
+        return standing
 
     async def _ask(self, target: Target) -> Dialled:
         """A connection on which the ClientHello was answered. Raises DialError."""
@@ -206,7 +213,7 @@ class Tunnel(asyncio.Protocol):
         limit = self._tunnels.deadlines.answer
         began = time.perf_counter()
         try:
-            dialled.transport.write(bytes(self._reader.received))
+            self._send_hello(dialled)
             async with asyncio.timeout(limit):
                 answered = await far.answered
         except TimeoutError:
@@ -226,6 +233,10 @@ class Tunnel(asyncio.Protocol):
             dialled, round_trip=seconds, tls_seconds=seconds if shakes else None
         )
 
+    def _send_hello(self, dialled: Dialled) -> None:
+        if not cast(_Far, dialled.protocol).lost:
+            dialled.transport.write(bytes(self._reader.received))
+
     def _join(self, won: Won, hello: Hello) -> None:
         far = cast(_Far, won.dialled.protocol)
         record = self._record
@@ -240,10 +251,12 @@ class Tunnel(asyncio.Protocol):
             idle=self._tunnels.deadlines.idle,
             ended=self._spliced,
         )
-        self._splice.count_sent(len(self._reader.received))
+        self._splice.count_sent(len(self._reader.received) + len(self._more))
         self._splice.give(far.first)
         if far.lost:
             self._splice.far_lost()
+        else:
+            won.dialled.transport.write(bytes(self._more))
 
     def _spliced(self, spliced: Spliced) -> None:
         self._record.received, self._record.sent = spliced.received, spliced.sent
