@@ -80,6 +80,7 @@ class Tunnel(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         self._reader = HelloReader()
+        self._first = b""
         self._more = bytearray()
         self._hello: asyncio.Future[Hello | HelloError] = self._loop.create_future()
         self._standing: dict[Target, Dialled] = {}
@@ -104,7 +105,7 @@ class Tunnel(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Called by the loop until the far side is joined."""
         if self._hello.done():
-            # Reading goes on, so that a client that leaves is noticed; but not for ever.
+            # Reading goes on so that a client that leaves is noticed, within bounds.
             self._more += data
             if len(self._more) > HIGH_WATER:
                 self._client.pause_reading()
@@ -116,6 +117,8 @@ class Tunnel(asyncio.Protocol):
             self._hello.set_result(error)
             return
         if hello is not None:
+            self._first = bytes(self._reader.received[: self._reader.end])
+            self._more = self._reader.received[self._reader.end :]
             self._hello.set_result(hello)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -125,7 +128,7 @@ class Tunnel(asyncio.Protocol):
         self._task.cancel()
         for dialled in self._standing.values():
             dialled.transport.abort()
-        self._record.received = len(self._reader.received) + len(self._more)
+        self._record.received = len(self._first) + len(self._more)
         self._over()
 
     def cut(self, reason: str) -> None:
@@ -235,7 +238,7 @@ class Tunnel(asyncio.Protocol):
 
     def _send_hello(self, dialled: Dialled) -> None:
         if not cast(_Far, dialled.protocol).lost:
-            dialled.transport.write(bytes(self._reader.received))
+            dialled.transport.write(self._first)
 
     def _join(self, won: Won, hello: Hello) -> None:
         far = cast(_Far, won.dialled.protocol)
@@ -251,7 +254,7 @@ class Tunnel(asyncio.Protocol):
             idle=self._tunnels.deadlines.idle,
             ended=self._spliced,
         )
-        self._splice.count_sent(len(self._reader.received) + len(self._more))
+        self._splice.count_sent(len(self._first) + len(self._more))
         self._splice.give(far.first)
         if far.lost:
             self._splice.far_lost()
