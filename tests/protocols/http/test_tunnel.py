@@ -372,6 +372,31 @@ async def test_connect_survives_a_target_that_accepts_and_says_nothing(
     assert site.reports == [(dead, Result.SILENT), (port, Result.ALIVE)]
 
 
+async def test_connect_records_what_failed_before_its_200_too(
+    serve: Serve, place: Place, pair: Pair, ca_file: Path, tunnels: Tunnels, site: Site
+) -> None:
+    async with serve(server_context(*pair)) as port:
+        choose = in_order(place(9), place(port, patience=5.0))
+        async with serve(factory=lambda: Proxy(tunnels, choose)) as near:
+            assert await connect_through(near, ca_file) == b"answer"
+        record = await site.records.get()
+    assert [one.result for one in record.attempts] == [Result.REFUSED, None]
+    assert [one.target.port for one in record.attempts] == [9, port]
+
+
+async def test_shutdown_of_the_tasks_breaks_an_opening_off(
+    serve: Serve, tunnels: Tunnels, site: Site
+) -> None:
+    async with serve(factory=passing(tunnels, in_order())) as near:
+        _, writer = await asyncio.open_connection("127.0.0.1", near)
+        while not len(tunnels.tasks):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        await tunnels.tasks.close()
+        record = await site.records.get()
+        writer.close()
+    assert (record.ended, record.reason) == ("RH", "opening it was broken off")
+
+
 async def test_connect_without_a_reachable_target_is_answered_503(
     serve: Serve, place: Place, tunnels: Tunnels, site: Site
 ) -> None:
