@@ -234,7 +234,7 @@ async def test_passthrough_without_any_living_target_is_closed_and_told(
     serve: Serve, place: Place, tunnels: Tunnels, site: Site
 ) -> None:
     async with serve(factory=Silent) as dead:
-        choose = in_order(place(dead, patience=0.03))
+        choose = in_order(place(dead, patience=0.15))
         async with serve(factory=passing(tunnels, choose)) as near:
             assert await hear(near, hello()) == b""
     record = await site.records.get()
