@@ -9,7 +9,6 @@ import dataclasses
 import socket
 import ssl
 from collections.abc import Callable
-from typing import cast
 
 from simulator.certificates import NamedTLS
 from simulator.delay import Connection, Line, linger_not
@@ -75,8 +74,6 @@ class Front:
         self._loop = asyncio.get_running_loop()
         self._tasks = Tasks()
         self._connections: set[Connection] = set()
-        self._mute: set[_Mute] = set()
-        self._bare: set[socket.socket] = set()  # not yet owned by a transport
         self._plug: socket.socket | None = None
         self._listening = False
         self._fault: Fault | None = None
@@ -111,15 +108,11 @@ class Front:
         self._unplug()
         self._ignore()
         self._listener.close()
-        for mute in tuple(self._mute):
-            mute.abort()
-        await self._tasks.stop()
-        for sock in self._bare:
-            sock.close()
-        for connection in self._connections:
+        gone = [connection.done for connection in self._connections]
+        for connection in tuple(self._connections):
             connection.abort()
-        if self._connections:
-            await asyncio.wait([one.done for one in self._connections])
+        await self._tasks.finish()
+        await asyncio.gather(*gone)
 
     def _listen(self) -> None:
         self._unplug()
@@ -166,43 +159,48 @@ class Front:
             return
         sock.setblocking(False)
         origin = f"{source[0]}:{source[1]}"
-        unannounced = self._site.sources and source[0] not in self._site.sources
         if self._fault is Fault.RESET or len(self._connections) >= MOST:
             self._note("reset", origin)
             linger_not(sock)
             sock.close()
-        elif unannounced or self._fault is Fault.STALL:
-            self._note("unannounced" if unannounced else "stalled", origin)
-            self._bare.add(sock)
-            self._tasks.start(self._listen_only(sock))
+        elif self._site.sources and source[0] not in self._site.sources:
+            self._note("unannounced", origin)
+            self._tasks.start(self._ignore_client(sock, self._connection(mute=True)))
+        elif self._fault is Fault.STALL:
+            self._note("stalled", origin)
+            self._tasks.start(self._ignore_client(sock, self._connection(mute=True)))
         else:
             self._note("accepted", origin)
-            self._bare.add(sock)
-            self._tasks.start(self._serve(sock, origin))
+            self._tasks.start(self._serve(sock, origin, self._connection(mute=False)))
 
-    async def _listen_only(self, sock: socket.socket) -> None:
-        self._bare.discard(sock)
-        await self._loop.connect_accepted_socket(lambda: _Mute(self._mute), sock)
-
-    async def _serve(self, sock: socket.socket, source: str) -> None:
-        """Join a client with the service, through the delay line and TLS."""
-        site = self._site
-        connection = Connection(site.line, accepted=self._loop.time())
-        if self._fault in (Fault.FREEZE, Fault.BLACKHOLE):
-            connection.hold(True)
+    def _connection(self, *, mute: bool) -> Connection:
+        connection = Connection(
+            self._site.line, accepted=self._loop.time(), half_open=not mute
+        )
+        connection.hold(self._fault in (Fault.FREEZE, Fault.BLACKHOLE))
         self._connections.add(connection)
         connection.done.add_done_callback(
             lambda _: self._connections.discard(connection)
         )
+        return connection
+
+    async def _ignore_client(self, sock: socket.socket, connection: Connection) -> None:
+        """Read and never answer: what comes leads nowhere."""
+        await self._loop.connect_accepted_socket(lambda: connection.outer, sock)
+        connection.settle()
+
+    async def _serve(
+        self, sock: socket.socket, source: str, connection: Connection
+    ) -> None:
+        """Join a client with the service, through the delay line and TLS."""
+        site = self._site
         near, far = socket.socketpair()
-        self._bare.add(far)
         arrival = Arrival(site.edge, self.address, source, self._places, connection)
         flaw = self._fault if self._fault in CERTIFICATES else None
+        await self._loop.create_unix_connection(lambda: connection.inner, sock=near)
+        await self._loop.connect_accepted_socket(lambda: connection.outer, sock)
+        connection.settle()
         try:
-            await self._loop.create_unix_connection(lambda: connection.inner, sock=near)
-            self._bare.discard(sock)
-            await self._loop.connect_accepted_socket(lambda: connection.outer, sock)
-            self._bare.discard(far)
             transport, _ = await self._loop.connect_accepted_socket(
                 lambda: site.accept(arrival),
                 far,
@@ -236,20 +234,3 @@ class Front:
             round_trip=self._site.line.round_trip,
             detail=detail,
         )
-
-
-class _Mute(asyncio.Protocol):
-    """Reads and never answers."""
-
-    def __init__(self, living: set["_Mute"]) -> None:
-        self._living = living
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self._living.add(self)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._living.discard(self)
-
-    def abort(self) -> None:
-        self._transport.abort()
