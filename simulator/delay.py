@@ -112,8 +112,10 @@ class End(asyncio.Protocol):
     def abort(self, *, reset: bool) -> None:
         """Drop everything now; with `reset` the far side gets a RST."""
         self._queue.clear()
+        self._size = 0
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         if self._transport is not None:
             if reset and not self._transport.is_closing():
                 linger_not(self._transport.get_extra_info("socket"))

@@ -75,7 +75,9 @@ class Front:
         self._tasks = Tasks()
         self._connections: set[Connection] = set()
         self._plug: socket.socket | None = None
+        self._plug_source: tuple[str, int] | None = None
         self._listening = False
+        self._accepting = False
         self._fault: Fault | None = None
         self._listener = socket.socket(
             socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK
@@ -93,10 +95,10 @@ class Front:
         held = fault in (Fault.FREEZE, Fault.BLACKHOLE)
         if fault in (Fault.REFUSE, Fault.KILL):
             self._refuse()
+        elif fault is Fault.BLACKHOLE:
+            self._plug_up()
         else:
             self._listen()
-            if fault is Fault.BLACKHOLE:
-                self._plug_up()
         for connection in tuple(self._connections):
             if fault in (Fault.RESET, Fault.KILL):
                 connection.abort()
@@ -117,19 +119,21 @@ class Front:
     def _listen(self) -> None:
         self._unplug()
         self._listener.listen(BACKLOG)
-        if not self._listening:
-            self._listening = True
+        self._listening = True
+        if not self._accepting:
+            self._accepting = True
             self._loop.add_reader(self._listener, self._accept)
 
     def _ignore(self) -> None:
-        if self._listening:
-            self._listening = False
+        if self._accepting:
+            self._accepting = False
             self._loop.remove_reader(self._listener)
 
     def _refuse(self) -> None:
         self._unplug()
+        self._ignore()
         if self._listening:
-            self._ignore()
+            self._listening = False
             # Linux: a listener that was shut down keeps its port and refuses, until
             # it listens again; closing it would let others take the port.
             self._listener.shutdown(socket.SHUT_RD)
@@ -137,15 +141,19 @@ class Front:
     def _plug_up(self) -> None:
         """Fill the accept queue with a connection of our own.
 
-        Linux drops every SYN to a listener whose queue is full, which only an
-        ordinary user's way to a connection attempt without any answer.
+        Linux drops every SYN to a listener whose queue is full. To drop packets
+        otherwise takes privileges.
         """
+        if self._plug is not None:
+            return
         self._ignore()
         self._listener.listen(0)
+        self._listening = True
         self._plug = socket.socket(
             socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK
         )
         self._plug.connect_ex((self.address, self.port))
+        self._plug_source = self._plug.getsockname()
 
     def _unplug(self) -> None:
         if self._plug is not None:
@@ -155,7 +163,11 @@ class Front:
     def _accept(self) -> None:
         try:
             sock, source = self._listener.accept()
-        except (BlockingIOError, ConnectionAbortedError):
+        except OSError:
+            # It has gone again, or descriptors are used up: the loop comes back.
+            return
+        if source == self._plug_source:
+            sock.close()
             return
         sock.setblocking(False)
         origin = f"{source[0]}:{source[1]}"
@@ -194,7 +206,13 @@ class Front:
     ) -> None:
         """Join a client with the service, through the delay line and TLS."""
         site = self._site
-        near, far = socket.socketpair()
+        try:
+            near, far = socket.socketpair()
+        except OSError as error:
+            sock.close()
+            connection.settle()
+            self._note("exhausted", source, str(error))
+            return
         arrival = Arrival(site.edge, self.address, source, self._places, connection)
         flaw = self._fault if self._fault in CERTIFICATES else None
         await self._loop.create_unix_connection(lambda: connection.inner, sock=near)
