@@ -55,8 +55,12 @@ def _first(line: bytes, *, end: bytes = b"\r\n") -> bytes:
     return line + end + _HOST + b"\r\n"
 
 
+CHUNKED_HEAD = _with(b"Transfer-Encoding: chunked")
+"The honest head in front of odd chunks."
+
+
 def _chunked(body: bytes) -> bytes:
-    return _with(b"Transfer-Encoding: chunked", body=body)
+    return CHUNKED_HEAD + body
 
 
 _CHUNK = b"5\r\nhello\r\n"

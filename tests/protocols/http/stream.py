@@ -3,8 +3,22 @@
 import dataclasses
 from collections.abc import Iterable
 
-from protocols.http.framing import Chunked, Reader, chunk, last_chunk, reader
-from protocols.http.head import HeadBuffer, RequestHead, parse_request
+from protocols.http.framing import (
+    Chunked,
+    Reader,
+    UntilClose,
+    chunk,
+    last_chunk,
+    reader,
+)
+from protocols.http.head import (
+    Body,
+    HeadBuffer,
+    RequestHead,
+    ResponseHead,
+    parse_request,
+    parse_response,
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -58,10 +72,46 @@ def read_requests(pieces: Iterable[bytes]) -> list[Request]:
     return requests
 
 
-def framed(request: Request) -> bytes:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Response:
+    """One response as it was read."""
+
+    head: ResponseHead
+    "Its head."
+    body: bytes
+    "Its body without the framing."
+    trailers: bytes
+    "The trailer lines that go on."
+
+
+def read_response(pieces: Iterable[bytes]) -> Response:
+    """The final response to a GET, which is all that arrives before the far side ends.
+
+    Raises HeadError where the relay would refuse, and EOFError where it is cut short.
+    """
+    buffer = HeadBuffer()
+    head: ResponseHead | None = None
+    body: Reader = UntilClose()
+    taken = b""
+    for piece in filter(None, pieces):
+        data = piece
+        if head is None:
+            raw = buffer.feed(piece)
+            if raw is None:
+                continue
+            head, data = parse_response(raw, b"GET"), buffer.rest
+            body = reader(head, 502)
+        if not body.done:
+            taken += body.feed(data)
+    if head is None or not (body.done or head.body is Body.CLOSE):
+        raise EOFError
+    return Response(head, taken, body.trailers if isinstance(body, Chunked) else b"")
+
+
+def framed(message: Request | Response) -> bytes:
     """The body as it is framed for the next hop, in two chunks if in chunks at all."""
-    if b"transfer-encoding" not in request.head.values:
-        return request.body
-    half = len(request.body) // 2
-    parts = [part for part in (request.body[:half], request.body[half:]) if part]
-    return b"".join(map(chunk, parts)) + last_chunk(request.trailers)
+    if message.head.body is not Body.CHUNKED:
+        return message.body
+    half = len(message.body) // 2
+    parts = [part for part in (message.body[:half], message.body[half:]) if part]
+    return b"".join(map(chunk, parts)) + last_chunk(message.trailers)
