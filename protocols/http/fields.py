@@ -113,10 +113,10 @@ def _doomed(head: Head) -> frozenset[bytes]:
 
 def _framing(head: Head) -> bytes:
     """The field that says where the body ends, if it was there."""
-    if b"content-length" in head.values:
-        return b"\r\nContent-Length: %d" % int(head.values[b"content-length"])
     if b"transfer-encoding" in head.values:
         return b"\r\nTransfer-Encoding: chunked"
+    if b"content-length" in head.values:
+        return b"\r\nContent-Length: %d" % int(head.values[b"content-length"])
     return b""
 
 

@@ -227,7 +227,7 @@ def _parse_request(head: bytes) -> RequestHead:
     _parse(request, httptools.HttpRequestParser, head, 400)
     request.authority = _host(request)
     request.target = target
-    if target[:1] != b"/" or b"#" in target:
+    if target[:1] != b"/" or b"#" in target or request.method == b"CONNECT":
         _reduce_target(request)
     request.expects_continue = b"expect" in request.values and _expects(request)
     request.body, request.length = _request_body(request)
@@ -442,8 +442,7 @@ def _check_coding(message: Head, *, unknown: int, wrong: int) -> None:
     # the message "as if the framing is faulty".
     if message.minor == 0:
         raise HeadError(wrong, "Transfer-Encoding in HTTP/1.0")
-    if b"content-length" in message.values:
-        raise HeadError(wrong, "both Content-Length and Transfer-Encoding")
+    # A Content-Length beside it never comes here: llhttp refuses the two together.
     # Departs from RFC 9112 section 6.1, which allows "gzip, chunked": peers disagree
     # about such lists, and nobody sends them.
     if message.values[b"transfer-encoding"].lower() != b"chunked":
