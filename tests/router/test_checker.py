@@ -175,6 +175,7 @@ async def test_answer_that_excuses_an_error_is_more_than_noted(site: Site) -> No
 
 async def test_stalled_loop_condemns_nothing_and_is_told(site: Site) -> None:
     await site.up()
+    # Not to wait for anything: the blocked loop is what is tested.
     time.sleep(1.2)  # noqa: ASYNC251
     await site.until(lambda: any(isinstance(c, Stalled) for c in site.changes))
     assert State.DOWN not in {site.state("ashburn"), site.state("dublin")}

@@ -33,11 +33,13 @@ def targets(label: str, count: int) -> tuple[Target, ...]:
 def choice_of(make_snapshot: Any) -> Any:
     """A choice by a route of these groups, of which so many are not DOWN."""
 
-    def build(*groups: tuple[Target, ...], usable: int | None = None) -> Choice:
+    def build(
+        *groups: tuple[Target, ...], usable: int | None = None, product: str = "api"
+    ) -> Choice:
         route = Route(groups, len(groups) if usable is None else usable)
         empty = make_snapshot([])
         snapshot = Snapshot(0.0, empty.settings, Home(), False, {}, {}, {"api": route})
-        return Choice(Source(snapshot), "api")
+        return Choice(Source(snapshot), product)
 
     return build
 
@@ -73,7 +75,7 @@ def test_down_targets_come_after_all_others(choice_of: Any) -> None:
 
 def test_nothing_to_choose_from_is_none(choice_of: Any) -> None:
     assert choice_of()(()) is None
-    assert Choice(choice_of()._source, "fax")(()) is None
+    assert choice_of(targets("a", 1), product="fax")(()) is None
     group = targets("a", 1)
     assert choice_of(group)(list(group)) is None
 
