@@ -237,4 +237,5 @@ def _move(snapshot: Snapshot, to: Edge, why: Verdict, now: float) -> Election:
 
 
 def ms(seconds: float) -> str:
+    """A time as operators read it."""
     return f"{seconds * 1000:.1f} ms"
