@@ -16,6 +16,7 @@ CLIENTS: dict[str, Callable[[Doors], Client]] = {"curl": Curl, "python": Python}
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     async with play.set_up(tmp_path, "python") as running:
+        await running.daemon.wait("daemon.ready", seconds=20)
         yield running
 
 
