@@ -8,10 +8,7 @@ ROOT = Path(__file__).parents[1]
 
 EXCUSED = {
     "protocols/http/far.py": "an exchange's far end: test_exchange.py, test_relay.py",
-    "protocols/http/forward.py": "a tunnel's near end: test_tunnel.py",
-    "protocols/http/pool.py": "warm, reused and retired in test_relay.py",
     "protocols/http/search.py": "an exchange's way to a connection: test_relay.py",
-    "protocols/http/shared.py": "what exchanges share: test_exchange.py, test_relay.py",
     "protocols/record.py": "fields without behaviour",
     "router/__main__.py": "two lines, run by every test that starts the daemon",
     "router/knowledge.py": "wires what has twins; its log and state: test_app.py",

@@ -1,53 +1,65 @@
-"""Where the host names lead that clients of a forward proxy ask for."""
-
-from collections.abc import Collection
+import importlib.resources
+from collections.abc import Callable, Collection
 
 import pytest
 
-from protocols.target import Target, Transport
-from router.files import bundled_catalogues, read
+from protocols.target import Choose, Target, Transport
+from router.catalogue import read_catalogue
+from router.document import parse
 from router.forwarding import at_edge, forward
-from router.hosts import HostNames, host_names
+from router.hosts import host_names
 
-TARGETS = [
-    Target(f"192.0.2.{number}", 443, Transport.TLS, "api.example.com", label=label)
-    for number, label in enumerate(["ashburn", "dublin", "ashburn", "dublin"])
-]
+
+def target(edge: str, number: int) -> Target:
+    return Target(f"192.0.2.{number}", 443, Transport.TLS, "h", label=edge)
+
+
+A1, A2, B1 = target("a", 1), target("a", 2), target("b", 3)
 
 
 def choose(tried: Collection[Target]) -> Target | None:
-    return next((target for target in TARGETS if target not in tried), None)
+    return next((one for one in (A1, B1, A2) if one not in tried), None)
+
+
+def test_choice_at_an_edge_passes_over_the_others() -> None:
+    chosen = at_edge(choose, "a")
+    assert chosen(()) == A1
+    assert chosen([A1]) == A2
+    assert chosen([A1, A2]) is None
+    assert at_edge(choose, "b")(()) == B1
 
 
 @pytest.fixture(scope="module")
-def names(tmp_path_factory: pytest.TempPathFactory) -> HostNames:
-    assert bundled_catalogues() == ["twilio"]
-    file = tmp_path_factory.mktemp("config") / "edge-router.yaml"
-    file.write_text(
-        "version: 1\nprovider: {catalogue: twilio}\nlisteners:\n  proxy: {protocol: "
-        "https, direction: to_provider, mode: connect, bind: 127.0.0.1:3128, "
-        "allow: [127.0.0.0/8]}\n"
-    )
-    return host_names(read(file).catalogue, ["api"])
+def route() -> Callable[[str, int], Choose | str]:
+    bundled = importlib.resources.files("router.catalogues") / "twilio.yaml"
+    catalogue = read_catalogue(parse(bundled.read_text("utf-8"), "twilio.yaml"))
+    return forward(host_names(catalogue, ["api"]), "us1", {"api": choose})
 
 
-def test_name_without_an_edge_leads_to_every_edge(names: HostNames) -> None:
-    assert forward(names, "us1", {"api": choose})("api.twilio.com", 443) is choose
+def test_name_without_an_edge_leads_to_the_whole_choice(
+    route: Callable[[str, int], Choose | str],
+) -> None:
+    assert route("api.twilio.com", 443) is choose
 
 
-def test_name_of_an_edge_leads_to_that_edge_alone(names: HostNames) -> None:
-    found = forward(names, "us1", {"api": choose})("api.dublin.us1.twilio.com", 443)
-    assert not isinstance(found, str)
-    tried: list[Target] = []
-    while (target := found(tried)) is not None:
-        tried.append(target)
-    assert tried == [TARGETS[1], TARGETS[3]]
+def test_name_of_an_edge_leads_to_that_edge_alone(
+    route: Callable[[str, int], Choose | str],
+) -> None:
+    found = route("api.dublin.us1.twilio.com", 443)
+    assert callable(found)
+    assert found(()) is None  # none of the targets is there
 
 
-def test_name_that_is_not_the_providers_leads_nowhere(names: HostNames) -> None:
-    found = forward(names, "us1", {"api": choose})("www.example.com", 443)
-    assert isinstance(found, str)
-
-
-def test_edge_without_targets_has_none_to_offer() -> None:
-    assert at_edge(choose, "tokyo")(()) is None
+@pytest.mark.parametrize(
+    ("host", "port"),
+    [
+        ("example.com", 443),
+        ("api.twilio.com", 22),
+        ("api.dublin.ie1.twilio.com", 443),
+        ("192.0.2.1", 443),
+    ],
+)
+def test_name_that_is_not_the_providers_is_refused_with_a_reason(
+    route: Callable[[str, int], Choose | str], host: str, port: int
+) -> None:
+    assert isinstance(route(host, port), str)
