@@ -54,7 +54,7 @@ READY_AFTER = 3.0
 _Relayed = HttpsTerminate | HttpsFromProvider
 _Tunnelled = HttpsConnect | HttpsPassthrough
 
-Factory = Callable[[], asyncio.Protocol]
+Factory = Callable[[], asyncio.BaseProtocol]
 "Makes the protocol of a new client connection."
 
 DRAIN = 10.0

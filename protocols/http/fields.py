@@ -24,6 +24,8 @@ _NOT_BY_NOMINATION = frozenset(
     b"x-twilio-signature".split()
 )
 _USUAL = frozenset([b"", b"close", b"keep-alive"])
+# How a line begins that is found quickly: nearly everybody writes names like this.
+_USUAL_STARTS = {name: b"\r\n%b:" % name.title() for name in (*_HOP_BY_HOP, b"host")}
 _VIA = b"\r\nVia: 1.%d edge-router"
 # What a client claims about the hops before us, in every spelling that a receiver may
 # take for it: WSGI and CGI read "X_Forwarded_For" and "X-Forwarded-For" as one name.
@@ -125,7 +127,8 @@ def _without(head: Head, doomed: frozenset[bytes]) -> bytes:
     lines = head.lines
     present = doomed & head.values.keys()
     for key in present:
-        start = -1 if head.repeats else lines.find(b"\r\n%b:" % key.title())
+        usual = b"" if head.repeats else _USUAL_STARTS.get(key, b"")
+        start = lines.find(usual) if usual else -1
         if start < 0:
             return _filtered(head.lines, present)
         end = lines.find(b"\r\n", start + 2)

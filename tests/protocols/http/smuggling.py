@@ -369,47 +369,71 @@ async def run_matrix(
     ssl_context: ssl.SSLContext | None = None,
     *,
     received: Callable[[], Sequence[str]],
-    seconds: float = 5.0,
+    seconds: float = 10.0,
+    at_once: int = 20,
 ) -> list[str]:
     """Send every case to a relay; what went wrong, a line each.
 
-    `received` gives the targets of all requests that the origin behind the relay had
-    so far, in order. It must answer each with a 200 whose body holds no status line.
-    A case that does not end within so many `seconds` has failed.
+    `received` gives the targets of all whole requests that the origin behind the relay
+    had so far. It must answer each with a 200 whose body holds no status line.
+    A case that does not end within so many `seconds` has failed. So many cases are sent
+    `at_once`, since a relay keeps a refused connection for a moment.
     """
-    complaints = []
-    for case in CASES:
-        before = len(received())
-        loop = asyncio.get_running_loop()
-        ended = loop.create_future()
-        transport, answers = await loop.create_connection(
-            functools.partial(_Answers, ended), host, port, ssl=ssl_context
-        )
-        try:
-            transport.write(case.data + MARKER)
-            await asyncio.wait_for(ended, seconds)
-        except TimeoutError:
-            complaints.append(f"{case.name}: the connection was not closed")
-        finally:
-            transport.abort()
-        found = _complaint(case, answers.data, received()[before:])
-        if found:
-            complaints.append(f"{case.name}: {found}")
+    before = len(received())
+    slots = asyncio.Semaphore(at_once)
+
+    async def run(number: int, case: Case) -> str:
+        target = b"/marker-%d" % number
+        async with slots:
+            marker = MARKER.replace(b"/marker", target)
+            send = _send(host, port, ssl_context, case.data + marker)
+            try:
+                answers = await asyncio.wait_for(send, seconds)
+            except TimeoutError:
+                return f"{case.name}: the connection was not closed"
+        marked = target.decode() in received()[before:]
+        found = _complaint(case, answers, marked=marked)
+        return f"{case.name}: {found}" if found else ""
+
+    results = await asyncio.gather(*(run(*item) for item in enumerate(CASES)))
+    complaints = [complaint for complaint in results if complaint]
+    arrived = received()[before:]
+    expected = sum(_served(case) for case in CASES)
+    if "/smuggled" in arrived or len(arrived) != expected:
+        complaints.append(f"{len(arrived)} requests arrived, not {expected}: {arrived}")
     return complaints
 
 
-def _complaint(case: Case, answers: bytes, received: Sequence[str]) -> str:
-    """What is wrong with the answers to a case, or with what the origin received."""
-    statuses = [int(code) for code in re.findall(rb"HTTP/1\.1 ([2-5]\d\d) ", answers)]
-    if "/smuggled" in received:
-        return "a request was smuggled"
+async def _send(
+    host: str, port: int, ssl_context: ssl.SSLContext | None, data: bytes
+) -> bytes:
+    """All that comes back on a new connection until it is closed."""
+    loop = asyncio.get_running_loop()
+    ended = loop.create_future()
+    transport, answers = await loop.create_connection(
+        functools.partial(_Answers, ended), host, port, ssl=ssl_context
+    )
+    try:
+        transport.write(data)
+        await ended
+    finally:
+        transport.abort()
+    return answers.data
+
+
+def _served(case: Case) -> int:
+    """How many requests arrive of a case and the marker behind it."""
     if case.status is not None:
-        if "/marker" in received or statuses != [case.status]:
-            return f"not refused with {case.status} alone, but {statuses}, {received}"
-        return ""
-    served = 1 if case.ends else 2
-    if statuses != [200] * served or len(received) != served:
-        return f"not served as {served} requests, but {statuses}, {received}"
-    if not case.ends and received[-1] != "/marker":
-        return f"the request behind it was not served, but {received}"
+        return 0
+    return 1 if case.ends else 2
+
+
+def _complaint(case: Case, answers: bytes, *, marked: bool) -> str:
+    """What is wrong with the answers to a case; `marked` if its marker arrived."""
+    statuses = [int(code) for code in re.findall(rb"HTTP/1\.1 ([2-5]\d\d) ", answers)]
+    wanted = [200] * _served(case) if case.status is None else [case.status]
+    if statuses != wanted:
+        return f"answered with {statuses}, not {wanted}"
+    if marked != (_served(case) == 2):
+        return f"the request behind it {'arrived' if marked else 'was lost'}"
     return ""
