@@ -282,12 +282,17 @@ async def launch(settings: Settings, directory: Path) -> Daemon:
 
 @contextlib.asynccontextmanager
 async def running(
-    settings: Settings, directory: Path, *, secrets: Sequence[str] = ()
+    settings: Settings,
+    directory: Path,
+    *,
+    secrets: Sequence[str] = (),
+    ready: bool = True,
 ) -> AsyncIterator[Daemon]:
     """The daemon, ready; at the end it is stopped, and its whole log looked at."""
     daemon = await launch(settings, directory)
     try:
-        await daemon.wait("daemon.ready")
+        if ready:
+            await daemon.wait("daemon.ready")
         yield daemon
         if not daemon.code.done():
             daemon.terminate()

@@ -1,9 +1,11 @@
 """One connection to a target, used by one exchange after the other."""
 
 import asyncio
+import select
 from typing import Protocol, cast
 
 from protocols.http.head import HeadBuffer
+from protocols.net.buffered import Buffered
 from protocols.target import Target, Transport
 
 _DEFAULT_PORTS = {Transport.TLS: 443, Transport.TCP: 80}
@@ -39,7 +41,7 @@ def authority(target: Target) -> bytes:
     return f"{target.host}:{target.port}".encode("ascii")
 
 
-class Far(asyncio.Protocol):
+class Far(Buffered):
     """The far end of an exchange, or an idle connection in the pool."""
 
     __slots__ = (
@@ -74,6 +76,12 @@ class Far(asyncio.Protocol):
         """Called once by the loop."""
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=65_536)
+
+    def is_quiet(self) -> bool:
+        """Whether nothing has come that the loop has not read yet, an end included."""
+        watch = select.poll()
+        watch.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not watch.poll(0)
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop for all that comes."""

@@ -16,7 +16,7 @@ from protocols.net.dial import DialError, Dialled, alive
 from protocols.net.tasks import Tasks
 from protocols.target import Outcome, Report, Target
 
-Dial = Callable[[Target, Callable[[], asyncio.Protocol]], Awaitable[Dialled]]
+Dial = Callable[[Target, Callable[[], asyncio.BaseProtocol]], Awaitable[Dialled]]
 "Connect to a target; raises DialError."
 
 
@@ -81,15 +81,23 @@ class Pool:
         self._reserves: dict[str, _Reserve] = {}
         self._closed = False
 
-    def take(self, target: Target) -> Far | None:
-        """An idle connection to the target, the one used last; or None."""
+    def take(self, target: Target, *, surely: bool = False) -> Far | None:
+        """An idle connection to the target, the one used last; or None.
+
+        `surely` asks the kernel, too, whether the far side has ended it by now: for
+        requests that cannot be sent once more.
+        """
         reserve = self._reserves.get(target.key)
         if reserve is None:
             return None
         idle = reserve.idle
         while idle:
             far = idle.pop()
-            if not far.transport.is_closing():
+            if far.transport.is_closing():
+                continue
+            if surely and not far.is_quiet():
+                far.transport.abort()
+            else:
                 if not idle and reserve.warm:
                     self._refill(reserve)
                 return far
@@ -150,9 +158,8 @@ class Pool:
             for far in idle:
                 far.transport.abort()
 
-    def sweep(self) -> None:
+    def sweep(self, now: float) -> None:
         """Retire what is old, warm what is cold; called about every second."""
-        now = self._now()
         for key, reserve in list(self._reserves.items()):
             self._retire(reserve, now)
             if reserve.warm and not reserve.idle:
