@@ -24,7 +24,7 @@ def edge_with(provider: Any) -> Any:
             target = known.endpoint.target("192.0.2.1")
             health = Health(state)
             protocol = known.endpoint.protocol
-            known.records.append(Record(target, protocol, False, health))
+            known.targets[target] = Record.of(target, protocol, False, health)
             edge.endpoints.append(known)
         return edge
 
@@ -71,7 +71,7 @@ def test_edge_without_addresses_is_down_once_all_names_are_known_to_have_none(
     edge = edge_with(U, U)
     edge.judge(1.0, CAUSE)
     for known in edge.endpoints:
-        known.records.clear()
+        known.targets.clear()
     edge.endpoints[0].resolved = True
     edge.judge(2.0, CAUSE)
     assert edge.state is S

@@ -26,7 +26,7 @@ def record_of(
 ) -> Record:
     """An address with 100 ms of patience."""
     target = Target(address, 443, Transport.TLS, label, label=label, patience=0.1)
-    return Record(target, protocol, receiver, health)
+    return Record.of(target, protocol, receiver, health)
 
 
 @pytest.fixture
