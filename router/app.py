@@ -5,6 +5,7 @@ This is the one module that knows both halves: it gives each relay its `choose` 
 """
 
 import asyncio
+import dataclasses
 import functools
 import importlib.metadata
 import os
@@ -53,7 +54,7 @@ READY_AFTER = 3.0
 _Relayed = HttpsTerminate | HttpsFromProvider
 _Tunnelled = HttpsConnect | HttpsPassthrough
 
-Factory = Callable[[], asyncio.Protocol]
+Factory = Callable[[], asyncio.BaseProtocol]
 "Makes the protocol of a new client connection."
 
 DRAIN = 10.0
@@ -259,10 +260,11 @@ class Daemon:
         )
         listener.start()
         self._listeners.append(listener)
+        bound = dataclasses.replace(stream.bind, port=sock.getsockname()[1])
         self._log.say(
             events.LISTENER_BOUND,
             listener=name,
-            address=str(stream.bind),
+            address=str(bound),
             protocol=stream.protocol.value,
             direction=stream.direction.value,
             mode="" if isinstance(stream, HttpsFromProvider) else stream.mode.value,

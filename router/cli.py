@@ -2,8 +2,11 @@
 
 import dataclasses
 import importlib.metadata
+import importlib.util
 import json
 import platform
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,6 +23,9 @@ from router.summary import summarise
 
 EX_CONFIG = 78
 "Exit code for a configuration that cannot be used (sysexits.h)."
+
+_SIMULATOR = ("aiohttp", "cryptography", "trustme")
+"What the extra `simulator` installs."
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -56,6 +62,31 @@ def run(config: Path) -> None:
         _refuse(error)
     _print(loaded.warnings)
     raise SystemExit(app.run(loaded, config))
+
+
+@main.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
+@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+def demo(options: tuple[str, ...]) -> None:
+    """Show it all on this machine: provider, daemon, traffic, an edge that dies.
+
+    It needs the simulator: pip install 'edge-router[simulator]'.
+
+    \b
+    Example:
+      edge-router demo
+      edge-router demo --keep /tmp/demo
+    """
+    # In a process of its own, since the router itself knows no simulator.
+    missing = [name for name in _SIMULATOR if importlib.util.find_spec(name) is None]
+    if missing:
+        click.echo(
+            f"edge-router demo needs the simulator, which lacks {', '.join(missing)}: "
+            "pip install 'edge-router[simulator]'",
+            err=True,
+        )
+        raise SystemExit(1)
+    command = [sys.executable, "-m", "router.demo", *options]
+    raise SystemExit(subprocess.run(command, check=False).returncode)
 
 
 @main.command()

@@ -181,6 +181,22 @@ EDGE_SWITCHED = _event(
     Field("window_s", "seconds of measurements that count"),
     HELD_S,
 )
+EDGE_RANKED = _event(
+    "edge.ranked",
+    Level.INFO,
+    "Where an edge stands when home was chosen anew: one line for each edge.",
+    "Nothing; read together they say why home is where it is.",
+    EDGE,
+    PRODUCT,
+    Field("place", "1 for the best"),
+    Field("kind", "`public` or `private`"),
+    STATE,
+    Field("tier", "0 for a private edge that is fast enough, 1 otherwise"),
+    Field("score_ms", "round trip in milliseconds, penalties included; absent if none"),
+    Field("gain_ms", "milliseconds by which it beats home; below 0 if it does not"),
+    Field("needed_ms", "milliseconds to gain for home to move soon"),
+    REASON,
+)
 EDGE_FLIPPED = _event(
     "edge.flipped",
     Level.WARNING,

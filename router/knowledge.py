@@ -14,6 +14,7 @@ from router import events, health, policy, state
 from router.changes import Change
 from router.checker import Checker
 from router.config import Loaded
+from router.election import Switch
 from router.endpoint import Endpoint, Kind, Protocol
 from router.endpoints import ANYWHERE, endpoints, receivers
 from router.logs import Log
@@ -23,7 +24,7 @@ from router.saved import Saved, dump, parse
 from router.settings import Config
 from router.snapshot import Snapshot
 from router.table import Table
-from router.telling import tell_answer, tell_change
+from router.telling import tell_answer, tell_change, tell_ranking
 
 OnChange = Callable[[Snapshot, tuple[Change, ...]], None]
 "Told of a new snapshot when routes or health changed."
@@ -60,6 +61,9 @@ class Knowledge:
         )
         "Takes reports, holds the snapshot."
         self._names = table.names
+        # Preference is per edge, so the ranking of one product tells that of all.
+        every = endpoints(loaded.catalogue, loaded.config)
+        self._product = next((e.product for e in every if e.edge != ANYWHERE), "")
         self._addresses: dict[str, tuple[str, ...]] = {}
         self._keeper: state.Keeper | None = None
         saved = self._restore()
@@ -121,6 +125,8 @@ class Knowledge:
     def _changed(self, snapshot: Snapshot, changes: tuple[Change, ...]) -> None:
         for change in changes:
             tell_change(self._log, change)
+        if self._product and any(isinstance(change, Switch) for change in changes):
+            tell_ranking(self._log, snapshot, self._product)
         self._save()
         self._on_change(snapshot, changes)
 

@@ -9,6 +9,8 @@ from router.events import Level
 from router.health import State
 from router.logs import Log
 from router.names import Answer
+from router.policy import rank
+from router.snapshot import Snapshot
 
 
 def tell_change(log: Log, change: Change) -> None:
@@ -46,6 +48,28 @@ def tell_answer(log: Log, name: str, answer: Answer, before: tuple[str, ...]) ->
             before=known,
             ttl_s=round(answer.ttl),
         )
+
+
+def tell_ranking(log: Log, snapshot: Snapshot, product: str) -> None:
+    """Log where each edge stands for a product, from the best to the worst."""
+    ranking = rank(snapshot, product, now=snapshot.time)
+    for number, place in enumerate(ranking, start=1):
+        reasons = place.reasons
+        fields: dict[str, Any] = {
+            "edge": place.endpoint.edge,
+            "product": product,
+            "place": number,
+            "kind": snapshot.edges[place.endpoint.edge].kind.value,
+            "state": reasons.state.value,
+            "tier": reasons.tier,
+            "needed_ms": _milliseconds(reasons.needed),
+            "reason": reasons.verdict,
+        }
+        if reasons.score is not None:
+            fields["score_ms"] = _milliseconds(reasons.score.value)
+        if reasons.gain is not None:
+            fields["gain_ms"] = _milliseconds(reasons.gain)
+        log.say(events.EDGE_RANKED, **fields)
 
 
 def _tell_flip(log: Log, flip: Flip) -> None:

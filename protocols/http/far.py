@@ -4,6 +4,7 @@ import asyncio
 from typing import Protocol, cast
 
 from protocols.http.head import HeadBuffer
+from protocols.net.buffered import Buffered
 from protocols.target import Target, Transport
 
 _DEFAULT_PORTS = {Transport.TLS: 443, Transport.TCP: 80}
@@ -39,7 +40,7 @@ def authority(target: Target) -> bytes:
     return f"{target.host}:{target.port}".encode("ascii")
 
 
-class Far(asyncio.Protocol):
+class Far(Buffered):
     """The far end of an exchange, or an idle connection in the pool."""
 
     __slots__ = (

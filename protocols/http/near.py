@@ -9,12 +9,13 @@ from protocols.http.exchange import Exchange
 from protocols.http.fields import forwarded_lines
 from protocols.http.head import HeadBuffer, HeadError, RequestHead, parse_request
 from protocols.http.shared import Shared
+from protocols.net.buffered import Buffered
 
 QUEUED = 65_536
 "Bytes of further requests kept while one is served; then the client is not read."
 
 
-class Near(asyncio.Protocol):
+class Near(Buffered):
     """The client's end: reads heads, hands bodies to the exchange under way.
 
     A pipelined request waits until the one before it is answered (RFC 9112 section
@@ -103,8 +104,6 @@ class Near(asyncio.Protocol):
         elif complete:
             self.transport.close()
         else:
-            # RFC 9112 section 9.6: closing with unread data resets the connection, and
-            # the client would lose the response; so read on for a moment.
             self._linger()
 
     def look(self, now: float) -> None:
@@ -147,7 +146,7 @@ class Near(asyncio.Protocol):
                 return
             request = parse_request(head)
             if request.method == b"CONNECT":
-                raise HeadError(405, "this listener is no forward proxy")
+                raise HeadError(501, "this listener is no forward proxy")
         except HeadError as error:
             self._refuse(error)
             return
@@ -165,10 +164,17 @@ class Near(asyncio.Protocol):
         """Answer what is no request, and close."""
         self.transport.write(answer(error.status, error.reason, close=True))
         self._shared.refused(self.client, error.status, error.reason)
-        self._lingering = True
-        self.transport.close()
+        self._linger()
 
     def _linger(self) -> None:
+        """Close, but let the client read why."""
+        # RFC 9112 section 9.6: closing with data unread resets the connection, and the
+        # client may lose the response. So only our half is closed, and what still
+        # comes is read and dropped; with TLS, its own closing handshake does that.
         self._lingering = True
         self._queued = b""
-        self._deadline = self._shared.loop.time() + self._shared.deadlines.linger
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            self._deadline = self._shared.loop.time() + self._shared.deadlines.linger
+        else:
+            self.transport.close()

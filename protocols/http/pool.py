@@ -16,7 +16,7 @@ from protocols.net.dial import DialError, Dialled, alive
 from protocols.net.tasks import Tasks
 from protocols.target import Outcome, Report, Target
 
-Dial = Callable[[Target, Callable[[], asyncio.Protocol]], Awaitable[Dialled]]
+Dial = Callable[[Target, Callable[[], asyncio.BaseProtocol]], Awaitable[Dialled]]
 "Connect to a target; raises DialError."
 
 

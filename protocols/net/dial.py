@@ -27,7 +27,7 @@ class Dialled:
 
     transport: asyncio.Transport
     "Where to write."
-    protocol: asyncio.Protocol
+    protocol: asyncio.BaseProtocol
     "What the factory made; it has seen `connection_made`."
     connect_seconds: float
     "Seconds until TCP was connected; a middlebox can fake it."
@@ -63,7 +63,7 @@ def alive(dialled: Dialled) -> Outcome:
 
 async def dial(
     target: Target,
-    factory: Callable[[], asyncio.Protocol],
+    factory: Callable[[], asyncio.BaseProtocol],
     *,
     contexts: Contexts | None,
     connect_timeout: float,
@@ -129,11 +129,11 @@ async def _connect(target: Target, timeout: float) -> socket.socket:
 
 async def _open(
     target: Target,
-    factory: Callable[[], asyncio.Protocol],
+    factory: Callable[[], asyncio.BaseProtocol],
     sock: socket.socket,
     handshake: Handshake | None,
     timeout: float,
-) -> tuple[asyncio.Transport, asyncio.Protocol]:
+) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
     """Give the socket to the event loop, which owns and closes it from here on."""
     loop = asyncio.get_running_loop()
     try:

@@ -87,7 +87,7 @@ class Listener:
     def __init__(
         self,
         sock: socket.socket,
-        factory: Callable[[], asyncio.Protocol],
+        factory: Callable[[], asyncio.BaseProtocol],
         *,
         admission: Admission,
         refused: Refused,

@@ -1,5 +1,7 @@
+import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -38,7 +40,24 @@ def test_there_are_wrong_files_enough() -> None:
 def test_example_is_fine(path: Path) -> None:
     result = run("check", "--no-files", path)
     assert (result.exit_code, result.stderr) == (0, "")
-    assert "fine; twilio in region us1" in result.stdout
+    assert re.search(r"fine; (twilio|simulated) in region us1", result.stdout)
+
+
+def test_demo_without_the_simulator_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    result = run("demo")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "edge-router demo needs the simulator, which lacks aiohttp, cryptography, "
+        "trustme: pip install 'edge-router[simulator]'\n"
+    )
+
+
+def test_demo_takes_its_own_options() -> None:
+    result = run("demo", "--client", "telnet")
+    assert result.exit_code == 2
 
 
 def test_example_whose_certificates_are_not_there_is_not_fine() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pathlib
+import platform
 import signal
 import socket
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import pytest
 import uvloop
 
 from router import service
-from router.service import Notifier, Stop
+from router.service import Notifier, Stop, map_large_blocks
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -99,3 +100,9 @@ def test_signals_are_as_before_once_the_daemon_ended() -> None:
 
     assert service.run(main) == 0
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_malloc_can_be_told_to_map_large_blocks() -> None:
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip(reason="only glibc knows mallopt")
+    assert map_large_blocks()

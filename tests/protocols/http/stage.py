@@ -237,7 +237,7 @@ class Stage:
         return [result for name, result in self.reports if name == label]
 
     async def _dial(
-        self, target: Target, factory: Callable[[], asyncio.Protocol]
+        self, target: Target, factory: Callable[[], asyncio.BaseProtocol]
     ) -> Dialled:
         self.dials += 1
         return await dial(

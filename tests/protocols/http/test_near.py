@@ -38,7 +38,7 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
     [
         (b"GET / HTTP/1.1\r\n\r\n", 400),
         (b"BREW / HTTP/1.1\r\nHost: s\r\n\r\n", 501),
-        (b"CONNECT s:443 HTTP/1.1\r\nHost: s:443\r\n\r\n", 405),
+        (b"CONNECT s:443 HTTP/1.1\r\nHost: s:443\r\n\r\n", 501),
         (b"GET / HTTP/1.1\r\nHost: s\r\nX: " + b"y" * 70_000 + b"\r\n\r\n", 431),
     ],
 )

@@ -1,0 +1,29 @@
+"""Receiving into one buffer for all connections.
+
+A connection that owns its buffer keeps the memory of its largest read for as long as
+it lives; thousands of idle ones add up. An event loop reads and calls back at once, so
+that one buffer serves them all.
+"""
+
+import asyncio
+from typing import Any
+
+_BUFFER = memoryview(bytearray(65_536))
+
+
+class Buffered(asyncio.BufferedProtocol):
+    """A protocol whose `data_received` gets bytes out of the common buffer."""
+
+    __slots__ = ()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came."""
+        raise NotImplementedError
+
+    def get_buffer(self, sizehint: int) -> Any:
+        """Called by the loop before it reads."""
+        return _BUFFER
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Called by the loop when it has read."""
+        self.data_received(bytes(_BUFFER[:nbytes]))

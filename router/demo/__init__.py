@@ -1,0 +1,1 @@
+"""`edge-router demo`: provider, daemon and clients here, and an edge that dies."""

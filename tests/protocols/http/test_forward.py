@@ -1,0 +1,99 @@
+"""A forward proxy's clients, on real sockets."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+
+from protocols.http.forward import Forward
+from protocols.http.tunnel import Tunnels
+from protocols.net.tasks import Tasks
+from protocols.record import FlowRecord
+from protocols.target import Choose
+
+
+class Scene:
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, int]] = []
+        self.refusals: list[tuple[int, str]] = []
+        self.records: list[FlowRecord] = []
+        self.tasks = Tasks()
+        self.tunnels = Tunnels(
+            "proxy",
+            "to_provider",
+            report=lambda target, outcome: None,
+            record=self.records.append,
+            tasks=self.tasks,
+        )
+
+    def route(self, host: str, port: int) -> Choose | str:
+        self.asked.append((host, port))
+        if host != "api.test":
+            return "no product of the provider has this name"
+        return lambda tried: None
+
+    async def ask(self, data: bytes, *, deadline: float = 10.0) -> bytes:
+        """All that comes back until the end."""
+        loop = asyncio.get_running_loop()
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            ours = socket.create_connection(listener.getsockname())
+            theirs, _ = listener.accept()
+        theirs.setblocking(False)
+        await loop.connect_accepted_socket(
+            lambda: Forward(
+                self.tunnels,
+                self.route,
+                lambda client, status, reason: self.refusals.append((status, reason)),
+                head=4096,
+                deadline=deadline,
+            ),
+            theirs,
+        )
+        reader, writer = await asyncio.open_connection(sock=ours)
+        for byte in (data[:7], data[7:]):
+            writer.write(byte)
+        answer = await reader.read()
+        writer.close()
+        return answer
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    scene = Scene()
+    yield scene
+    scene.tunnels.close()
+    await scene.tasks.close()
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"GET http://api.test/ HTTP/1.1\r\nHost: api.test\r\n\r\n", 405),
+        (b"CONNECT other.test:443 HTTP/1.1\r\nHost: other.test:443\r\n\r\n", 403),
+        (b"CONNECT api.test HTTP/1.1\r\nHost: api.test\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00\x01 not HTTP \r\n\r\n", 400),
+        (b"CONNECT api.test:443 HTTP/1.1\r\nX: " + b"y" * 5000, 431),
+    ],
+)
+async def test_what_is_no_connect_to_the_provider_is_refused(
+    scene: Scene, request_bytes: bytes, status: int
+) -> None:
+    assert (await scene.ask(request_bytes)).startswith(b"HTTP/1.1 %d " % status)
+    assert scene.refusals[0][0] == status
+    assert scene.records == []
+
+
+async def test_connect_without_a_living_target_is_answered_503(scene: Scene) -> None:
+    answer = await scene.ask(
+        b"CONNECT api.test:8443 HTTP/1.1\r\nHost: api.test:8443\r\n\r\n"
+    )
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nRetry-After: 1\r\n" in answer
+    assert scene.asked == [("api.test", 8443)]
+    assert scene.records[0].status == 503
+
+
+async def test_head_that_does_not_come_is_answered_408(scene: Scene) -> None:
+    answer = await scene.ask(b"CONNECT api", deadline=0.05)
+    assert answer.startswith(b"HTTP/1.1 408 ")

@@ -1,0 +1,54 @@
+"""The demo from its first word to its verdict, as a process."""
+
+import asyncio
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from router.demo import play
+from router.demo.play import EDGES
+from simulator.catalogue import catalogue
+from simulator.plan import addresses
+from simulator.zone import build
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.mark.timeout(150)
+async def test_demo_shows_a_death_and_loses_nothing(tmp_path: Path) -> None:
+    """The client is Python's, which every machine has."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "router.demo", "--client", "python"),
+        *("--keep", str(tmp_path)),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    said, _ = await process.communicate()
+    text = said.decode()
+    assert process.returncode == 0, text
+    assert "\x1b" not in text
+    assert text.rstrip().endswith("Every request was answered once.")
+    assert re.search(r"edge\.switched home=ashburn-ix reason='of a better tier'", text)
+    for name in (
+        "demo.yaml",
+        "daemon.log",
+        "ledger.jsonl",
+        "catalogues/simulated.yaml",
+    ):
+        assert (tmp_path / name).stat().st_size, name
+
+
+def test_catalogue_in_examples_is_the_one_of_the_simulator() -> None:
+    written = (ROOT / "examples/catalogues/simulated.yaml").read_text()
+    body = "".join(line for line in written.splitlines(keepends=True) if line[0] != "#")
+    assert body == catalogue(build(EDGES, addresses(EDGES)), EDGES, 20443)
+
+
+def test_directory_that_cannot_be_made_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert play.main(["--keep", str(tmp_path / "file" / "below")]) == 1
+    assert capsys.readouterr().out.startswith("edge-router demo: ")

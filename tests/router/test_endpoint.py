@@ -1,0 +1,31 @@
+"""What an endpoint's targets take over from it."""
+
+from protocols.target import Target, Transport
+from router.endpoint import Endpoint, Protocol
+
+
+def test_target_has_the_names_of_its_endpoint_and_the_advice_given() -> None:
+    endpoint = Endpoint(
+        product="api",
+        edge="ashburn-ix",
+        protocol=Protocol.HTTPS,
+        transport=Transport.TLS,
+        resolve="api.ashburn-ix.us1.example.com",
+        port=8443,
+        host="api.example.com",
+        server_name="sni.example.com",
+        verify_name="verify.example.com",
+        source="203.0.113.10",
+    )
+    target = endpoint.target("192.0.2.1", patience=0.2, round_trip=0.03)
+    assert target == Target(
+        "192.0.2.1",
+        8443,
+        Transport.TLS,
+        "api.example.com",
+        "sni.example.com",
+        "verify.example.com",
+        "203.0.113.10",
+        "ashburn-ix",
+    )
+    assert (target.patience, target.round_trip) == (0.2, 0.03)

@@ -1,0 +1,38 @@
+"""Every module has a test file of its own name."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+EXCUSED = {
+    "protocols/http/far.py": "an exchange's far end: test_exchange.py, test_relay.py",
+    "protocols/http/search.py": "an exchange's way to a connection: test_relay.py",
+    "protocols/record.py": "fields without behaviour",
+    "router/__main__.py": "two lines, run by every test that starts the daemon",
+    "router/knowledge.py": "wires what has twins; its log and state: test_app.py",
+    "router/demo/__main__.py": "two lines, run by tests/router/demo/test_play.py",
+}
+"Modules without a twin, and why."
+
+MODULES = sorted(
+    str(path.relative_to(ROOT))
+    for package in ("protocols", "router", "simulator")
+    for path in (ROOT / package).rglob("*.py")
+    if path.name != "__init__.py"
+)
+
+
+def twin(module: str) -> Path:
+    path = Path(module)
+    return ROOT / "tests" / path.parent / f"test_{path.stem.strip('_')}.py"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_module_has_a_twin_or_an_excuse(module: str) -> None:
+    assert twin(module).exists() != (module in EXCUSED)
+
+
+def test_excused_modules_exist() -> None:
+    assert {*EXCUSED} <= {*MODULES}
