@@ -2,7 +2,7 @@
 
 import pickle
 
-from router.changes import Flip, Stalled, UplinkCleared, UplinkSuspect
+from router.changes import Flip, Stalled, UplinkCleared, UplinkSuspect, joined
 from router.health import State
 
 
@@ -14,3 +14,17 @@ def test_changes_are_hashable_values_that_can_be_pickled() -> None:
         Stalled(2.0),
     }
     assert pickle.loads(pickle.dumps(changes)) == changes
+
+
+def test_flips_that_differ_by_product_only_become_one() -> None:
+    def flip(product: str, to: State) -> Flip:
+        return Flip("ashburn", product, (), State.UP, to, "reset", None, 3.0)
+
+    down, suspect = State.DOWN, State.SUSPECT
+    flips = [flip("", down), flip("api", down), flip("voice", suspect)]
+    again = [flip("video", down), flip("api", down)]
+    assert joined([*flips, *again]) == (
+        flip("", down),
+        flip("api, video", down),
+        flip("voice", suspect),
+    )
