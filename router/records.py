@@ -5,14 +5,18 @@ import math
 from collections import deque
 
 from protocols.target import Result, Target
-from router import snapshot
+from router import health, snapshot
 from router.changes import Flip
 from router.endpoint import Endpoint, Kind, Protocol
 from router.health import Health, State
+from router.routes import patience
 from router.window import Losses, Window
 
 FLIP_MEMORY = 3600.0
 "Seconds for which an edge's flips delay its return as home."
+
+SMOOTHING = 0.2
+"Weight of the latest round trip of an address."
 
 MIN_PROBES = 20
 "Probes that loss is a share of at least: one lost of two is not half."
@@ -107,12 +111,31 @@ class Record:
         self.refused.pop(target, None)
         return bool(self.targets)
 
-    def advise(self, patience: float, round_trip: float) -> None:
-        """Give all targets new advice; both in seconds."""
+    def fold(self) -> None:
+        """Take over what the hot path has noted."""
+        if self.heard > self.health.heard:
+            self.health = health.heard(self.health, self.heard)
+        self.heard = -math.inf
+
+    def measure(self, seen: float) -> bool:
+        """Take in a round trip in seconds; whether the advice on the targets changed.
+
+        It does when it is off by a fifth.
+        """
+        known = self.round_trip
+        self.round_trip = seen if known is None else known + SMOOTHING * (seen - known)
+        given = self.target.round_trip
+        if given is not None and abs(self.round_trip - given) <= 0.2 * given:
+            return False
         self.targets = deque(
-            dataclasses.replace(target, patience=patience, round_trip=round_trip)
+            dataclasses.replace(
+                target,
+                patience=patience(self.round_trip),
+                round_trip=self.round_trip,
+            )
             for target in self.targets
         )
+        return True
 
     def advised(self, target: Target) -> Target:
         """A target of this address with the advice that holds for the address."""

@@ -25,7 +25,7 @@ from router.health import Health, State
 from router.order import order_edges
 from router.records import Cause, EdgeRecord, EndpointRecord, ProbeOrder, Record
 from router.register import Register
-from router.routes import alike, patience, prepare
+from router.routes import alike, prepare
 from router.saved import MAX_ADDRESSES, Saved, dump, is_address, parse
 from router.schedule import Schedule
 from router.snapshot import Home, Route, Score, Snapshot
@@ -40,9 +40,6 @@ LATE = 0.5
 
 ALTERNATES = 2
 "Edges beside home that are probed as often as home."
-
-SMOOTHING = 0.2
-"Weight of the latest round trip of an address."
 
 HANDSHAKE = frozenset({Result.CERTIFICATE, Result.TLS})
 "Findings that may be the fault of one name at an address where others do well."
@@ -151,7 +148,7 @@ class Table:
         if order is not None and outcome.result is Result.ALIVE:
             self._trust(record, target, now)
         if not self._void(record, outcome, now, order):
-            self._fold(record)
+            record.fold()
             state = health.observe(
                 record.health,
                 outcome,
@@ -278,11 +275,7 @@ class Table:
         edge = self._edge_of(record)
         seen = outcome.round_trip
         if outcome.result is Result.ALIVE and seen is not None:
-            known = record.round_trip
-            record.round_trip = (
-                seen if known is None else known + SMOOTHING * (seen - known)
-            )
-            self._advise(record)
+            self._dirty |= record.measure(seen)
             if edge is not None:
                 edge.window.add(now, seen)
                 edge.measured = True
@@ -296,14 +289,6 @@ class Table:
         if outcome.result in (Result.ALIVE, Result.TIMEOUT):
             edge.losses.add(now, outcome.result is Result.TIMEOUT)
             edge.measured = True
-
-    def _advise(self, record: Record) -> None:
-        """Renew the advice on a target when it is off by a fifth."""
-        seen, given = record.round_trip, record.target.round_trip
-        if seen is None or (given is not None and abs(seen - given) <= 0.2 * given):
-            return
-        record.advise(patience(seen), seen)
-        self._dirty = True
 
     def _refuse(
         self, record: Record, target: Target, outcome: Outcome, now: float
@@ -328,18 +313,12 @@ class Table:
         if new.state is not old.state:
             self._flip(record, [target], old, new, now, result)
 
-    def _fold(self, record: Record) -> None:
-        """Take over what the hot path has noted."""
-        if record.heard > record.health.heard:
-            record.health = health.heard(record.health, record.heard)
-        record.heard = -math.inf
-
     def _doubt(self, record: Record, now: float) -> None:
         """Look whether a probe is unanswered for too long."""
         order = self._schedule.overdue(record, now)
         if order is None or order.sent < self._void_before:
             return
-        self._fold(record)
+        record.fold()
         if record.health.heard <= order.sent:
             doubted = health.overdue(record.health, now=now)
             self._apply(record, doubted, now, Result.SILENT)
@@ -348,10 +327,10 @@ class Table:
     def _apply(self, record: Record, new: Health, now: float, result: Result) -> None:
         """Give an address its new health, and draw the conclusions."""
         old, record.health = record.health, new
-        if (old.good > 0, old.hopeless, _carefree(old)) != (
+        if (old.good > 0, old.hopeless, old.carefree) != (
             new.good > 0,
             new.hopeless,
-            _carefree(new),
+            new.carefree,
         ):
             self._dirty = True
         if old.state is new.state:
@@ -489,7 +468,7 @@ class Table:
             for route in routes.values()
             for group in route.groups
             for target in group
-            if _carefree((record := self._register[target]).health)
+            if (record := self._register[target]).health.carefree
         }
         return routes
 
@@ -503,10 +482,3 @@ class Table:
             others = [name for name in self._order if name != home]
             hot = frozenset([home, fallen or home, *others[:ALTERNATES]])
         self._schedule.heat(hot, self._register, now)
-
-
-def _carefree(state: Health) -> bool:
-    """Whether one more answer to a live flow would change nothing."""
-    return (
-        state.state is State.UP and not state.live_failures and not state.server_errors
-    )

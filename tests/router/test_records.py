@@ -120,12 +120,21 @@ def test_endpoints_that_share_all_addresses_are_one_witness_against_an_edge(
 
 def test_address_has_the_same_advice_by_all_its_names(shared: Any) -> None:
     record, api, voice = shared
-    record.advise(0.14, 0.02)
+    assert record.measure(0.02)
+    assert not record.measure(0.03)
     third = dataclasses.replace(api, host="third")
     record.share(third)
     for target in (*record.targets, record.advised(voice)):
-        assert (target.patience, target.round_trip) == (0.14, 0.02)
+        assert (target.patience, target.round_trip) == (pytest.approx(0.14), 0.02)
     assert list(record.targets) == [api, voice, third]
+
+
+def test_answer_noted_by_a_flow_is_folded_in_once_and_never_back(shared: Any) -> None:
+    record, _, _ = shared
+    for noted, expected in ((5.0, 5.0), (4.0, 5.0)):
+        record.heard = noted
+        record.fold()
+        assert (record.health.heard, record.heard) == (expected, float("-inf"))
 
 
 def test_refused_name_is_a_suspect_while_another_is_not(shared: Any) -> None:
