@@ -109,7 +109,9 @@ class Origins:
 
     def __init__(self, certificate: Certificate, directory: Path) -> None:
         self.port = free_port(HOME, OTHER)
-        self._certificate = certificate
+        "Where both listen."
+        self.certificate = certificate
+        "What they show."
         self._ledgers = [directory / "home.ledger", directory / "other.ledger"]
         self._log = directory / "origins.log"
         self._processes = [self._start(0), self._start(1)]
@@ -118,7 +120,7 @@ class Origins:
     def _start(self, index: int) -> Process:
         address = (HOME, OTHER)[index]
         command = [sys.executable, "-m", "benchmarks.origin", address, str(self.port)]
-        made = self._certificate
+        made = self.certificate
         files = [made.chain, made.key, self._ledgers[index]]
         root = str(Path(__file__).resolve().parents[1])
         return Process.start(
