@@ -2,6 +2,7 @@
 
 import dataclasses
 import heapq
+import itertools
 import random
 from collections.abc import Callable, Sequence
 
@@ -64,7 +65,7 @@ def judge(series: Series, use: Use) -> Verdict:
     used = best = felt = felt_best = dead = 0.0
     per_outage: dict[int, float] = {}
     place = 0
-    for start, end in zip(moments, moments[1:], strict=False):
+    for start, end in itertools.pairwise(moments):
         while place + 1 < len(use.times) and use.times[place + 1] <= start:
             place += 1
         if start < use.times[0] or start >= series.length:

@@ -15,6 +15,9 @@ EDGES = 8
 MINUTE = 60.0
 "Step of the truth in seconds."
 
+RETRANSMISSION = 0.2
+"Seconds after which TCP sends data again."
+
 EXCHANGES = 2
 "Round trips of a probe: the connection, and the ClientHello."
 
@@ -56,16 +59,21 @@ class Series:
         return self.losses[edge][self._minute(now)]
 
     def sample(self, edge: int, now: float, chance: random.Random) -> float | None:
-        """The round trip that a probe sees; None if a packet of it is lost."""
+        """The round trip that a probe sees; None if it times out.
+
+        A lost SYN is sent again after a second, too late; a lost ClientHello after
+        200 ms (RFC 6298, and Linux for the latter), which looks like a slow answer.
+        """
         minute = self._minute(now)
         if self.dead(edge, now):
             return None
-        loss = self.losses[edge][minute]
-        if loss and chance.random() > (1 - loss) ** (2 * EXCHANGES):
+        answered = (1 - self.losses[edge][minute]) ** 2
+        if chance.random() > answered:
             return None
+        again = 0.0 if chance.random() < answered else RETRANSMISSION
         spike = chance.uniform(0.02, 0.2) if chance.random() < 0.02 else 0.0
         noise = chance.expovariate(1 / self.jitter[edge][minute])
-        return self.round_trips[edge][minute] + noise + spike
+        return self.round_trips[edge][minute] + noise + spike + again
 
     def _minute(self, now: float) -> int:
         return min(int(now / MINUTE), self.minutes - 1)

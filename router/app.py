@@ -9,30 +9,40 @@ import functools
 import importlib.metadata
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
+from protocols.http import tunnel
+from protocols.http.forward import Forward
 from protocols.http.pool import Dial
-from protocols.http.probe import HttpsProbe
+from protocols.http.probe import https_probe
 from protocols.http.relay import Relay
 from protocols.http.shared import Deadlines, Pace
+from protocols.http.tunnel import Passthrough, Tunnels
 from protocols.net.admission import Admission, Limits, Refusal
 from protocols.net.dial import dial
 from protocols.net.handshake import Contexts
 from protocols.net.listen import BindError, Listener, bind
 from protocols.net.tasks import Tasks
 from protocols.net.tls import Certificates, TLSFileError
-from protocols.target import Target
+from protocols.target import Choose, Target
 from router import events, service, state
 from router.changes import Change, Flip
 from router.choice import Choice
 from router.config import Loaded
 from router.election import Switch
 from router.endpoint import Protocol
+from router.endpoints import products_of
+from router.forwarding import forward
 from router.health import State
+from router.hosts import host_names
 from router.knowledge import Knowledge
-from router.listeners import HttpsFromProvider, HttpsTerminate
+from router.listeners import (
+    HttpsConnect,
+    HttpsFromProvider,
+    HttpsPassthrough,
+    HttpsTerminate,
+)
 from router.logs import Log, open_log
 from router.service import Notifier, Stop
 from router.snapshot import Snapshot
@@ -40,7 +50,11 @@ from router.snapshot import Snapshot
 READY_AFTER = 3.0
 "Seconds after which the daemon counts as started, measured or not."
 
-_Served = HttpsTerminate | HttpsFromProvider
+_Relayed = HttpsTerminate | HttpsFromProvider
+_Tunnelled = HttpsConnect | HttpsPassthrough
+
+Factory = Callable[[], asyncio.Protocol]
+"Makes the protocol of a new client connection."
 
 DRAIN = 10.0
 "Seconds that flows have to end when the daemon stops."
@@ -74,6 +88,7 @@ class Daemon:
         self._notifier = Notifier()
         self._relays: dict[str, Relay] = {}
         self._routes: dict[str, str] = {}
+        self._tunnels: dict[str, Tunnels] = {}
         self._listeners: list[Listener] = []
         self._measured = asyncio.Event()
         self._knowledge: Knowledge
@@ -104,7 +119,11 @@ class Daemon:
     def _build(self) -> None:
         """Bind every listener, then compose; on an error nothing is left behind."""
         chosen = self._loaded.config.listeners
-        streams = {n: one for n, one in chosen.items() if isinstance(one, _Served)}
+        streams = {
+            n: one
+            for n, one in chosen.items()
+            if isinstance(one, _Relayed | _Tunnelled)
+        }
         places = [(str(s.bind.address), s.bind.port) for s in streams.values()]
         sockets = dict(zip(streams, bind(places), strict=True))
         try:
@@ -115,14 +134,16 @@ class Daemon:
             raise
 
     def _compose(
-        self, streams: Mapping[str, _Served], sockets: dict[str, socket.socket]
+        self,
+        streams: Mapping[str, _Relayed | _Tunnelled],
+        sockets: dict[str, socket.socket],
     ) -> None:
         config = self._loaded.config
         contexts = Contexts(config.provider.ca_file)
         directory = state.directory(config.state_directory, os.environ)
         self._knowledge = Knowledge(
             self._loaded,
-            {Protocol.HTTPS: HttpsProbe(contexts)},
+            {Protocol.HTTPS: https_probe(contexts)},
             self._changed,
             log=self._log,
             tasks=self._tasks,
@@ -130,16 +151,18 @@ class Daemon:
             now=self._loop.time(),
         )
         for name, stream in streams.items():
-            factory = self._relay(name, stream, contexts).connection
+            if isinstance(stream, HttpsConnect | HttpsPassthrough):
+                factory = self._tunnel(name, stream)
+            else:
+                factory = self._relay(name, stream, contexts)
             self._listen(name, stream, sockets[name], factory)
 
-    def _relay(self, name: str, stream: _Served, contexts: Contexts) -> Relay:
+    def _relay(self, name: str, stream: _Relayed, contexts: Contexts) -> Factory:
         checker = self._knowledge.checker
         deadlines = stream.deadlines
         if isinstance(stream, HttpsTerminate):
             product, to_provider = stream.product, True
         else:
-            assert isinstance(stream, HttpsFromProvider)
             product, to_provider = name, False
             contexts = Contexts(stream.ca_file)
         connect: Dial = functools.partial(
@@ -160,6 +183,7 @@ class Daemon:
             tasks=self._tasks,
             loop=self._loop,
             head=stream.limits.header_size,
+            retry=stream.retry,
             deadlines=Deadlines(
                 head=deadlines.header,
                 idle=deadlines.idle,
@@ -170,12 +194,54 @@ class Daemon:
                 bytes=int(deadlines.body_grace * stream.limits.body_rate),
             ),
         )
-        return relay
+        return relay.connection
+
+    def _tunnel(self, name: str, stream: _Tunnelled) -> Factory:
+        deadlines = stream.deadlines
+        catalogue, region = self._loaded.catalogue, self._loaded.config.provider.region
+        products = products_of(stream, catalogue)
+        checker = self._knowledge.checker
+        route = forward(
+            host_names(catalogue, products),
+            region,
+            {product: Choice(checker, product) for product in products},
+        )
+        tunnels = self._tunnels[name] = Tunnels(
+            listener=name,
+            direction=stream.direction.value,
+            report=checker.report,
+            record=self._log.log_flow,
+            tasks=self._tasks,
+            deadlines=tunnel.Deadlines(
+                hello=deadlines.header,
+                connect=deadlines.connect,
+                answer=deadlines.tls,
+            ),
+        )
+        if isinstance(stream, HttpsConnect):
+            return functools.partial(
+                Forward,
+                tunnels,
+                route,
+                functools.partial(self._request_refused, name),
+                head=stream.limits.header_size,
+                deadline=deadlines.header,
+            )
+
+        def by_name(host: str) -> Choose | None:
+            found = route(host, 443)
+            return None if isinstance(found, str) else found
+
+        return lambda: Passthrough(tunnels, by_name)
 
     def _listen(
-        self, name: str, stream: _Served, sock: socket.socket, factory: Any
+        self,
+        name: str,
+        stream: _Relayed | _Tunnelled,
+        sock: socket.socket,
+        factory: Factory,
     ) -> None:
-        tls = getattr(stream, "tls", None)
+        tls = stream.tls if isinstance(stream, _Relayed) else None
         listener = Listener(
             sock,
             factory,
@@ -199,7 +265,7 @@ class Daemon:
             address=str(stream.bind),
             protocol=stream.protocol.value,
             direction=stream.direction.value,
-            mode=str(getattr(stream, "mode", "")),
+            mode="" if isinstance(stream, HttpsFromProvider) else stream.mode.value,
         )
 
     async def _become_ready(self) -> None:
@@ -267,6 +333,7 @@ class Daemon:
     async def _end(self, reason: str) -> None:
         """Take no new flows, let those that run end, save what was learnt."""
         flows = sum(relay.flows for relay in self._relays.values())
+        flows += sum(len(tunnels.open) for tunnels in self._tunnels.values())
         self._notifier.stopping(f"{flows} flows to end")
         self._log.say(events.DAEMON_STOPPING, reason=reason, flows=flows)
         for listener in self._listeners:

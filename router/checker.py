@@ -89,12 +89,12 @@ class Checker:
 
     def drain(self, edge: str) -> None:
         """Rank an edge last, cutting nothing. Raises KeyError for an unknown one."""
-        self._table.drain(edge, self._time())
+        self._table.drain(edge)
         self._settle()
 
     def undrain(self, edge: str) -> None:
         """Rank an edge by merit again. Raises KeyError for an unknown one."""
-        self._table.undrain(edge, self._time())
+        self._table.undrain(edge)
         self._settle()
 
     def saved(self) -> dict[str, object]:

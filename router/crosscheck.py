@@ -158,15 +158,8 @@ def _products(
     for name, listener in config.listeners.items():
         for path, product in _named_products(name, listener):
             if product not in catalogue.products:
-                hint = did_you_mean(product, catalogue.products)
-                known = one_of(
-                    n
-                    for n, p in catalogue.products.items()
-                    if p.protocol is listener.protocol
-                )
-                yield document.problem(
-                    path, f"unknown product '{product}'", known, hint
-                )
+                meant = _meant(product, _speaking(listener.protocol, catalogue))
+                yield document.problem(path, f"unknown product '{product}'", *meant)
                 continue
             protocol = catalogue.products[product].protocol
             if protocol is not listener.protocol:

@@ -214,7 +214,9 @@ class _Composer:
         if self._count > MAX_VALUES:
             self.refuse(place, path, f"more than {MAX_VALUES} values", "fewer")
         if isinstance(event, yaml.AliasEvent):
-            self._note(place, path, f"an alias (*{event.anchor})", "the value itself")
+            self._note(
+                place, path, f"an alias ({quote(event.anchor)})", "the value itself"
+            )
             return None
         self._plain(event, place, path)
         if isinstance(event, yaml.ScalarEvent):
@@ -229,10 +231,10 @@ class _Composer:
 
     def _plain(self, event: Any, place: Position, path: KeyPath) -> None:
         if event.anchor is not None:
-            found = f"an anchor (&{event.anchor})"
+            found = f"an anchor ({quote(event.anchor)})"
             self._note(place, path, found, "no anchors and aliases")
         if event.tag is not None:
-            self._note(place, path, f"a tag ({event.tag})", "no tags")
+            self._note(place, path, f"a tag ({quote(event.tag)})", "no tags")
 
     def _list(self, path: KeyPath, depth: int) -> list[Any]:
         items: list[Any] = []

@@ -7,6 +7,15 @@ from router.health import State
 from router.order import electable, order_edges, tiers
 from router.snapshot import Edge, Home, Score, Settings, Snapshot
 
+LAPSE = 3.0
+"Seconds of lead that a second without it costs."
+
+MOVE_MEMORY = 86_400.0
+"Seconds for which a move for a small gain delays the next one."
+
+MAX_MOVES = 8
+"Such moves remembered; eight doublings outlast the memory."
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Switch:
@@ -63,18 +72,17 @@ def elect(snapshot: Snapshot, *, now: float) -> Election:
     if forced:
         if not usable:
             return Election(home)
-        return _move(snapshot, usable[0][2], forced, now)
+        return _move(snapshot, usable[0][2], Verdict(True, forced), now)
     assert here is not None
     assert here.score is not None
-    ahead = _ahead(snapshot, here, tier, now)
-    if ahead != home.ahead:
-        snapshot = dataclasses.replace(
-            snapshot, home=dataclasses.replace(home, ahead=ahead)
-        )
+    home = dataclasses.replace(
+        home, leads=_leads(snapshot, here, tier, now), counted=now
+    )
+    snapshot = dataclasses.replace(snapshot, home=home)
     for _, _, edge in usable:
         verdict = challenge(snapshot, here, edge, tier, now)
         if verdict.moves:
-            return _move(snapshot, edge, verdict.reason, now, needed=verdict.needed)
+            return _move(snapshot, edge, verdict, now)
     return Election(snapshot.home)
 
 
@@ -96,6 +104,7 @@ class Verdict:
     moves: bool
     reason: str
     needed: float | None = None
+    small: bool = False
 
 
 def challenge(
@@ -110,11 +119,13 @@ def challenge(
     gain = here.score.value - edge.score.value
     needed = needed_gain(settings, here.score)
     better_tier = tier[edge.name] < tier[here.name]
-    lasted = now - snapshot.home.ahead.get(edge.name, now)
+    lead = snapshot.home.leads.get(edge.name, 0.0)
     if now - edge.since < owed:
         return Verdict(False, f"healthy for {now - edge.since:.0f} s of {owed:.0f} s")
     if held < settings.dwell:
-        return Verdict(False, f"home is held for {held:.0f} s of {settings.dwell:.0f}")
+        return Verdict(
+            False, f"home is held for {held:.0f} s of {settings.dwell:.0f} s"
+        )
     if 2 * edge.score.samples < here.score.samples:
         return Verdict(False, "too few samples to compare")
     if tier[edge.name] > tier[here.name]:
@@ -123,34 +134,53 @@ def challenge(
         return Verdict(True, "of a better tier")
     if gain >= needed:
         return Verdict(True, f"gains {ms(gain)}", needed)
-    if lasted >= settings.small_gain_hold:
+    hold = _hold(snapshot, edge, now)
+    if lead >= hold:
         small = _small_gain(settings, here.score)
-        return Verdict(True, f"has led for {lasted:.0f} s, by {ms(gain)}", small)
-    if edge.name in snapshot.home.ahead:
-        hold = settings.small_gain_hold
-        return Verdict(False, f"leads for {lasted:.0f} s of {hold:.0f} s")
+        reason = f"has led for {lead:.0f} s, by {ms(gain)} now"
+        return Verdict(True, reason, small, small=True)
+    if lead:
+        return Verdict(False, f"leads for {lead:.0f} s of {hold:.0f} s")
     return Verdict(False, "no gain worth a move")
+
+
+def _hold(snapshot: Snapshot, edge: Edge, now: float) -> float:
+    """Seconds for which an edge must lead: the longer the more home has wandered.
+
+    A home that fell comes back without that: it did not leave for a gain.
+    """
+    hold = snapshot.settings.small_gain_hold
+    if edge.name == snapshot.home.fallen:
+        return hold
+    moves = snapshot.home.moves
+    doubled: float = hold * 2 ** sum(now - move < MOVE_MEMORY for move in moves)
+    return doubled
 
 
 def _small_gain(settings: Settings, score: Score) -> float:
     return max(settings.small_gain, settings.small_gain_ratio * score.value)
 
 
-def _ahead(
+def _leads(
     snapshot: Snapshot, here: Edge, tier: Mapping[str, int], now: float
 ) -> dict[str, float]:
-    """Since when each edge has led home by the small gain, without a break."""
+    """For how many seconds each edge has led home by the small gain.
+
+    A second without the lead costs several with it, so that only an edge that is better
+    nearly all the time gets there, and noise does not.
+    """
     assert here.score is not None
+    home = snapshot.home
     limit = here.score.value - _small_gain(snapshot.settings, here.score)
-    return {
-        edge.name: snapshot.home.ahead.get(edge.name, now)
-        for edge in snapshot.edges.values()
-        if edge.score is not None
-        and edge.score.fresh
-        and edge.score.value <= limit
-        and edge.state is not State.DOWN
-        and tier[edge.name] <= tier[here.name]
-    }
+    passed = now - home.counted
+    leads = {}
+    for edge in snapshot.edges.values():
+        ahead = electable(edge) and edge.score is not None and edge.score.value <= limit
+        step = passed if ahead else -LAPSE * passed
+        lead = home.leads.get(edge.name, 0.0) + step
+        if lead > 0.0 and tier[edge.name] <= tier[here.name]:
+            leads[edge.name] = lead
+    return leads
 
 
 def unusable(here: Edge | None) -> str:
@@ -171,13 +201,13 @@ def _first_home(snapshot: Snapshot, now: float) -> Election:
         return Election(snapshot.home)
     for name in order_edges(snapshot):
         if electable(snapshot.edges[name]):
-            return _move(snapshot, snapshot.edges[name], "the first home", now)
+            return _move(
+                snapshot, snapshot.edges[name], Verdict(True, "the first home"), now
+            )
     return Election(snapshot.home)
 
 
-def _move(
-    snapshot: Snapshot, to: Edge, reason: str, now: float, needed: float | None = None
-) -> Election:
+def _move(snapshot: Snapshot, to: Edge, why: Verdict, now: float) -> Election:
     home = snapshot.home
     left = snapshot.edges.get(home.edge) if home.edge is not None else None
     before = left.score.value if left is not None and left.score is not None else None
@@ -185,15 +215,22 @@ def _move(
     switch = Switch(
         from_=home.edge,
         to=to.name,
-        reason=reason,
+        reason=why.reason,
         from_score=before,
         to_score=after,
         gain=before - after if before is not None and after is not None else None,
-        needed=needed,
+        needed=why.needed,
         window=snapshot.settings.window,
         held=now - home.since,
     )
-    return Election(Home(to.name, now), switch)
+    fallen = home.fallen if home.fallen != to.name else None
+    if left is not None and left.state is State.DOWN:
+        fallen = left.name
+    moves = home.moves
+    if why.small and to.name != home.fallen:
+        recent = [move for move in moves if now - move < MOVE_MEMORY]
+        moves = (*recent, now)[-MAX_MOVES:]
+    return Election(Home(to.name, now, counted=now, fallen=fallen, moves=moves), switch)
 
 
 def ms(seconds: float) -> str:

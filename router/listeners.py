@@ -68,12 +68,6 @@ class Limits(Section):
     "Connections at a time from one client address."
     header_size: Annotated[Octets, within("1KiB", "1MiB")] = 64 << 10
     "Size of a request line and its header fields."
-    header_fields: Annotated[int, pydantic.Strict(), pydantic.Field(ge=8, le=1000)] = (
-        100
-    )
-    "Number of header fields."
-    target_size: Annotated[Octets, within("256B", "64KiB")] = 8 << 10
-    "Size of a request target (path and query)."
     body_rate: Rate = 240
     "Slowest body that is borne, once `deadlines.body_grace` is over."
 
@@ -92,7 +86,7 @@ class Deadlines(Section):
     first_byte: Annotated[Seconds, between("1s", "1h")] = 30.0
     "For the first byte of an answer, once the request is written."
     idle: Annotated[Seconds, between("1s", "1h")] = 75.0
-    "For the next request on a connection, or the next byte of a tunnel's half-close."
+    "For the next request on a connection."
 
 
 class Stream(Section):

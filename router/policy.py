@@ -46,8 +46,8 @@ class Reasons:
     "By how much it beats home; negative if it does not; None where unknown."
     needed: float
     "The gain for which home moves soon."
-    ahead: float | None
-    "For how long it has beaten home by the small gain."
+    lead: float
+    "For how many seconds it has beaten home by the small gain."
     verdict: str
     "Why it is home, or not."
 
@@ -102,7 +102,6 @@ def _reasons(
         needed = needed_gain(snapshot.settings, here.score)
         if edge.score is not None and not is_home:
             gain = here.score.value - edge.score.value
-    since = home.ahead.get(edge.name)
     return Reasons(
         state=service.state,
         age=now - service.since,
@@ -113,7 +112,7 @@ def _reasons(
         window=snapshot.settings.window,
         gain=gain,
         needed=needed,
-        ahead=None if since is None else now - since,
+        lead=home.leads.get(edge.name, 0.0),
         verdict=_verdict(snapshot, edge, here, tier, now),
     )
 

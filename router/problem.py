@@ -51,7 +51,9 @@ class Problem:
         ]
         expected = f"expected {self.expected}" if self.expected else ""
         finding = "; ".join(filter(None, [self.found, expected, self.hint]))
-        return f"{': '.join(parts)}: {finding}"
+        text = f"{': '.join(parts)}: {finding}"
+        # What a file holds must not steer the terminal that it is shown on.
+        return text if text.isprintable() else text.encode("unicode_escape").decode()
 
 
 class ConfigError(Exception):
@@ -92,7 +94,7 @@ def key_text(path: KeyPath) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
-            text += f".{part}" if part.isprintable() else f".{part!r}"
+            text += f".{part if len(part) <= _SHOWN else f'{part[:_SHOWN]}...'}"
     return text.removeprefix(".")
 
 

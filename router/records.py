@@ -77,6 +77,8 @@ class Record:
     "When a silent flow last asked for one."
     orders: dict[int, ProbeOrder] = dataclasses.field(default_factory=dict)
     "Probes under way."
+    answered: int = 0
+    "Number of the last probe that was answered."
     doubted: int = 0
     "Number of the last probe that was found overdue."
 

@@ -162,6 +162,8 @@ class Schedule:
         if _settled(record.health, self._settings):
             return self._pause(record)
         fast = self._settings.fast_interval
+        if not self._is_hot(record):
+            return record.target.patience
         # The first follows as soon as there is doubt, so that three failures fit into
         # interval + timeout + 2 x fast_interval.
         return min(record.target.patience, fast) if len(record.orders) < 3 else fast

@@ -26,12 +26,12 @@ class Settings:
     "Least gain for which home moves soon, as a share of home's score."
     dwell: float = 60.0
     "For how long home is held, and a candidate must have been healthy."
-    small_gain: float = 0.002
+    small_gain: float = 0.0005
     "Least gain for which home moves at all."
     small_gain_ratio: float = 0.04
     "Least gain for which home moves at all, as a share of home's score."
-    small_gain_hold: float = 600.0
-    "For how long a small gain must last without a break."
+    small_gain_hold: float = 1200.0
+    "For how long a small gain must last; doubled by each such move in a day."
     window: float = 120.0
     "Age at which a round trip is forgotten."
     loss_window: float = 300.0
@@ -124,8 +124,14 @@ class Home:
     "Its name; None until one is chosen."
     since: float = 0.0
     "When it became home, or when the table started."
-    ahead: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    "Since when each better edge has led by at least the small gain, without a break."
+    counted: float = 0.0
+    "Until when `leads` is counted."
+    leads: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    "For how many seconds each better edge has led by the small gain, lapses deducted."
+    fallen: str | None = None
+    "The home that was last left because it was DOWN, until it is home again."
+    moves: tuple[float, ...] = ()
+    "When home moved for a small gain, within the last day."
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

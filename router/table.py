@@ -77,7 +77,6 @@ class Table:
         self._cells: dict[int, Record] = {}
         self._changes: list[Change] = []
         self._home = Home(None, now)
-        self._fallen: str | None = None
         self._order = list(self._edges)
         self._void_before = -math.inf
         self._refresh_at = now
@@ -151,8 +150,8 @@ class Table:
             return
         if order is not None and now > order.deadline + LATE:
             self.stalled(now, now - order.deadline)
-        if not self._void(outcome, now, order):
-            self._measure(record, outcome, now, order)
+        self._measure(record, outcome, now, order)
+        if not self._void(record, outcome, now, order):
             self._fold(record)
             state = health.observe(
                 record.health,
@@ -193,17 +192,15 @@ class Table:
             self._changes.append(Stalled(late))
         self._void_before = now
 
-    def drain(self, edge: str, now: float) -> None:
+    def drain(self, edge: str) -> None:
         """Rank an edge last, cutting nothing. Raises KeyError for an unknown one."""
         self._edges[edge].draining = True
         self._dirty = True
-        self._refresh(now)
 
-    def undrain(self, edge: str, now: float) -> None:
+    def undrain(self, edge: str) -> None:
         """Rank an edge by merit again. Raises KeyError for an unknown one."""
         self._edges[edge].draining = False
         self._dirty = True
-        self._refresh(now)
 
     def snapshot(self, now: float) -> Snapshot:
         """The state of things; the same object as before while nothing has changed."""
@@ -242,7 +239,7 @@ class Table:
             found = saved.addresses.get(known.endpoint.resolve)
             if found is not None and not known.resolved:
                 self._resolve(known, found, now)
-        self._refresh(now)
+        self._dirty = True
 
     # Addresses
 
@@ -287,17 +284,20 @@ class Table:
 
     # Evidence
 
-    def _void(self, outcome: Outcome, now: float, order: ProbeOrder | None) -> bool:
-        """Whether our own stall explains the outcome."""
+    def _void(
+        self, record: Record, outcome: Outcome, now: float, order: ProbeOrder | None
+    ) -> bool:
+        """Whether silence is explained by our own stall, or a later probe's answer."""
         if outcome.result not in (Result.TIMEOUT, Result.SILENT):
             return False
-        began = now - self._settings.timeout if order is None else order.sent
-        return began < self._void_before
+        if order is None:
+            return now - self._settings.timeout < self._void_before
+        return order.sent < self._void_before or order.number < record.answered
 
     def _measure(
         self, record: Record, outcome: Outcome, now: float, order: ProbeOrder | None
     ) -> None:
-        edge = self._edges.get(record.target.label)
+        edge = self._edge_of(record)
         seen = outcome.round_trip
         if outcome.result is Result.ALIVE and seen is not None:
             known = record.round_trip
@@ -308,7 +308,12 @@ class Table:
             if edge is not None:
                 edge.window.add(now, seen)
                 edge.measured = True
-        if edge is None or order is None or not order.regular or self._uplink.suspect:
+        if order is None:
+            return
+        if outcome.result is Result.ALIVE:
+            record.answered = max(record.answered, order.number)
+        ours = order.sent < self._void_before or self._uplink.suspect
+        if edge is None or not order.regular or ours:
             return
         if outcome.result in (Result.ALIVE, Result.TIMEOUT):
             edge.losses.add(now, outcome.result is Result.TIMEOUT)
@@ -344,10 +349,12 @@ class Table:
     def _apply(self, record: Record, new: Health, now: float, result: Result) -> None:
         """Give an address its new health, and draw the conclusions."""
         old, record.health = record.health, new
-        if bool(old.good) != bool(new.good) or old.hopeless != new.hopeless:
+        if (old.good > 0, old.hopeless, _carefree(old)) != (
+            new.good > 0,
+            new.hopeless,
+            _carefree(new),
+        ):
             self._dirty = True
-        if new.live_failures or new.server_errors or new.state is not State.UP:
-            self._cells.pop(id(record.target), None)
         if old.state is new.state:
             return
         self._dirty = True
@@ -366,9 +373,12 @@ class Table:
                 )
             )
             self._judge(known, now, Cause(new.reason, result))
-        edge = self._edges.get(record.target.label)
+        edge = self._edge_of(record)
         if edge is not None and old.state is State.UP:
             self._look_around(edge, now)
+
+    def _edge_of(self, record: Record) -> EdgeRecord | None:
+        return None if record.receiver else self._edges[record.target.label]
 
     def _judge(self, known: EndpointRecord, now: float, cause: Cause) -> None:
         """Roll the addresses of an endpoint up, and the endpoints of its edge."""
@@ -433,7 +443,7 @@ class Table:
             self._home = election.home
             snapshot = dataclasses.replace(snapshot, home=election.home)
         if election.switch is not None:
-            self._switched(election.switch)
+            self._changes.append(election.switch)
         order = order_edges(snapshot)
         if changed or order != self._order:
             self._order = order
@@ -468,25 +478,24 @@ class Table:
             for route in routes.values()
             for group in route.groups
             for target in group
-            if (record := self._records[target]).health.state is State.UP
-            and not record.health.live_failures
-            and not record.health.server_errors
+            if _carefree((record := self._records[target]).health)
         }
         return routes
-
-    def _switched(self, switch: policy.Switch) -> None:
-        self._changes.append(switch)
-        left = self._edges.get(switch.from_) if switch.from_ is not None else None
-        if left is not None and left.state is State.DOWN:
-            self._fallen = left.name
 
     def _heat(self, now: float) -> None:
         """Probe home, its best alternates and the home that fell at every interval."""
         working = any(edge.state is State.UP for edge in self._edges.values())
-        home = self._home.edge
+        home, fallen = self._home.edge, self._home.fallen
         if home is None or not working:
             hot = None
         else:
             others = [name for name in self._order if name != home]
-            hot = frozenset([home, self._fallen or home, *others[:ALTERNATES]])
+            hot = frozenset([home, fallen or home, *others[:ALTERNATES]])
         self._schedule.heat(hot, self._records.values(), now)
+
+
+def _carefree(state: Health) -> bool:
+    """Whether one more answer to a live flow would change nothing."""
+    return (
+        state.state is State.UP and not state.live_failures and not state.server_errors
+    )

@@ -36,8 +36,8 @@ def wrong(expected: str, hint: str = "") -> PydanticCustomError:
 
 def duration(seconds: float) -> str:
     """Write seconds as a configuration file does: `250ms`, `90s`, `2m`."""
-    for unit in ("h", "m"):
-        if seconds and seconds % _UNITS[unit] == 0:
+    for unit, least in (("h", 3600), ("m", 120)):
+        if seconds >= least and seconds % _UNITS[unit] == 0:
             return f"{seconds / _UNITS[unit]:.0f}{unit}"
     return f"{seconds:g}s" if seconds >= 1 or not seconds else f"{seconds * 1000:g}ms"
 

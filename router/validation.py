@@ -17,6 +17,7 @@ from router.document import Document
 from router.problem import KeyPath, Problem, did_you_mean, one_of, quote
 from router.units import as_text, read_text, wrong
 
+_LONGEST = 4096  # PATH_MAX of Linux
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
 _SECRET_KEY = re.compile(r"(?:password|secret|token)$", re.IGNORECASE)
 
@@ -48,7 +49,7 @@ def _path(value: object, info: pydantic.ValidationInfo) -> Path:
     text = read_text(value, expected)
     if "-----BEGIN" in text:
         raise wrong(expected, "write it to a file and name that")
-    if not text or not text.isprintable():
+    if not 0 < len(text) <= _LONGEST or not text.isprintable():
         raise wrong(expected)
     base: Path = (info.context or {}).get("base", Path())
     return base / text
@@ -57,7 +58,7 @@ def _path(value: object, info: pydantic.ValidationInfo) -> Path:
 def _printable(value: object) -> str:
     expected = "a text of printable characters"
     text = read_text(value, expected)
-    if not text or not text.isprintable():
+    if not 0 < len(text) <= _LONGEST or not text.isprintable():
         raise wrong(expected)
     return text
 

@@ -29,6 +29,7 @@ from protocols.http.head import (
 )
 from protocols.http.search import Search
 from protocols.http.shared import Shared
+from protocols.net.sockets import reset
 from protocols.record import FlowRecord
 from protocols.target import ALIVE, Outcome, Result, Target
 
@@ -222,6 +223,7 @@ class Exchange:
         return (
             self.head.body is Body.NONE
             and self.head.method in _IDEMPOTENT
+            and self._shared.retry
             and self._resends < _RESENDS
         )
 
@@ -440,7 +442,7 @@ class Exchange:
     def _abort(self, who: str, cause: str) -> None:
         """Break the client's connection: half an answer must not look whole."""
         self._end(self._status(), who, cause)
-        self._near.transport.abort()
+        reset(self._near.transport)
 
     def _end(self, status: int, who: str, cause: str) -> None:
         """Let go of the far side before its time, and record that."""

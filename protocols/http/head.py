@@ -360,6 +360,7 @@ def _reduce_target(request: RequestHead) -> None:
     if request.method == b"CONNECT":
         if not _AUTHORITY.fullmatch(target):
             raise HeadError(400, "CONNECT needs host:port")
+        request.authority = target
         return
     # RFC 9112 section 3.2.1: absolute-path [ "?" query ]; a fragment is never sent, and
     # parsers differ about one that is.

@@ -12,8 +12,7 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Protocol
 
 from protocols.http.far import Far
-from protocols.net.dial import DialError, Dialled
-from protocols.net.hedge import alive
+from protocols.net.dial import DialError, Dialled, alive
 from protocols.net.tasks import Tasks
 from protocols.target import Outcome, Report, Target
 

@@ -34,6 +34,7 @@ class Relay:
         tasks: Tasks,
         loop: asyncio.AbstractEventLoop,
         head: int = HEAD,
+        retry: bool = True,
         deadlines: Deadlines = Deadlines(),  # noqa: B008 - frozen
         pace: Pace = Pace(),  # noqa: B008 - frozen
         keeping: Keeping = Keeping(),  # noqa: B008 - frozen
@@ -52,6 +53,7 @@ class Relay:
             watch=Watch(loop),
             loop=loop,
             head=head,
+            retry=retry,
             deadlines=deadlines,
             pace=pace,
         )

@@ -139,6 +139,8 @@ class Shared:
     "How long things may take."
     pace: Pace = Pace()
     "How slow a request body may be."
+    retry: bool = True
+    "Whether a request that is safe to repeat goes to the next target when broken."
     draining: bool = False
     "No further request is taken from a connection."
 

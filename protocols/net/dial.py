@@ -12,7 +12,7 @@ from typing import Literal
 
 from protocols.net.handshake import Contexts, Handshake
 from protocols.net.sockets import family, harden
-from protocols.target import Result, Target, Transport
+from protocols.target import Outcome, Result, Target, Transport
 
 SHUTDOWN_TIMEOUT = 2.0
 "Seconds that the far side has to answer our close_notify."
@@ -52,21 +52,33 @@ class DialError(Exception):
         "How far it had come."
 
 
+def alive(dialled: Dialled) -> Outcome:
+    """What a connection tells about its target."""
+    return Outcome(
+        Result.ALIVE,
+        round_trip=dialled.round_trip,
+        connect=dialled.connect_seconds,
+    )
+
+
 async def dial(
     target: Target,
     factory: Callable[[], asyncio.Protocol],
     *,
-    contexts: Contexts,
+    contexts: Contexts | None,
     connect_timeout: float,
     tls_timeout: float,
     resume: bool = True,
 ) -> Dialled:
     """Connect to `target`, by TCP and then, if it asks for it, TLS.
 
-    Each step has its own deadline in seconds. Raises DialError and nothing else.
+    Each step has its own deadline in seconds; `contexts` is for TLS. Raises DialError
+    and nothing else.
     """
     handshake = None
     if target.transport is Transport.TLS:
+        if contexts is None:
+            raise AssertionError(f"{target} wants TLS, and there is no context")
         handshake = contexts.handshake(target, resume=resume)
     began = time.perf_counter()
     sock = await _connect(target, connect_timeout)

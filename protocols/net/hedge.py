@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from protocols.net.dial import DialError, Dialled
+from protocols.net.dial import DialError, Dialled, alive
 from protocols.net.race import Race
 from protocols.net.tasks import Tasks
 from protocols.record import Attempt
@@ -87,7 +87,7 @@ async def _run(
     while True:
         now = loop.time()
         if (late := race.overdue(now)) is not None:
-            silence = f"no connection within {late.patience:g} s"
+            silence = f"silent for {late.patience:g} s"
             report(late, Outcome(Result.SILENT, detail=silence))
         while (target := race.next(now)) is not None:
             task = tasks.start(_attempt(connect, target), name=f"dial {target}")
@@ -142,12 +142,3 @@ def _late(
 def _report_life(target: Target, dialled: Dialled, report: Report) -> None:
     if dialled.tls_seconds is not None:
         report(target, alive(dialled))
-
-
-def alive(dialled: Dialled) -> Outcome:
-    """What a connection tells about its target."""
-    return Outcome(
-        Result.ALIVE,
-        round_trip=dialled.round_trip,
-        connect=dialled.connect_seconds,
-    )

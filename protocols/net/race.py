@@ -2,14 +2,18 @@
 
 A pure core. A flow starts on the first target; the next one is added as soon as an
 attempt fails, or when the latest has been silent for its `patience`. Attempts that are
-merely slow go on, since the slow one may be the only one that answers; but when there
-is no further target they get one more patience, and no more.
+merely slow go on, since the slow one may be the only one that answers. Only where all
+that is left is a last resort, the flow ends soon: it would wait for the dead.
 """
 
 import math
 
 from protocols.record import Attempt
 from protocols.target import Choose, Result, Target
+
+
+LAST_RESORT = 0.1
+"Patience, in seconds, below which a target is one that the policy holds for dead."
 
 
 class Race:
@@ -38,7 +42,7 @@ class Race:
         """When to ask again though nothing happened; None for never."""
         if self._latest is not None:
             return self._begun[self._latest] + self._latest.patience
-        return self._last_call if self._exhausted and self.pending else None
+        return self._last_call if self._last_call < math.inf else None
 
     def lost(self, now: float) -> bool:
         """Whether nothing more is to be hoped for."""
@@ -49,6 +53,7 @@ class Race:
         self._begun[attempt.target] = now - attempt.seconds
         self._ended[attempt.target] = attempt
         self._exhausted = False
+        self._last_call = math.inf
 
     def awaits(self, target: Target) -> bool:
         """Whether an attempt at this target is under way."""
@@ -61,10 +66,9 @@ class Race:
         target = self._choose(tuple(self._begun))
         if target is None or target in self._begun:
             self._exhausted = True
-            patience = max(
-                (t.patience for t in self._begun if self.awaits(t)), default=0
-            )
-            self._last_call = now + patience
+            awaited = [t.patience for t in self._begun if self.awaits(t)]
+            if awaited and max(awaited) < LAST_RESORT:
+                self._last_call = now + max(awaited)
             return None
         self._begun[target] = now
         self._latest = target

@@ -1,6 +1,8 @@
 """Options of TCP sockets: silent peers are noticed, small writes leave at once."""
 
+import asyncio
 import socket
+import struct
 
 KEEPALIVE_IDLE = 30
 "Seconds of silence before the first keep-alive probe."
@@ -24,6 +26,15 @@ def harden(sock: socket.socket) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
     # Without it, unacknowledged data outlives the keep-alive limit by many minutes.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """End a connection by a RST, so that nobody takes what was cut off for whole."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None and not transport.is_closing():
+        linger = struct.pack("ii", 1, 0)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    transport.abort()
 
 
 def family(address: str) -> socket.AddressFamily:

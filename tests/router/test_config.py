@@ -118,7 +118,7 @@ def test_provider_that_is_no_mapping_is_one_complaint() -> None:
 def test_one_cause_is_one_complaint() -> None:
     tagged = LEAST.replace("catalogue: small", "catalogue: !x absent")
     assert complaints(tagged) == [
-        "f:2:23: provider.catalogue: a tag (!x); expected no tags"
+        "f:2:23: provider.catalogue: a tag ('!x'); expected no tags"
     ]
 
 
@@ -129,7 +129,22 @@ def test_relative_path_starts_at_the_directory_of_the_configuration() -> None:
 
 PIECES = st.sampled_from(
     [
-        *("&a", "*a", "!t", "<<", "[", "]", "{", "}", "- ", ": ", "? ", "|\n", "# "),
+        *(
+            "&a",
+            "*a",
+            "!t",
+            "!%07",
+            "<<",
+            "[",
+            "]",
+            "{",
+            "}",
+            "- ",
+            ": ",
+            "? ",
+            "|\n",
+            "# ",
+        ),
         *("no", "22:22", "017", "~", "-1", "1e999", ".inf", "9" * 400, '"\\UFFFFFFFF"'),
         *("\n---\n", "\n...\n", "%YAML 1.9\n", "\t", "\r", "\x00", "\ud800", "\ufeff"),
         *("::/0", "fe80::1%eth0", "0.0.0.0:0", "[::", "http://@/", "sip:", "udp://"),

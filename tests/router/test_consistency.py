@@ -57,7 +57,7 @@ def test_configuration_without_listeners_is_refused() -> None:
         (
             "health: {interval: 1m}",
             "f:1:1: policy.window: found 2m; "
-            "expected five times health.interval (1m) or more",
+            "expected five times health.interval (60s) or more",
         ),
         (
             "admin: {http: 0.0.0.0:9090}",

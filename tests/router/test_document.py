@@ -116,12 +116,12 @@ def test_duplicate_keys_anchors_aliases_tags_and_merges_are_all_told() -> None:
     )
     assert [str(problem) for problem in document.problems] == [
         "f:2:1: a: the key a second time (first in line 1); expected each key once",
-        "f:3:4: b: an anchor (&x); expected no anchors and aliases",
-        "f:4:4: c: an alias (*x); expected the value itself",
-        "f:5:4: d: a tag (!t); expected no tags",
+        "f:3:4: b: an anchor ('x'); expected no anchors and aliases",
+        "f:4:4: c: an alias ('x'); expected the value itself",
+        "f:5:4: d: a tag ('!t'); expected no tags",
         "f:6:5: e: a merge key (<<); expected the keys themselves",
-        "f:7:11: <<.f: an anchor (&y); expected no anchors and aliases",
-        "f:8:1: an anchor (&k); expected no anchors and aliases",
+        "f:7:11: <<.f: an anchor ('y'); expected no anchors and aliases",
+        "f:8:1: an anchor ('k'); expected no anchors and aliases",
     ]
     assert document.tree["a"] == 1
 

@@ -64,7 +64,12 @@ def test_value_of_a_secret_key_is_not_shown() -> None:
 
 def test_path_is_written_with_dots_and_indexes() -> None:
     assert key_text(("listeners", "api", "to", 1)) == "listeners.api.to[1]"
-    assert key_text(("a\nb",)) == r"'a\nb'"
+    assert key_text(("a" * 100, "b")) == "a" * 60 + "....b"
+
+
+def test_control_characters_of_a_file_never_reach_the_terminal() -> None:
+    problem = Problem("f", 1, 1, "a\nb", "found \x1b[31m")
+    assert str(problem) == r"f:1:1: a\nb: found \x1b[31m"
 
 
 def test_near_word_is_suggested_and_a_far_or_long_one_is_not() -> None:

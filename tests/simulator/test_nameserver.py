@@ -194,6 +194,7 @@ async def test_changed_answer_must_be_addresses(
         dns.message.make_response(dns.message.make_query(API, "A")).to_wire(),
         dns.message.Message().to_wire(),
     ],
+    ids=["empty", "short", "ones", "an answer", "no question"],
 )
 async def test_message_that_is_no_query_gets_no_answer(
     nameserver: Nameserver, wire: bytes

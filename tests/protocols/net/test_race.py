@@ -1,6 +1,6 @@
 from collections.abc import Collection
 
-from protocols.net.race import PENDING, Race
+from protocols.net.race import Race
 from protocols.record import Attempt
 from protocols.target import Choose, Result, Target, Transport
 
@@ -110,14 +110,33 @@ def test_chooser_that_repeats_itself_ends_the_race() -> None:
     assert race.next(0.0) is None
 
 
-def test_only_so_many_targets_are_tried_at_once() -> None:
-    targets = [target(number) for number in range(1, PENDING + 2)]
-    race = Race(in_order(*targets))
-    now = 0.0
-    for one in targets[:PENDING]:
-        assert race.next(now) == one
-        now += 1.0
-        assert race.overdue(now) == one
-    assert race.next(now) is None
-    race.failed(targets[0], Result.TIMEOUT, "", now)
-    assert race.next(now) == targets[PENDING]
+def test_targets_held_for_dead_get_one_more_patience_and_no_more() -> None:
+    first, second = target(1, patience=0.03), target(2, patience=0.05)
+    race = Race(in_order(first, second))
+    assert race.next(0.0) == first
+    assert race.overdue(0.03) == first
+    assert race.next(0.03) == second
+    assert race.overdue(0.08) == second
+    assert race.next(0.08) is None
+    assert not race.lost(0.08)
+    assert race.wake == 0.08 + 0.05
+    assert race.lost(0.13)
+
+
+def test_race_is_lost_at_once_when_the_last_attempt_has_failed() -> None:
+    race = Race(in_order(ONE))
+    assert race.next(0.0) == ONE
+    race.failed(ONE, Result.REFUSED, "", 0.1)
+    assert race.next(0.1) is None
+    assert race.wake is None
+    assert race.lost(0.1)
+
+
+def test_connection_that_came_to_nothing_begins_the_race_again() -> None:
+    race = Race(in_order(ONE, TWO))
+    race.carry(Attempt(ONE, Result.RESET, "closed", 0.5), 2.0)
+    assert race.next(2.0) == TWO
+    assert race.awaits(TWO)
+    assert not race.awaits(ONE)
+    race.won(TWO, 2.1)
+    assert [one.result for one in race.attempts(2.1)] == [Result.RESET, None]

@@ -1,0 +1,361 @@
+"""TLS connections that pass through unopened: routed by ClientHello, or by CONNECT.
+
+The ClientHello can be offered to a second target when the first refuses, resets or is
+silent: it holds no application data, and the handshake binds to whoever answers first.
+From the first byte of an answer on, the flow is pinned. A ClientHello with early data
+is offered only once.
+
+CONNECT is answered 200 when a TCP connection stands. Not before: so a client hears of
+dead edges by a proper 503. Not after: the client sends its ClientHello only then, and
+only the ClientHello shows that an edge accepts connections and then says nothing; in
+that case it goes to the next target, unseen by the client.
+"""
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Callable, Collection
+from typing import cast
+
+from protocols.http.hello import Hello, HelloError, HelloReader
+from protocols.http.splice import Splice, Spliced
+from protocols.net.dial import DialError, Dialled, dial
+from protocols.net.hedge import NoTarget, Won, hedge
+from protocols.net.tasks import Tasks
+from protocols.record import FlowRecord, Record
+from protocols.target import Choose, Report, Result, Target, Transport
+
+Route = Callable[[str], Choose | None]
+"The chooser for the host that a client asks for; None refuses it."
+
+_HANDSHAKE_RECORD = b"\x16"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long things may take, in seconds."""
+
+    hello: float = 10.0
+    "From the start, or the answer to CONNECT, to the end of the ClientHello."
+    connect: float = 3.0
+    "For TCP, per target."
+    answer: float = 3.0
+    "From the ClientHello to the first byte of its answer, per target."
+    idle: float = 600.0
+    "Without a byte either way."
+
+
+@dataclasses.dataclass(slots=True)
+class Tunnels:
+    """What all tunnels of one listener share, and which of them are open."""
+
+    listener: str
+    "Name of the listener, for records."
+    direction: str
+    "to_provider or from_provider."
+    report: Report
+    "Whom to tell what became of a target."
+    record: Record
+    "Whom to give the access record."
+    tasks: Tasks
+    "Owner of the tasks that open tunnels."
+    deadlines: Deadlines = Deadlines()
+    "How long things may take."
+    open: "set[Tunnel]" = dataclasses.field(default_factory=set)
+    "Those between their start and their record."
+
+    def close(self) -> None:
+        """Cut all tunnels; each still gives its record."""
+        for tunnel in list(self.open):
+            tunnel.cut("the router stops")
+
+
+class Tunnel(asyncio.Protocol):
+    """The client's end, until it is joined with a far one."""
+
+    protocol = ""
+
+    def __init__(self, tunnels: Tunnels) -> None:
+        self._tunnels = tunnels
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._reader = HelloReader()
+        self._hello: asyncio.Future[Hello | HelloError] = self._loop.create_future()
+        self._standing: dict[Target, Dialled] = {}
+        self._splice: Splice | None = None
+        self._client: asyncio.Transport
+        self._task: asyncio.Task[None]
+        self._record = FlowRecord(
+            tunnels.listener, self.protocol, tunnels.direction, client=""
+        )
+
+    async def opening(self) -> tuple[Choose, Hello]:
+        """Learn where to go, and the ClientHello. Raises _Refused or NoTarget."""
+        raise NotImplementedError
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called once by the loop."""
+        self._client = cast("asyncio.Transport", transport)
+        self._record.client = self._client.get_extra_info("peername")[0]
+        self._tunnels.open.add(self)
+        self._task = self._tunnels.tasks.start(self._open(), name="open tunnel")
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the loop until the far side is joined."""
+        hello: Hello | HelloError | None
+        try:
+            hello = self._reader.feed(data)
+        except HelloError as error:
+            hello = error
+        if hello is not None:
+            # Nothing more comes until the far side is joined.
+            self._client.pause_reading()
+            self._hello.set_result(hello)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called once by the loop, unless the far side was joined before."""
+        self._task.cancel()
+        if self._record.ended == "--":
+            phase = "C" if self._hello.done() else "H"
+            self._fail(f"C{phase}", "the client left")
+        for dialled in self._standing.values():
+            dialled.transport.abort()
+        self._record.received = len(self._reader.received)
+        self._over()
+
+    def cut(self, reason: str) -> None:
+        """End it now."""
+        if self._splice is not None:
+            self._splice.abort("RD", reason)
+            return
+        self._fail("RC" if self._hello.done() else "RH", reason)
+        self._client.abort()
+
+    async def hello(self) -> Hello:
+        """The ClientHello. Raises _Refused if there is none in time."""
+        limit = self._tunnels.deadlines.hello
+        try:
+            async with asyncio.timeout(limit):
+                hello = await self._hello
+        except TimeoutError:
+            raise _Refused("RH", f"no ClientHello within {limit:g} s") from None
+        if isinstance(hello, HelloError):
+            raise _Refused("RH", str(hello))
+        return hello
+
+    async def connect(self, choose: Choose) -> Won:
+        """A TCP connection to the first target that can be reached. Raises NoTarget."""
+        return await hedge(
+            choose, self._reach, report=self._tunnels.report, tasks=self._tunnels.tasks
+        )
+
+    def _refuse(self, code: str, reason: str, answer: bytes) -> None:
+        self._fail(code, reason)
+        self._client.write(answer)
+        self._client.close()
+
+    def _fail(self, code: str, reason: str) -> None:
+        self._record.ended, self._record.reason = code, reason
+
+    async def _open(self) -> None:
+        try:
+            choose, hello = await self.opening()
+            won = await self._offer(choose, hello)
+        except _Refused as refused:
+            self._refuse(refused.code, refused.reason, refused.answer)
+        except NoTarget as error:
+            self._record.attempts = error.attempts
+            self._refuse("RC", str(error), b"")
+        except BaseException:
+            self._client.abort()
+            raise
+        else:
+            self._join(won, hello)
+
+    async def _offer(self, choose: Choose, hello: Hello) -> Won:
+        if not hello.early_data:
+            return await hedge(
+                choose,
+                self._ask,
+                report=self._tunnels.report,
+                tasks=self._tunnels.tasks,
+            )
+        won = await hedge(
+            choose, self._stand, report=self._tunnels.report, tasks=self._tunnels.tasks
+        )
+        won.dialled.transport.write(bytes(self._reader.received))
+        return won
+
+    async def _reach(self, target: Target) -> Dialled:
+        """One TCP connection. Raises DialError."""
+        limit = self._tunnels.deadlines.connect
+        plain = dataclasses.replace(target, transport=Transport.TCP)
+        return await dial(
+            plain, _Far, contexts=None, connect_timeout=limit, tls_timeout=limit
+        )
+
+    async def _stand(self, target: Target) -> Dialled:
+        """A TCP connection, the one that stands already if there is one."""
+        standing = self._standing.pop(target, None)
+        return await self._reach(target) if standing is None else standing
+
+    async def _ask(self, target: Target) -> Dialled:
+        """A connection on which the ClientHello was answered. Raises DialError."""
+        dialled = await self._stand(target)
+        far = cast(_Far, dialled.protocol)
+        limit = self._tunnels.deadlines.answer
+        began = time.perf_counter()
+        try:
+            dialled.transport.write(bytes(self._reader.received))
+            async with asyncio.timeout(limit):
+                answered = await far.answered
+        except TimeoutError:
+            dialled.transport.abort()
+            detail = f"no answer to the ClientHello within {limit:g} s"
+            raise DialError(Result.TIMEOUT, detail, "tls") from None
+        except BaseException:
+            dialled.transport.abort()
+            raise
+        if not answered:
+            detail = "closed after the ClientHello"
+            raise DialError(Result.RESET, detail, "tls")
+        # An alert may be the client's own fault: passed on, and no sign of anything.
+        shakes = far.first.startswith(_HANDSHAKE_RECORD)
+        seconds = time.perf_counter() - began
+        return dataclasses.replace(
+            dialled, round_trip=seconds, tls_seconds=seconds if shakes else None
+        )
+
+    def _join(self, won: Won, hello: Hello) -> None:
+        far = cast(_Far, won.dialled.protocol)
+        record = self._record
+        record.edge, record.address = won.target.label, won.target.address
+        record.attempts = won.attempts if len(won.attempts) > 1 else ()
+        record.connect = won.dialled.connect_seconds
+        if not hello.early_data:
+            record.first_byte = self._loop.time() - self._began
+        self._splice = Splice(
+            self._client,
+            won.dialled.transport,
+            idle=self._tunnels.deadlines.idle,
+            ended=self._spliced,
+        )
+        self._splice.count_sent(len(self._reader.received))
+        self._splice.give(far.first)
+        if far.lost:
+            self._splice.far_lost()
+
+    def _spliced(self, spliced: Spliced) -> None:
+        self._record.received, self._record.sent = spliced.received, spliced.sent
+        self._fail(spliced.ended, spliced.reason)
+        self._over()
+
+    def _over(self) -> None:
+        self._tunnels.open.discard(self)
+        self._record.total = self._loop.time() - self._began
+        self._tunnels.record(self._record)
+
+
+class Passthrough(Tunnel):
+    """A tunnel that goes where the server name in the ClientHello says."""
+
+    protocol = "passthrough"
+
+    def __init__(self, tunnels: Tunnels, route: Route) -> None:
+        super().__init__(tunnels)
+        self._route = route
+
+    async def opening(self) -> tuple[Choose, Hello]:
+        """Nothing is dialled before the name is known."""
+        hello = await self.hello()
+        if hello.server_name is None:
+            raise _Refused("RH", "a ClientHello without server name")
+        self._record.host = hello.server_name
+        choose = self._route(hello.server_name)
+        if choose is None:
+            raise _Refused("RH", "no route to this host")
+        return choose, hello
+
+
+class Connect(Tunnel):
+    """A tunnel that goes where a CONNECT request says."""
+
+    protocol = "connect"
+
+    def __init__(
+        self,
+        tunnels: Tunnels,
+        choose: Choose,
+        *,
+        host: str,
+        unavailable: bytes,
+        established: bytes = b"HTTP/1.1 200 Connection established\r\n\r\n",
+    ) -> None:
+        """`unavailable` is the whole answer to give when nothing can be reached."""
+        super().__init__(tunnels)
+        self._choose = choose
+        self._unavailable = unavailable
+        self._established = established
+        self._record.method, self._record.host = "CONNECT", host
+
+    def take_over(self, transport: asyncio.Transport, data: bytes) -> None:
+        """Serve the client that sent the request, and `data` after it."""
+        transport.set_protocol(self)
+        self.connection_made(transport)
+        transport.resume_reading()
+        if data:
+            self.data_received(data)
+
+    async def opening(self) -> tuple[Choose, Hello]:
+        """Answer the request once there is a connection, then wait for the client."""
+        try:
+            won = await self.connect(self._choose)
+        except NoTarget as error:
+            self._record.attempts, self._record.status = error.attempts, 503
+            raise _Refused("RC", str(error), self._unavailable) from None
+        self._standing[won.target] = won.dialled
+        self._record.status = 200
+        self._client.write(self._established)
+        hello = await self.hello()
+        failed = [one.target for one in won.attempts if one.target != won.target]
+
+        def choose(tried: Collection[Target]) -> Target | None:
+            return self._choose([*failed, *tried]) if tried else won.target
+
+        return choose, hello
+
+
+class _Far(asyncio.Protocol):
+    """The far end, until it is joined with the client."""
+
+    def __init__(self) -> None:
+        self.first = b""
+        "What came before the joining."
+        self.answered: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        "True once bytes came, false if it ended before."
+        self.lost = False
+        "Whether the connection is gone."
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        self.first += data
+        self._transport.pause_reading()
+        if not self.answered.done():
+            self.answered.set_result(True)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = True
+        if not self.answered.done():
+            self.answered.set_result(False)
+
+
+class _Refused(Exception):
+    """The client gets no tunnel."""
+
+    def __init__(self, code: str, reason: str, answer: bytes = b"") -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+        self.answer = answer

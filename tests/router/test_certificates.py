@@ -1,0 +1,152 @@
+import importlib.resources
+from pathlib import Path
+
+import pytest
+import trustme
+from cryptography.hazmat.primitives import serialization
+
+from router.catalogue import read_catalogue
+from router.certificates import check_files
+from router.config import Loaded
+from router.document import parse
+from router.settings import Config
+from router.validation import build
+
+BUNDLED = importlib.resources.files("router.catalogues")
+TEXT = """\
+version: 1
+provider: {catalogue: twilio, ca_file: ca.pem}
+listeners:
+  api:
+    protocol: https
+    direction: to_provider
+    product: api
+    bind: 127.0.0.1:8443
+    tls: {certificate: site.pem, key: site.key}
+    allow: [10.0.0.0/8]
+  proxy:
+    protocol: https
+    direction: to_provider
+    mode: connect
+    bind: 127.0.0.1:3128
+    allow: [10.0.0.0/8]
+  webhooks:
+    protocol: https
+    direction: from_provider
+    bind: 127.0.0.1:8444
+    tls: {certificate: site.pem, key: site.key}
+    to: [https://10.0.0.20]
+    ca_file: ca.pem
+  hooks-of-others:
+    protocol: https
+    direction: from_provider
+    bind: 127.0.0.1:8445
+    tls: {certificate: site.pem, key: site.key}
+    to: [http://10.0.0.20]
+  trunk:
+    protocol: sip
+    product: pstn
+    host: t.pstn.twilio.com
+    site: {bind: [udp://10.0.0.2:5060], to: [sip:10.0.0.9], allow: [10.0.0.9]}
+    edge:
+      bind: [tls://203.0.113.5:5061]
+      tls: {certificate: site.pem, key: site.key}
+    key_file: route.key
+  plain-trunk:
+    protocol: sip
+    product: pstn
+    host: t.pstn.twilio.com
+    site: {bind: [udp://10.0.0.2:5062], to: [sip:10.0.0.9], allow: [10.0.0.9]}
+    edge: {bind: [udp://203.0.113.5:5062], transport: udp}
+"""
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """A directory with all the files that TEXT names."""
+    authority = trustme.CA()
+    site = authority.issue_cert("site.example")
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    site.cert_chain_pems[0].write_to_path(tmp_path / "site.pem")
+    site.private_key_pem.write_to_path(tmp_path / "site.key")
+    (tmp_path / "route.key").write_bytes(b"secret")
+    return tmp_path
+
+
+def complaints(directory: Path, text: str = TEXT) -> list[str]:
+    document = parse(text, "f")
+    config, problems = build(Config, document, directory)
+    assert config is not None
+    assert problems == []
+    twilio = (BUNDLED / "twilio.yaml").read_text("utf-8")
+    loaded = Loaded(config, read_catalogue(parse(twilio, "t")), (), document)
+    return [
+        str(problem).replace(f"{directory}/", "").split(": ", 1)[1]
+        for problem in check_files(loaded)
+    ]
+
+
+def test_files_that_fit_cause_no_complaint(directory: Path) -> None:
+    assert complaints(directory) == []
+
+
+def test_missing_files_are_complained_about_where_they_are_named(
+    tmp_path: Path,
+) -> None:
+    found = [line.partition(":")[0] for line in complaints(tmp_path)]
+    tls = ("api.tls", "webhooks.tls", "hooks-of-others.tls", "trunk.edge.tls")
+    assert found == [
+        *(f"listeners.{path}.{key}" for path in tls for key in ("certificate", "key")),
+        "provider.ca_file",
+        "listeners.webhooks.ca_file",
+        "listeners.trunk.key_file",
+    ]
+
+
+def test_configuration_without_authorities_needs_none(directory: Path) -> None:
+    (directory / "ca.pem").unlink()
+    text = TEXT.replace(", ca_file: ca.pem", "").replace("    ca_file: ca.pem\n", "")
+    assert complaints(directory, text) == []
+
+
+def test_empty_file_is_complained_about(directory: Path) -> None:
+    (directory / "route.key").write_bytes(b"")
+    assert complaints(directory) == [
+        "listeners.trunk.key_file: route.key is empty; expected a file with the secret"
+    ]
+
+
+def test_key_of_another_certificate_is_complained_about(directory: Path) -> None:
+    other = trustme.CA().issue_cert("other.example")
+    other.private_key_pem.write_to_path(directory / "site.key")
+    assert complaints(directory)[0] == (
+        "listeners.api.tls: the key site.key is not that of site.pem; expected PEM "
+        "files of a certificate and of its key without a passphrase"
+    )
+
+
+def test_certificate_and_authorities_that_are_no_pem_are_complained_about(
+    directory: Path,
+) -> None:
+    (directory / "ca.pem").write_bytes(b"not a certificate")
+    (directory / "site.pem").write_bytes(b"not a certificate")
+    found = complaints(directory)
+    assert found[0].startswith("listeners.api.tls: cannot use site.pem with site.key: ")
+    assert found[-1] == (
+        "listeners.webhooks.ca_file: no certificates in ca.pem; "
+        "expected a PEM file of certificates"
+    )
+
+
+def test_key_with_a_passphrase_is_refused_without_asking_for_it(
+    directory: Path,
+) -> None:
+    key = serialization.load_pem_private_key(
+        (directory / "site.key").read_bytes(), None
+    )
+    secret = serialization.BestAvailableEncryption(b"passphrase")
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, secret
+    )
+    (directory / "site.key").write_bytes(pem)
+    assert complaints(directory)[0].startswith("listeners.api.tls: cannot use site.pem")

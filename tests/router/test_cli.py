@@ -1,0 +1,114 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from router.cli import EX_CONFIG, main
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+WRONG = Path(__file__).parent / "wrong"
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, list(map(str, arguments)))
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in WRONG.glob("*.yaml")))
+def test_wrong_file_is_refused_with_every_problem_in_its_place(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(WRONG)
+    result = run("check", f"{name}.yaml")
+    expected = Path(f"{name}.txt").read_text("utf-8")
+    assert result.stderr.replace(f"{WRONG}/", "") == expected
+    assert result.stdout == ""
+    assert result.exit_code == EX_CONFIG
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_there_are_wrong_files_enough() -> None:
+    assert len(list(WRONG.glob("*.yaml"))) >= 24
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda p: p.stem)
+def test_example_is_fine(path: Path) -> None:
+    result = run("check", "--no-files", path)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "fine; twilio in region us1" in result.stdout
+
+
+def test_example_whose_certificates_are_not_there_is_not_fine() -> None:
+    result = run("check", EXAMPLES / "edge-router.yaml")
+    assert result.exit_code == EX_CONFIG
+    assert result.stderr.count("cannot read /etc/edge-router/tls/") == 4
+
+
+def test_check_prints_where_each_listener_leads() -> None:
+    result = run("check", EXAMPLES / "minimal.yaml")
+    assert "  api: 127.0.0.1:3128 to api, " in result.stdout
+    assert "a silent target delays a flow by at most 4s" in result.stdout
+
+
+def test_warning_is_printed_and_does_not_change_the_exit_code(tmp_path: Path) -> None:
+    text = (EXAMPLES / "minimal.yaml").read_text("utf-8")
+    path = tmp_path / "f.yaml"
+    path.write_text(text.replace("127.0.0.0/8", "0.0.0.0/0"), "utf-8")
+    result = run("check", path)
+    assert result.exit_code == 0
+    assert ": warning: listeners.api.allow[0]: found 0.0.0.0/0" in result.stderr
+    assert ": fine;" in result.stdout
+
+
+def test_check_as_json_has_places_or_listeners() -> None:
+    found = json.loads(run("check", "--json", EXAMPLES / "minimal.yaml").stdout)
+    assert found["ok"] is True
+    assert found["listeners"][0]["name"] == "api"
+    result = run("check", "--json", WRONG / "bare-number.yaml")
+    found = json.loads(result.stdout)
+    assert result.exit_code == EX_CONFIG
+    assert found["ok"] is False
+    assert found["problems"][0]["line"] == 3
+    assert found["problems"][0]["hint"] == "did you mean '2s'?"
+
+
+def test_run_refuses_a_wrong_configuration() -> None:
+    result = run("run", "--config", WRONG / "bare-number.yaml")
+    assert result.exit_code == EX_CONFIG
+    assert "health.interval: found 2" in result.stderr
+
+
+def test_schema_is_of_configurations_or_of_catalogues() -> None:
+    assert "listeners" in json.loads(run("schema").stdout)["properties"]
+    assert "products" in json.loads(run("schema", "--catalogue").stdout)["properties"]
+
+
+def test_version_is_told_to_people_and_programs() -> None:
+    version = json.loads(run("version", "--json").stdout)
+    assert set(version) == {"edge_router", "python"}
+    assert version["edge_router"] in run("version").stdout
+
+
+@pytest.mark.parametrize("arguments", [["check"], ["run"], ["chek"], ["check", "--x"]])
+def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
+    assert run(*arguments).exit_code == 2
+
+
+@pytest.mark.parametrize("command", [[], ["check"], ["run"], ["schema"], ["version"]])
+def test_help_is_there_for_every_command(command: list[str]) -> None:
+    result = run(*command, "--help")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("Usage:")
+
+
+def test_module_is_the_command() -> None:
+    """No traceback and the right exit code, in a process of its own."""
+    command = [sys.executable, "-m", "router", "check", str(WRONG / "tab.yaml")]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == EX_CONFIG
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr

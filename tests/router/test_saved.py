@@ -1,0 +1,68 @@
+"""What survives a restart, and what is refused."""
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.saved import Saved, SavedError, dump, is_address, parse
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+
+
+def test_what_is_dumped_is_parsed_again() -> None:
+    saved = Saved({"ashburn": 0.02, "dublin": 1}, {"api": ("192.0.2.1", "2001:db8::1")})
+    assert parse(json.loads(json.dumps(dump(saved)))) == saved
+
+
+def good() -> dict[str, Any]:
+    """Sound data."""
+    return dump(Saved({"a": 0.1}, {"n": ("192.0.2.1",)}))
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"version": 2}, "version 2, expected 1"),
+        ({"version": None}, "version None"),
+        ({"scores": []}, "scores: expected names"),
+        ({"scores": {1: 0.1}}, "scores: expected names"),
+        ({"scores": {"a": "fast"}}, "scores, a: expected seconds up to 60"),
+        ({"scores": {"a": True}}, "scores, a"),
+        ({"scores": {"a": -1.0}}, "scores, a"),
+        ({"scores": {"a": 61}}, "scores, a"),
+        ({"scores": {"a": math.nan}}, "scores, a"),
+        ({"scores": {"a": math.inf}}, "scores, a"),
+        ({"scores": {str(n): 0.1 for n in range(1025)}}, "more than 1024"),
+        ({"addresses": None}, "addresses: expected names"),
+        ({"addresses": {"n": "192.0.2.1"}}, "addresses, n: expected a list"),
+        ({"addresses": {"n": ["192.0.2.1"] * 17}}, "list of up to 16"),
+        ({"addresses": {"n": ["example.com"]}}, "'example.com' is no IP address"),
+        ({"addresses": {"n": [7]}}, "7 is no IP address"),
+    ],
+)
+def test_unsound_data_is_refused_with_its_place(change: Any, where: str) -> None:
+    with pytest.raises(SavedError, match=where):
+        parse(good() | change)
+
+
+@given(JSON)
+def test_any_json_is_parsed_or_refused(data: Any) -> None:
+    for attempt in (data, good() | {"scores": data}, good() | {"addresses": data}):
+        try:
+            parse(attempt)
+        except SavedError:
+            pass
+
+
+def test_addresses_are_told_from_names() -> None:
+    assert is_address("192.0.2.1")
+    assert is_address("2001:db8::1")
+    assert not is_address("edge.example.com")

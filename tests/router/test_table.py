@@ -1,0 +1,634 @@
+"""The table in virtual time: detection, our own faults, order, and what it costs."""
+
+import itertools
+import json
+import pickle
+from typing import Any
+
+import pytest
+
+from protocols.target import ALIVE, Outcome, Result, Target
+from router import health, policy
+from router.changes import Flip, Stalled, UplinkCleared, UplinkSuspect
+from router.endpoint import Kind, Protocol
+from router.health import State
+from router.policy import Switch
+from router.records import ProbeOrder
+from router.saved import SavedError
+from router.snapshot import Route, Snapshot
+from router.table import Table
+
+NEAR = {"ashburn": 0.020, "dublin": 0.040, "sydney": 0.200, "tokyo": 0.150}
+EIGHT = {f"edge{number}": 0.020 + 0.030 * number for number in range(8)}
+TIMEOUT = Outcome(Result.TIMEOUT)
+
+
+def first(snapshot: Snapshot, product: str = "api") -> str:
+    """Where a new flow goes."""
+    return snapshot.routes[product].first[0].label
+
+
+def flips(provider: Any, to: State) -> list[tuple[float, str]]:
+    """When each edge as a whole turned so."""
+    return [
+        (when, change.edge)
+        for when, change in provider.changes
+        if isinstance(change, Flip) and not change.product and change.to is to
+    ]
+
+
+def of_type(provider: Any, kind: type) -> list[Any]:
+    """The changes of one kind."""
+    return [change for _, change in provider.changes if isinstance(change, kind)]
+
+
+def home_of(snapshot: Snapshot) -> str | None:
+    """The name of the home edge."""
+    return snapshot.home.edge
+
+
+def test_start_finds_the_nearest_edge(provider: Any) -> None:
+    table = provider.table(NEAR)
+    assert first(table.snapshot(0.0)) == "ashburn"
+    snapshot = provider.run(table, 10.0)
+    assert home_of(snapshot) == "ashburn"
+    assert [
+        target.label for group in snapshot.routes["api"].groups for target in group
+    ] == ["ashburn", "dublin", "tokyo", "sydney"]
+    (switch,) = of_type(provider, Switch)
+    assert (switch.from_, switch.to, switch.reason) == (
+        None,
+        "ashburn",
+        "the first home",
+    )
+
+
+def test_default_edge_is_first_until_something_is_measured(provider: Any) -> None:
+    preference = policy.Settings(default_edge="tokyo")
+    table = provider.table(NEAR, preference=preference)
+    assert first(table.snapshot(0.0)) == "tokyo"
+    assert first(provider.run(table, 2.0)) == "ashburn"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_blackholed_home_is_left_at_once_and_down_within_3_5_s(
+    provider: Any, seed: int
+) -> None:
+    provider.chance.seed(seed)
+    table = provider.table(NEAR)
+    provider.run(table, 30.0 + seed / 10)
+    start = provider.now
+    provider.dead.add("ashburn")
+    while first(table.snapshot(provider.now)) == "ashburn":
+        provider.run(table, provider.now + 0.01)
+    assert provider.now - start <= 2.5
+    provider.run(table, start + 3.5)
+    assert [edge for _, edge in flips(provider, State.DOWN)] == ["ashburn"]
+    assert home_of(table.snapshot(provider.now)) == "dublin"
+    assert of_type(provider, Switch)[-1].reason == "home is down"
+
+
+def test_blackholed_home_far_away_is_down_within_3_5_s(provider: Any) -> None:
+    table = provider.table({"sydney": 0.240, "tokyo": 0.300})
+    provider.run(table, 30.0)
+    provider.dead.add("sydney")
+    provider.run(table, 33.5)
+    assert [edge for _, edge in flips(provider, State.DOWN)] == ["sydney"]
+
+
+def test_refused_edge_is_left_at_the_first_refusal_and_down_at_the_second(
+    provider: Any,
+) -> None:
+    table = provider.table(NEAR)
+    snapshot = provider.run(table, 30.0)
+    home = snapshot.routes["api"].first[0]
+    provider.refusing.add("ashburn")
+    refused = Outcome(Result.REFUSED, detail="connection refused")
+    provider.live(table, home, refused)
+    assert first(table.snapshot(provider.now)) == "dublin"
+    provider.run(table, 30.3)
+    assert [edge for _, edge in flips(provider, State.DOWN)] == ["ashburn"]
+
+
+@pytest.mark.parametrize("stall", [0.7, 2.0, 10.0])
+def test_stalled_event_loop_marks_no_edge_down(provider: Any, stall: float) -> None:
+    table = provider.table(EIGHT)
+    for _ in range(20):
+        provider.run(table, provider.now + 10.0)
+        provider.now += stall  # answers and time-outs wait meanwhile
+        for number, (_, count, order, _) in enumerate(provider.under_way):
+            late = (provider.now, count, order, TIMEOUT)
+            provider.under_way[number] = late
+        table.stalled(provider.now, stall)
+        provider.step(table)
+    assert flips(provider, State.DOWN) == []
+    assert len(of_type(provider, Stalled)) == 20
+
+
+def test_time_out_that_is_late_itself_shows_a_stall(provider: Any) -> None:
+    table = provider.table(NEAR)
+    provider.run(table, 10.0)
+    table.changes()
+    orders: list[ProbeOrder] = []
+    while not orders:
+        provider.now = table.next_due()
+        orders = table.due(provider.now)
+    late = orders[0].deadline + 0.6
+    table.observe(orders[0].target, TIMEOUT, late, orders[0])
+    (stalled,) = table.changes()
+    assert isinstance(stalled, Stalled)
+    assert stalled.late == pytest.approx(0.6)
+    assert table.snapshot(late).edges["ashburn"].state is State.UP
+
+
+def test_all_edges_failing_at_once_is_our_uplink(provider: Any) -> None:
+    table = provider.table(EIGHT)
+    provider.run(table, 60.0)
+    provider.dead |= set(EIGHT)
+    snapshot = provider.run(table, 90.0)
+    assert snapshot.frozen
+    assert home_of(snapshot) == "edge0"
+    assert flips(provider, State.DOWN) == []
+    (suspicion,) = of_type(provider, UplinkSuspect)
+    assert len(suspicion.failing) * 2 > suspicion.edges
+    provider.dead.clear()
+    snapshot = provider.run(table, 95.0)
+    assert not snapshot.frozen
+    assert home_of(snapshot) == "edge0"
+    assert first(snapshot) == "edge0"
+    (cleared,) = of_type(provider, UplinkCleared)
+    assert cleared.lasted > 25.0
+    assert len(of_type(provider, Switch)) == 1
+
+
+def test_most_edges_dead_for_good_are_condemned_when_one_answers(
+    provider: Any,
+) -> None:
+    table = provider.table(EIGHT)
+    provider.run(table, 60.0)
+    provider.dead |= set(EIGHT) - {"edge7"}
+    snapshot = provider.run(table, 64.0)
+    assert snapshot.frozen
+    assert first(snapshot) == "edge7"
+    snapshot = provider.run(table, 90.0)
+    assert not snapshot.frozen
+    assert home_of(snapshot) == "edge7"
+    assert of_type(provider, UplinkCleared)[0].reason == "edge7 answers all the while"
+
+
+def test_all_hopeless_targets_together_cost_less_than_a_tenth_of_a_second(
+    provider: Any,
+) -> None:
+    table = provider.table(EIGHT)
+    provider.run(table, 60.0)
+    provider.dead |= set(EIGHT)
+    route = provider.run(table, 90.0).routes["api"]
+    waits = [target.patience for group in route.groups for target in group]
+    assert len(waits) == 8
+    assert sum(waits) <= 0.080001
+
+
+def test_recovered_edge_is_used_at_once_when_nothing_else_works(provider: Any) -> None:
+    table = provider.table({"ashburn": 0.02})
+    provider.run(table, 10.0)
+    provider.dead.add("ashburn")
+    snapshot = provider.run(table, 20.0)
+    assert snapshot.edges["ashburn"].state is State.DOWN
+    hopeless = snapshot.routes["api"].first[0].patience
+    provider.dead.clear()
+    snapshot = provider.run(table, 25.0)
+    assert snapshot.edges["ashburn"].state is State.DOWN
+    assert snapshot.routes["api"].first[0].patience > hopeless
+
+
+def test_among_the_down_the_one_that_answers_again_comes_first(provider: Any) -> None:
+    table = provider.table(NEAR)
+    provider.run(table, 60.0)
+    for edge in ("sydney", "tokyo", "dublin", "ashburn"):
+        provider.refusing.add(edge)
+        provider.run(table, provider.now + 60.0)
+    provider.refusing.remove("sydney")
+    snapshot = provider.run(table, provider.now + 20.0)
+    assert snapshot.edges["sydney"].state is State.DOWN
+    assert first(snapshot) == "sydney"
+
+
+def test_two_near_edges_with_jitter_for_a_day_switch_at_most_once(
+    provider: Any,
+) -> None:
+    settings = health.Settings(interval=10.0)  # fewer samples: the harder case
+    table = provider.table({"one": 0.025, "two": 0.020}, settings=settings)
+    provider.jitter = 0.005
+    provider.run(table, 86_400.0)
+    assert len(of_type(provider, Switch)) <= 2  # the first home included
+    assert home_of(table.snapshot(provider.now)) == "two"
+
+
+def test_five_percent_loss_for_an_hour_condemns_nothing(provider: Any) -> None:
+    table = provider.table(NEAR)
+    provider.loss = 0.05
+    provider.run(table, 3600.0)
+    assert flips(provider, State.DOWN) == []
+    assert len(of_type(provider, Switch)) == 1
+    score = table.snapshot(provider.now).edges["ashburn"].score
+    assert score is not None
+    assert score.lost / score.probes == pytest.approx(0.05, abs=0.04)
+    assert score.value == pytest.approx(0.020 + 0.2 * score.lost / score.probes)
+
+
+def test_home_returns_after_recovery_and_probation(provider: Any) -> None:
+    table = provider.table({"ashburn": 0.020, "dublin": 0.080})
+    provider.run(table, 60.0)
+    provider.dead.add("ashburn")
+    provider.run(table, 120.0)
+    provider.dead.clear()
+    provider.run(table, 300.0)
+    back = of_type(provider, Switch)[-1]
+    assert (back.from_, back.to) == ("dublin", "ashburn")
+    assert back.gain == pytest.approx(0.060)
+    assert back.needed == pytest.approx(0.016)
+    (up,) = [when for when, edge in flips(provider, State.UP) if when > 60]
+    assert 180.0 <= up <= 184.0
+    (switched,) = [w for w, change in provider.changes if change is back]
+    assert 60.0 <= switched - up <= 63.0
+
+
+def test_flapping_edge_is_left_alone(provider: Any) -> None:
+    table = provider.table({"ashburn": 0.020, "dublin": 0.080})
+    provider.run(table, 60.0)
+    for _ in range(40):
+        provider.dead.add("ashburn")
+        provider.run(table, provider.now + 20.0)
+        provider.dead.clear()
+        provider.run(table, provider.now + 70.0)
+    assert len(of_type(provider, Switch)) <= 4
+
+
+def test_edge_with_two_endpoints_down_is_down(provider: Any) -> None:
+    edges = ("ashburn", "dublin")
+    products = ("api", "voice", "video")
+    table = Table(
+        dict.fromkeys(edges, Kind.PUBLIC),
+        [provider.endpoint(edge, product) for edge in edges for product in products],
+        now=0.0,
+        uniform=provider.chance.uniform,
+    )
+    provider.round_trips = {"ashburn": 0.02, "dublin": 0.05}
+    for number, name in enumerate(table.names):
+        table.addresses(name, [f"192.0.2.{number}"], 0.0)
+    snapshot = provider.run(table, 30.0)
+    assert snapshot.home.edge == "ashburn"
+    refused = Outcome(Result.REFUSED)
+
+    def refuse(product: str) -> Snapshot:
+        target = snapshot.routes[product].first[0]
+        for _ in range(2):
+            provider.live(table, target, refused)
+        return table.snapshot(provider.now)
+
+    after = refuse("api")
+    assert after.edges["ashburn"].state is State.UP
+    assert after.home.edge == "ashburn"
+    assert first(after) == "dublin"
+    assert first(after, "video") == "ashburn"
+    after = refuse("voice")
+    assert after.edges["ashburn"].state is State.DOWN
+    assert after.home.edge == "dublin"
+    assert first(after, "video") == "dublin"
+
+
+def test_failure_at_one_endpoint_has_the_others_of_its_edge_probed_at_once(
+    provider: Any,
+) -> None:
+    table = Table(
+        {"ashburn": Kind.PUBLIC},
+        [provider.endpoint("ashburn", product) for product in ("api", "voice")],
+        now=0.0,
+        uniform=provider.chance.uniform,
+    )
+    provider.round_trips = {"ashburn": 0.02}
+    table.addresses("api.ashburn.example.com", ["192.0.2.1"], 0.0)
+    table.addresses("voice.ashburn.example.com", ["192.0.2.2", "192.0.2.3"], 0.0)
+    snapshot = provider.run(table, 31.0)
+    while provider.under_way or any(
+        provider.now - order.sent < 0.2 for order in provider.orders
+    ):
+        provider.run(table, provider.now + 0.05)
+    provider.live(table, snapshot.routes["api"].first[0], Outcome(Result.RESET))
+    probed = {order.target.address for order in table.due(provider.now)}
+    assert probed == {"192.0.2.1", "192.0.2.2", "192.0.2.3"}
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.2])
+def test_options_to_one_address_keep_their_distance(provider: Any, loss: float) -> None:
+    table = Table(
+        {"ashburn": Kind.PUBLIC, "dublin": Kind.PUBLIC},
+        [
+            provider.endpoint(edge, product, Protocol.SIP, resolve=address)
+            for edge, address in (("ashburn", "192.0.2.1"), ("dublin", "192.0.2.2"))
+            for product in ("pstn", "sip")
+        ],
+        now=0.0,
+        uniform=provider.chance.uniform,
+    )
+    provider.round_trips = {"ashburn": 0.02, "dublin": 0.05}
+    provider.loss = loss
+    while provider.now < 1200.0:
+        snapshot = provider.run(table, provider.now + 5.0)
+        for group in snapshot.routes["sip"].groups:
+            for outcome in (Outcome(Result.SILENT), Outcome(Result.RESET), ALIVE):
+                provider.live(table, group[0], outcome)
+    sent: dict[str, list[float]] = {}
+    for order in provider.orders:
+        sent.setdefault(order.target.address, []).append(order.sent)
+    assert set(sent) == {"192.0.2.1", "192.0.2.2"}
+    for times in sent.values():
+        gaps = [b - a for a, b in itertools.pairwise(times)]
+        assert min(gaps) >= 15.0
+        assert len(times) >= 1200 / 20
+
+
+def test_home_and_two_alternates_are_probed_often_the_others_now_and_then(
+    provider: Any,
+) -> None:
+    table = provider.table(EIGHT)
+    provider.run(table, 30.0)
+    provider.orders.clear()
+    provider.run(table, 290.0)
+    count = dict.fromkeys(EIGHT, 0)
+    for order in provider.orders:
+        count[order.target.label] += 1
+    often = [count[edge] for edge in ("edge0", "edge1", "edge2")]
+    seldom = [count[f"edge{number}"] for number in range(3, 8)]
+    assert all(130 <= number <= 150 for number in often)
+    assert all(9 <= number <= 14 for number in seldom), seldom
+
+
+def test_everything_is_probed_every_five_minutes(provider: Any) -> None:
+    table = provider.table(EIGHT)
+    provider.run(table, 300.0)
+    provider.orders.clear()
+    provider.run(table, 302.1)
+    assert {order.target.label for order in provider.orders} == set(EIGHT)
+
+
+def test_silent_flow_and_silent_probe_make_a_suspect_within_patience(
+    provider: Any,
+) -> None:
+    table = provider.table({"ashburn": 0.001, "dublin": 0.002})
+    snapshot = provider.run(table, 30.0)
+    target = snapshot.routes["api"].first[0]
+    assert target.patience == 0.1
+    while provider.under_way:
+        provider.run(table, provider.now + 0.01)
+    provider.dead.add("ashburn")
+    start = provider.now
+    provider.live(table, target, Outcome(Result.SILENT))
+    provider.run(table, start + 0.09)
+    assert first(table.snapshot(provider.now)) == "ashburn"
+    provider.run(table, start + 0.11)
+    assert first(table.snapshot(provider.now)) == "dublin"
+    assert flips(provider, State.DOWN) == []
+
+
+def test_slow_answers_of_a_living_edge_change_nothing(provider: Any) -> None:
+    table = provider.table(NEAR)
+    provider.run(table, 30.0)
+    provider.orders.clear()
+    for _ in range(300):
+        target = table.snapshot(provider.now).routes["api"].first[0]
+        provider.live(table, target, Outcome(Result.SILENT))
+        provider.run(table, provider.now + 0.1)
+        provider.live(table, target)
+    assert flips(provider, State.SUSPECT) == []
+    asked = [order for order in provider.orders if order.target.label == "ashburn"]
+    assert len(asked) <= 30 + 16 + 2  # one a second, beside the regular ones
+
+
+def test_probe_unanswered_while_a_flow_is_answered_is_no_doubt(provider: Any) -> None:
+    table = provider.table(NEAR)
+    provider.run(table, 30.0)
+    provider.dead.add("ashburn")  # for probes; live flows are answered
+    while provider.now < 40.0:
+        target = table.snapshot(provider.now).routes["api"].first[0]
+        assert target.label == "ashburn"
+        provider.live(table, target)
+        provider.run(table, provider.now + 0.02)
+
+
+def test_answer_to_a_flow_is_hot_only_where_it_changes_nothing(provider: Any) -> None:
+    table = provider.table(NEAR)
+    target = provider.run(table, 30.0).routes["api"].first[0]
+    assert table.hear(target, 30.0)
+    assert not table.hear(Target("192.0.2.99", 1, target.transport, "x"), 30.0)
+    provider.live(table, target, Outcome(Result.SERVER_ERROR))
+    table.snapshot(30.0)
+    assert not table.hear(target, 30.0)
+    provider.live(table, target)
+    table.snapshot(30.0)
+    assert table.hear(target, 30.0)
+
+
+def test_unknown_target_and_order_are_ignored(provider: Any) -> None:
+    table = provider.table(NEAR)
+    snapshot = provider.run(table, 30.0)
+    stranger = provider.endpoint("nowhere").target("192.0.2.77")
+    table.observe(stranger, TIMEOUT, 30.0)
+    order = provider.orders[0]
+    table.observe(order.target, TIMEOUT, 30.0, order)
+    assert table.snapshot(30.0) is snapshot
+
+
+def test_address_that_vanishes_leaves_and_a_new_one_is_probed(provider: Any) -> None:
+    table = provider.table(NEAR)
+    provider.run(table, 30.0)
+    table.addresses("api.ashburn.example.com", ["192.0.2.1", "192.0.2.51"], 30.0)
+    snapshot = provider.run(table, 35.0)
+    both = {target.address for target in snapshot.routes["api"].first}
+    assert both == {"192.0.2.1", "192.0.2.51"}
+    table.addresses("api.ashburn.example.com", ["192.0.2.51"], 35.0)
+    snapshot = provider.run(table, 40.0)
+    assert [t.address for t in snapshot.routes["api"].first] == ["192.0.2.51"]
+    provider.orders.clear()
+    provider.run(table, 60.0)
+    assert "192.0.2.1" not in {order.target.address for order in provider.orders}
+
+
+def test_name_that_ceases_to_exist_takes_its_edge_down(provider: Any) -> None:
+    table = provider.table(NEAR)
+    provider.run(table, 30.0)
+    table.addresses("api.ashburn.example.com", [], 30.0)
+    snapshot = table.snapshot(30.0)
+    assert snapshot.home.edge == "dublin"
+    assert "ashburn" not in {t.label for g in snapshot.routes["api"].groups for t in g}
+
+
+def test_addresses_of_a_name_are_bounded_and_distinct(provider: Any) -> None:
+    table = provider.table(NEAR)
+    found = ["192.0.2.1"] * 9 + [f"198.51.100.{number}" for number in range(99)]
+    table.addresses("api.ashburn.example.com", found, 0.0)
+    assert len(table.snapshot(0.0).services["api"][0].addresses) == 16
+
+
+def test_names_are_those_that_are_no_addresses(provider: Any) -> None:
+    table = Table(
+        {"ashburn": Kind.PUBLIC},
+        [provider.endpoint("ashburn"), provider.endpoint("ashburn", "voice")],
+        [provider.endpoint("10.0.0.2:80", "hooks", resolve="10.0.0.2")],
+        now=0.0,
+        uniform=provider.chance.uniform,
+    )
+    assert table.names == ("api.ashburn.example.com", "voice.ashburn.example.com")
+    receiver = table.snapshot(0.0).routes["hooks"].first[0]
+    assert receiver.address == "10.0.0.2"
+    assert table.names_of(receiver) == ()
+    table.addresses("api.ashburn.example.com", ["192.0.2.1"], 0.0)
+    target = table.snapshot(0.0).routes["api"].first[0]
+    assert table.names_of(target) == ("api.ashburn.example.com",)
+
+
+def test_receivers_keep_their_order_and_share_what_is_known_of_an_address(
+    provider: Any,
+) -> None:
+    receivers = [
+        provider.endpoint(f"10.0.0.{n}:80", product, resolve=f"10.0.0.{n}")
+        for product in ("hooks", "more")
+        for n in (3, 2)
+    ]
+    receivers = [
+        receiver.__class__(
+            **{
+                field: getattr(receiver, field)
+                for field in receiver.__dataclass_fields__
+            }
+            | {"host": receiver.edge}
+        )
+        for receiver in receivers
+    ]
+    table = Table({}, [], receivers, now=0.0, uniform=provider.chance.uniform)
+    provider.round_trips = {"10.0.0.3:80": 0.002, "10.0.0.2:80": 0.001}
+    snapshot = provider.run(table, 10.0)
+    assert first(snapshot, "hooks") == first(snapshot, "more") == "10.0.0.3:80"
+    target = snapshot.routes["hooks"].first[0]
+    provider.live(table, target, Outcome(Result.REFUSED))
+    snapshot = table.snapshot(10.0)
+    assert first(snapshot, "hooks") == first(snapshot, "more") == "10.0.0.2:80"
+    assert snapshot.home.edge is None
+    per_target = len({order.target for order in provider.orders})
+    assert per_target == 2
+    table.addresses("10.0.0.3", [], 10.0)
+    assert len(table.snapshot(10.0).routes["hooks"].groups) == 1
+
+
+def test_drained_edge_is_last_among_the_usable_and_home_moves(provider: Any) -> None:
+    table = provider.table({"ashburn": 0.020, "dublin": 0.040})
+    provider.run(table, 30.0)
+    table.drain("ashburn")
+    snapshot = table.snapshot(30.0)
+    assert first(snapshot) == "dublin"
+    assert [change.reason for change in table.changes()] == ["home is draining"]
+    provider.refusing.add("dublin")
+    assert first(provider.run(table, 35.0)) == "ashburn"
+    provider.refusing.clear()
+    table.undrain("ashburn")
+    snapshot = table.snapshot(35.0)
+    assert not snapshot.edges["ashburn"].draining
+    with pytest.raises(KeyError):
+        table.drain("atlantis")
+
+
+def test_saved_scores_and_addresses_order_the_next_start(provider: Any) -> None:
+    table = provider.table({"ashburn": 0.050, "dublin": 0.020})
+    provider.run(table, 30.0)
+    data = json.loads(json.dumps(table.saved()))
+    again = Table(
+        {"ashburn": Kind.PUBLIC, "dublin": Kind.PUBLIC},
+        [provider.endpoint("ashburn"), provider.endpoint("dublin")],
+        now=0.0,
+        uniform=provider.chance.uniform,
+    )
+    again.restore(data | {"unknown": 1}, 0.0)
+    snapshot = again.snapshot(0.0)
+    assert snapshot.routes["api"].first[0].address == "192.0.2.2"
+    score = snapshot.edges["dublin"].score
+    assert score is not None
+    assert not score.fresh
+    assert snapshot.home.edge is None
+
+
+def test_unsound_saved_data_changes_nothing(provider: Any) -> None:
+    table = provider.table(NEAR)
+    before = table.snapshot(0.0)
+    data = {
+        "version": 1,
+        "scores": {"ashburn": 0.1},
+        "addresses": {"api.ashburn.example.com": ["no address"]},
+    }
+    with pytest.raises(SavedError):
+        table.restore(data, 0.0)
+    assert table.snapshot(0.0) is before
+
+
+def test_saved_data_does_not_overrule_what_is_known(provider: Any) -> None:
+    table = provider.table(NEAR)
+    provider.run(table, 30.0)
+    table.restore(
+        {
+            "version": 1,
+            "scores": {"ashburn": 9.0, "atlantis": 1.0},
+            "addresses": {"api.ashburn.example.com": ["203.0.113.1"]},
+        },
+        30.0,
+    )
+    snapshot = table.snapshot(30.0)
+    assert first(snapshot) == "ashburn"
+    assert snapshot.routes["api"].first[0].address == "192.0.2.1"
+
+
+def test_snapshot_is_the_same_until_something_changes_and_can_be_pickled(
+    provider: Any,
+) -> None:
+    table = provider.table(NEAR)
+    snapshot = provider.run(table, 30.0)
+    assert table.snapshot(30.1) is snapshot
+    assert pickle.loads(pickle.dumps(snapshot)) == snapshot
+    later = provider.run(table, 33.0)
+    assert later is not snapshot
+    assert later.routes is snapshot.routes
+
+
+def test_advice_on_a_target_follows_its_round_trip(provider: Any) -> None:
+    table = provider.table({"ashburn": 0.020})
+    assert table.snapshot(0.0).routes["api"].first[0].patience == 0.5
+    route: Route = provider.run(table, 30.0).routes["api"]
+    assert route.first[0].patience == pytest.approx(0.140)
+    assert route.first[0].round_trip == pytest.approx(0.020)
+    provider.round_trips["ashburn"] = 0.040
+    route = provider.run(table, 90.0).routes["api"]
+    assert route.first[0].patience == pytest.approx(0.220, abs=0.03)
+
+
+def test_live_flow_may_bring_a_round_trip(provider: Any) -> None:
+    table = provider.table(NEAR)
+    target = table.snapshot(0.0).routes["api"].first[0]
+    table.observe(target, Outcome(Result.ALIVE, round_trip=0.033), 0.0)
+    score = table.snapshot(0.0).edges["ashburn"].score
+    assert score is not None
+    assert score.round_trip == 0.033
+
+
+def test_flip_tells_all_about_itself(provider: Any) -> None:
+    table = provider.table({"ashburn": 0.020})
+    target = provider.run(table, 30.0).routes["api"].first[0]
+    table.changes()
+    table.observe(target, Outcome(Result.RESET, detail="reset by peer"), 30.0)
+    address, endpoint, edge = table.changes()
+    assert isinstance(address, Flip)
+    assert address.target == target
+    assert (address.from_, address.to) == (State.UP, State.SUSPECT)
+    assert (address.reason, address.result) == ("reset by peer", Result.RESET)
+    assert 29.0 < address.lasted < 30.0
+    assert isinstance(endpoint, Flip)
+    assert (endpoint.product, endpoint.target) == ("api", None)
+    assert isinstance(edge, Flip)
+    assert (edge.edge, edge.product) == ("ashburn", "")
