@@ -62,11 +62,11 @@ def tailscale(series: Series, chance: random.Random) -> Use:
 def kamailio(series: Series, chance: random.Random) -> Use:
     """Dispatcher algorithm 13, priority 30, an OPTIONS every 10 s, one failure is down.
 
-    ADJ = PRIORITY - EST_MS / PRIORITY in integers, round robin over the highest. The
-    estimate is an average with alpha 0.9; a time-out never enters it, and a
-    destination that was never measured counts as 0 ms.
+    ADJ = PRIORITY - EST_MS / PRIORITY in integers, round robin over the highest. A new
+    sample has a tenth of the weight in the estimate (nine tenths up to version 5.6); a
+    time-out never enters it, and a destination never measured counts as 0 ms.
     """
-    use, priority, alpha = Use(), 30, 0.9
+    use, priority, weight = Use(), 30, 0.1
     edges = range(len(series.losses))
     estimate, up = dict.fromkeys(edges, 0.0), dict.fromkeys(edges, True)
     now, turn, home = 0.0, 0, -1
@@ -77,7 +77,7 @@ def kamailio(series: Series, chance: random.Random) -> Use:
             up[edge] = seen is not None
             if seen is not None:
                 old = estimate[edge]
-                estimate[edge] = alpha * old + (1 - alpha) * seen if old else seen
+                estimate[edge] = old + weight * (seen - old) if old else seen
         adjusted = {
             edge: priority - int(estimate[edge] / MS) // priority for edge in edges
         }

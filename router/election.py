@@ -10,6 +10,9 @@ from router.snapshot import Edge, Home, Score, Settings, Snapshot
 LAPSE = 3.0
 "Seconds of lead that a second without it costs."
 
+MAX_STEP = 10.0
+"Seconds of lead counted at once; while home is frozen nothing is compared."
+
 MOVE_MEMORY = 86_400.0
 "Seconds for which a move for a small gain delays the next one."
 
@@ -135,8 +138,8 @@ def challenge(
     if gain >= needed:
         return Verdict(True, f"gains {ms(gain)}", needed)
     hold = _hold(snapshot, edge, now)
-    if lead >= hold:
-        small = _small_gain(settings, here.score)
+    small = _small_gain(settings, here.score)
+    if lead >= hold and gain >= small:
         reason = f"has led for {lead:.0f} s, by {ms(gain)} now"
         return Verdict(True, reason, small, small=True)
     if lead:
@@ -172,7 +175,7 @@ def _leads(
     assert here.score is not None
     home = snapshot.home
     limit = here.score.value - _small_gain(snapshot.settings, here.score)
-    passed = now - home.counted
+    passed = min(now - home.counted, MAX_STEP)
     leads = {}
     for edge in snapshot.edges.values():
         ahead = electable(edge) and edge.score is not None and edge.score.value <= limit
@@ -234,4 +237,5 @@ def _move(snapshot: Snapshot, to: Edge, why: Verdict, now: float) -> Election:
 
 
 def ms(seconds: float) -> str:
+    """A time as operators read it."""
     return f"{seconds * 1000:.1f} ms"

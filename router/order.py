@@ -56,6 +56,7 @@ def grade(state: State, answering: bool, draining: bool) -> int:
 
 
 def electable(edge: Edge) -> bool:
+    """Whether an edge is fit to be home: UP, measured lately, and not drained."""
     return (
         edge.state is State.UP
         and not edge.draining

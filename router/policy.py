@@ -80,7 +80,8 @@ Ranking = tuple[Place, ...]
 def rank(snapshot: Snapshot, product: str, *, now: float) -> Ranking:
     """The endpoints of a product from best to worst, each with its reasons.
 
-    Raises KeyError for a product that the snapshot does not hold.
+    Raises KeyError for a product that the snapshot does not hold, and for a listener
+    of the site: receivers are not ranked.
     """
     tier = tiers(snapshot)
     return tuple(

@@ -74,7 +74,9 @@ class Table:
         self._endpoints: list[EndpointRecord] = []
         self._products: dict[str, list[EndpointRecord]] = {}
         self._records: dict[Target, Record] = {}
-        self._cells: dict[int, Record] = {}
+        self.carefree: Mapping[int, Record] = {}
+        """Records of the targets in the routes, by their identity, for which one more
+        answer to a live flow changes nothing: setting `heard` is enough."""
         self._changes: list[Change] = []
         self._home = Home(None, now)
         self._order = list(self._edges)
@@ -123,17 +125,6 @@ class Table:
             if known.endpoint.resolve == name:
                 self._resolve(known, wanted, now)
         self._dirty = True
-
-    def hear(self, target: Target, now: float) -> bool:
-        """Note that a live flow was answered; True if there is no more to it.
-
-        The hot path: False sends the caller to `observe`.
-        """
-        record = self._cells.get(id(target))
-        if record is None:
-            return False
-        record.heard = now
-        return True
 
     def observe(
         self,
@@ -473,7 +464,7 @@ class Table:
             alike(old[product], route) for product, route in routes.items()
         ):
             routes = old
-        self._cells = {
+        self.carefree = {
             id(target): record
             for route in routes.values()
             for group in route.groups

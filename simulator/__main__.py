@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import json
 import os
+import resource
 import signal
 import sys
 import tempfile
@@ -15,7 +16,7 @@ from pathlib import Path
 import uvloop
 
 from simulator.commands import HELP, CommandError, obey
-from simulator.plan import EdgePlan, edge, edges
+from simulator.plan import EdgePlan, read_edge, read_edges
 from simulator.provider import Provider
 
 _LINE = 4096
@@ -39,6 +40,9 @@ example:
 def main(arguments: list[str] | None = None) -> int:
     """Run; 0 after a signal, 1 if a port or file cannot be had, 2 for wrong usage."""
     given = _parser().parse_args(arguments)
+    # Each connection takes three descriptors: its own, and a pair within.
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with contextlib.ExitStack() as stack:
         directory = given.directory
         if directory is None:
@@ -169,14 +173,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _edges(text: str) -> tuple[EdgePlan, ...]:
     try:
-        return edges(text.split(","))
+        return read_edges(text.split(","))
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _private(text: str) -> EdgePlan:
     try:
-        plan = edge(text)
+        plan = read_edge(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     if not plan.private:

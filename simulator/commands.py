@@ -42,7 +42,6 @@ def obey(provider: Provider, line: str) -> None:
                 raise CommandError("write PLACE FAULT, `dns FAULT [NAME]` or `heal`")
     except ValueError as error:
         raise CommandError(str(error)) from None
-    provider.ledger.record("fault", detail=" ".join(words))
 
 
 def _place(provider: Provider, name: str, order: str) -> None:

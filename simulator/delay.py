@@ -112,10 +112,12 @@ class End(asyncio.Protocol):
     def abort(self, *, reset: bool) -> None:
         """Drop everything now; with `reset` the far side gets a RST."""
         self._queue.clear()
+        self._size = 0
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         if self._transport is not None:
-            if reset:
+            if reset and not self._transport.is_closing():
                 linger_not(self._transport.get_extra_info("socket"))
             self._transport.abort()
 
@@ -164,15 +166,18 @@ class End(asyncio.Protocol):
 class Connection:
     """Both ends of one connection of a client with an edge."""
 
-    def __init__(self, line: Line, *, accepted: float) -> None:
-        """Delay by the line; `accepted` is the loop's time of the TCP handshake."""
-        # Done when every socket that was opened is closed: there may be one only, if
-        # the provider stopped in between.
+    def __init__(self, line: Line, *, accepted: float, half_open: bool = True) -> None:
+        """Delay by the line; `accepted` is the loop's time of the TCP handshake.
+
+        With `half_open` a client that ended its direction may still be answered.
+        """
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._sockets = 0
+        self._settled = False
+        self._aborted: bool | None = None
         # The handshake's round trip comes first, then the half of the first chunk.
         opens = accepted + 1.5 * line.round_trip
-        self.outer = self._end(line, opens=opens, half_open=True)
+        self.outer = self._end(line, opens=opens, half_open=half_open)
         self.inner = self._end(line, opens=accepted, half_open=False)
         self.outer.peer = self.inner
         self.inner.peer = self.outer
@@ -182,8 +187,17 @@ class Connection:
         self.outer.hold(held)
         self.inner.hold(held)
 
+    def settle(self) -> None:
+        """Say that every socket is open; before, the connection cannot be done."""
+        self._settled = True
+        if self._aborted is not None:
+            # It was in the meantime, and the later socket missed it.
+            self.abort(reset=self._aborted)
+        self._finish()
+
     def abort(self, *, reset: bool = True) -> None:
         """End at once; with `reset` the client gets a RST, without it a FIN."""
+        self._aborted = reset
         self.outer.abort(reset=reset)
         self.inner.abort(reset=False)
 
@@ -201,7 +215,10 @@ class Connection:
 
     def _closed(self) -> None:
         self._sockets -= 1
-        if not self._sockets and not self.done.done():
+        self._finish()
+
+    def _finish(self) -> None:
+        if self._settled and not self._sockets and not self.done.done():
             self.done.set_result(None)
 
 

@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from simulator.delay import Line
 from simulator.faults import Active, Place
 from simulator.front import Front, Site
+from simulator.ledger import Ledger
 from simulator.plan import EdgePlan
 
 
 class Address(Place):
     """One address of an edge, with all that listens there."""
 
-    def __init__(self, edge: "Edge", address: str) -> None:
-        super().__init__()
+    def __init__(self, edge: "Edge", address: str, ledger: Ledger) -> None:
+        super().__init__(address, ledger)
         self.edge = edge
         self.address = address
         self._fronts: list[Front] = []
@@ -41,12 +42,13 @@ class Address(Place):
 class Edge(Place):
     """One edge; its fault is that of all its addresses."""
 
-    def __init__(self, plan: EdgePlan, addresses: Sequence[str], line: Line) -> None:
-        super().__init__()
+    def __init__(
+        self, plan: EdgePlan, addresses: Sequence[str], line: Line, ledger: Ledger
+    ) -> None:
+        super().__init__(plan.name, ledger)
         self.plan = plan
-        self.name = plan.name
         self.line = line
-        self.addresses = tuple(Address(self, address) for address in addresses)
+        self.addresses = tuple(Address(self, one, ledger) for one in addresses)
 
     @property
     def round_trip(self) -> float:
@@ -56,6 +58,7 @@ class Edge(Place):
     @round_trip.setter
     def round_trip(self, seconds: float) -> None:
         self.line.round_trip = seconds
+        self._ledger.record("fault", detail=f"{self.name} round-trip={seconds:g}s")
 
     def changed(self) -> None:
         """Have every address follow."""

@@ -3,6 +3,7 @@
 import dataclasses
 import enum
 
+from simulator.ledger import Ledger
 from simulator.plan import seconds
 
 
@@ -92,8 +93,10 @@ def parse(text: str) -> Active:
 class Place:
     """Something that can have a fault."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str, ledger: Ledger) -> None:
+        self.name = name
         self.active: Active | None = None
+        self._ledger = ledger
 
     def fail(self, fault: Fault, value: float | None = None) -> None:
         """Have this fault from now on, in place of any other; raises ValueError."""
@@ -102,6 +105,7 @@ class Place:
     def set(self, active: Active | None) -> None:
         """Have this fault, or none."""
         self.active = active
+        self._ledger.record("fault", detail=f"{self.name} {active or 'healed'}")
         self.changed()
 
     def heal(self) -> None:
@@ -134,10 +138,6 @@ class Place:
 
 class Region(Place):
     """Where requests are processed, behind all edges."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self.name = name
 
     def set(self, active: Active | None) -> None:
         """Have this fault of the answer; raises ValueError for one of the network."""

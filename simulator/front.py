@@ -9,7 +9,6 @@ import dataclasses
 import socket
 import ssl
 from collections.abc import Callable
-from typing import cast
 
 from simulator.certificates import NamedTLS
 from simulator.delay import Connection, Line, linger_not
@@ -75,10 +74,10 @@ class Front:
         self._loop = asyncio.get_running_loop()
         self._tasks = Tasks()
         self._connections: set[Connection] = set()
-        self._mute: set[_Mute] = set()
-        self._bare: set[socket.socket] = set()  # not yet owned by a transport
         self._plug: socket.socket | None = None
+        self._plug_source: tuple[str, int] | None = None
         self._listening = False
+        self._accepting = False
         self._fault: Fault | None = None
         self._listener = socket.socket(
             socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK
@@ -96,10 +95,10 @@ class Front:
         held = fault in (Fault.FREEZE, Fault.BLACKHOLE)
         if fault in (Fault.REFUSE, Fault.KILL):
             self._refuse()
+        elif fault is Fault.BLACKHOLE:
+            self._plug_up()
         else:
             self._listen()
-            if fault is Fault.BLACKHOLE:
-                self._plug_up()
         for connection in tuple(self._connections):
             if fault in (Fault.RESET, Fault.KILL):
                 connection.abort()
@@ -111,32 +110,30 @@ class Front:
         self._unplug()
         self._ignore()
         self._listener.close()
-        for mute in tuple(self._mute):
-            mute.abort()
-        await self._tasks.stop()
-        for sock in self._bare:
-            sock.close()
-        for connection in self._connections:
+        gone = [connection.done for connection in self._connections]
+        for connection in tuple(self._connections):
             connection.abort()
-        if self._connections:
-            await asyncio.wait([one.done for one in self._connections])
+        await self._tasks.finish()
+        await asyncio.gather(*gone)
 
     def _listen(self) -> None:
         self._unplug()
         self._listener.listen(BACKLOG)
-        if not self._listening:
-            self._listening = True
+        self._listening = True
+        if not self._accepting:
+            self._accepting = True
             self._loop.add_reader(self._listener, self._accept)
 
     def _ignore(self) -> None:
-        if self._listening:
-            self._listening = False
+        if self._accepting:
+            self._accepting = False
             self._loop.remove_reader(self._listener)
 
     def _refuse(self) -> None:
         self._unplug()
+        self._ignore()
         if self._listening:
-            self._ignore()
+            self._listening = False
             # Linux: a listener that was shut down keeps its port and refuses, until
             # it listens again; closing it would let others take the port.
             self._listener.shutdown(socket.SHUT_RD)
@@ -144,15 +141,19 @@ class Front:
     def _plug_up(self) -> None:
         """Fill the accept queue with a connection of our own.
 
-        Linux drops every SYN to a listener whose queue is full, which only an
-        ordinary user's way to a connection attempt without any answer.
+        Linux drops every SYN to a listener whose queue is full. To drop packets
+        otherwise takes privileges.
         """
+        if self._plug is not None:
+            return
         self._ignore()
         self._listener.listen(0)
+        self._listening = True
         self._plug = socket.socket(
             socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK
         )
         self._plug.connect_ex((self.address, self.port))
+        self._plug_source = self._plug.getsockname()
 
     def _unplug(self) -> None:
         if self._plug is not None:
@@ -162,47 +163,62 @@ class Front:
     def _accept(self) -> None:
         try:
             sock, source = self._listener.accept()
-        except (BlockingIOError, ConnectionAbortedError):
+        except OSError:
+            # It has gone again, or descriptors are used up: the loop comes back.
+            return
+        if source == self._plug_source:
+            sock.close()
             return
         sock.setblocking(False)
         origin = f"{source[0]}:{source[1]}"
-        unannounced = self._site.sources and source[0] not in self._site.sources
         if self._fault is Fault.RESET or len(self._connections) >= MOST:
             self._note("reset", origin)
             linger_not(sock)
             sock.close()
-        elif unannounced or self._fault is Fault.STALL:
-            self._note("unannounced" if unannounced else "stalled", origin)
-            self._bare.add(sock)
-            self._tasks.start(self._listen_only(sock))
+        elif self._site.sources and source[0] not in self._site.sources:
+            self._note("unannounced", origin)
+            self._tasks.start(self._ignore_client(sock, self._connection(mute=True)))
+        elif self._fault is Fault.STALL:
+            self._note("stalled", origin)
+            self._tasks.start(self._ignore_client(sock, self._connection(mute=True)))
         else:
             self._note("accepted", origin)
-            self._bare.add(sock)
-            self._tasks.start(self._serve(sock, origin))
+            self._tasks.start(self._serve(sock, origin, self._connection(mute=False)))
 
-    async def _listen_only(self, sock: socket.socket) -> None:
-        self._bare.discard(sock)
-        await self._loop.connect_accepted_socket(lambda: _Mute(self._mute), sock)
-
-    async def _serve(self, sock: socket.socket, source: str) -> None:
-        """Join a client with the service, through the delay line and TLS."""
-        site = self._site
-        connection = Connection(site.line, accepted=self._loop.time())
-        if self._fault in (Fault.FREEZE, Fault.BLACKHOLE):
-            connection.hold(True)
+    def _connection(self, *, mute: bool) -> Connection:
+        connection = Connection(
+            self._site.line, accepted=self._loop.time(), half_open=not mute
+        )
+        connection.hold(self._fault in (Fault.FREEZE, Fault.BLACKHOLE))
         self._connections.add(connection)
         connection.done.add_done_callback(
             lambda _: self._connections.discard(connection)
         )
-        near, far = socket.socketpair()
-        self._bare.add(far)
+        return connection
+
+    async def _ignore_client(self, sock: socket.socket, connection: Connection) -> None:
+        """Read and never answer: what comes leads nowhere."""
+        await self._loop.connect_accepted_socket(lambda: connection.outer, sock)
+        connection.settle()
+
+    async def _serve(
+        self, sock: socket.socket, source: str, connection: Connection
+    ) -> None:
+        """Join a client with the service, through the delay line and TLS."""
+        site = self._site
+        try:
+            near, far = socket.socketpair()
+        except OSError as error:
+            sock.close()
+            connection.settle()
+            self._note("exhausted", source, str(error))
+            return
         arrival = Arrival(site.edge, self.address, source, self._places, connection)
         flaw = self._fault if self._fault in CERTIFICATES else None
+        await self._loop.create_unix_connection(lambda: connection.inner, sock=near)
+        await self._loop.connect_accepted_socket(lambda: connection.outer, sock)
+        connection.settle()
         try:
-            await self._loop.create_unix_connection(lambda: connection.inner, sock=near)
-            self._bare.discard(sock)
-            await self._loop.connect_accepted_socket(lambda: connection.outer, sock)
-            self._bare.discard(far)
             transport, _ = await self._loop.connect_accepted_socket(
                 lambda: site.accept(arrival),
                 far,
@@ -236,20 +252,3 @@ class Front:
             round_trip=self._site.line.round_trip,
             detail=detail,
         )
-
-
-class _Mute(asyncio.Protocol):
-    """Reads and never answers."""
-
-    def __init__(self, living: set["_Mute"]) -> None:
-        self._living = living
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self._living.add(self)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._living.discard(self)
-
-    def abort(self) -> None:
-        self._transport.abort()

@@ -61,12 +61,14 @@ class Nameserver:
     def fail(self, fault: DnsFault, scope: str = EVERYTHING) -> None:
         """Misbehave for one name, for all names with an edge's label, or for all."""
         self._faults[scope] = fault
+        self._note(f"{fault} {scope}")
 
     def change(self, name: str, addresses: Sequence[str]) -> None:
         """Answer for a name with other addresses from now on; raises ValueError."""
         self._changed[name] = tuple(
             str(ipaddress.ip_address(address)) for address in addresses
         )
+        self._note(f"answer={','.join(addresses)} {name}")
 
     def heal(self, scope: str = EVERYTHING) -> None:
         """End what was ordered for this scope; for everything: end all of it."""
@@ -75,15 +77,26 @@ class Nameserver:
             self._changed.clear()
         self._faults.pop(scope, None)
         self._changed.pop(scope, None)
+        self._note(f"healed {scope}")
 
     async def start(self, address: str, port: int = 0) -> None:
-        """Listen on UDP and TCP; raises OSError."""
+        """Listen on UDP and TCP, on a port that both can have; raises OSError."""
+        for left in reversed(range(1 if port else 20)):
+            try:
+                await self._listen(address, port)
+            except OSError:
+                self.stop()
+                if not left:
+                    raise
+            else:
+                return
+
+    async def _listen(self, address: str, port: int) -> None:
         loop = asyncio.get_running_loop()
-        datagrams, _ = await loop.create_datagram_endpoint(
+        self._datagrams, _ = await loop.create_datagram_endpoint(
             lambda: _Datagrams(self.respond), (address, port)
         )
-        self._datagrams = datagrams
-        self.address = datagrams.get_extra_info("sockname")[:2]
+        self.address = self._datagrams.get_extra_info("sockname")[:2]
         self._server = await loop.create_server(
             lambda: _Stream(self.respond, self._streams),
             *self.address,
@@ -182,6 +195,9 @@ class Nameserver:
             if scope in self._faults:
                 return self._faults[scope]
         return None
+
+    def _note(self, order: str) -> None:
+        self._ledger.record("fault", detail=f"dns {order}")
 
     def _soa(self) -> dns.rrset.RRset:
         domain = f"{self._zone.domain}."

@@ -53,7 +53,7 @@ def seconds(text: str) -> float:
     return float(match[1]) / (1000 if match[2] == "ms" else 1)
 
 
-def edge(text: str) -> EdgePlan:
+def read_edge(text: str) -> EdgePlan:
     """Read `NAME=ROUND_TRIP[~JITTER][@SOURCE,...]`; raises ValueError otherwise.
 
     An edge with sources is a private one.
@@ -75,9 +75,9 @@ def edge(text: str) -> EdgePlan:
     )
 
 
-def edges(given: Sequence[EdgePlan | str]) -> tuple[EdgePlan, ...]:
+def read_edges(given: Sequence[EdgePlan | str]) -> tuple[EdgePlan, ...]:
     """Read a whole provider; raises ValueError if it is empty, double or too big."""
-    plans = tuple(edge(one) if isinstance(one, str) else one for one in given)
+    plans = tuple(read_edge(one) if isinstance(one, str) else one for one in given)
     names = [one.name for one in plans]
     if not any(not one.private for one in plans):
         raise ValueError("a provider needs at least one public edge")

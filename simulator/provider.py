@@ -17,7 +17,7 @@ from simulator.faults import Fault, Region
 from simulator.front import Site
 from simulator.ledger import Ledger
 from simulator.nameserver import Nameserver
-from simulator.plan import REGIONS, EdgePlan, addresses, edges
+from simulator.plan import REGIONS, EdgePlan, addresses, read_edges
 from simulator.resources import Account, Resources, account
 from simulator.rest import Rest
 from simulator.webhooks import WebhookEngine
@@ -55,11 +55,14 @@ class Provider:
         self.dns = Nameserver(self.zone, self.ledger, chance, ttl=ttl)
         self.edges = {
             plan.name: Edge(
-                plan, at[plan.name], Line(plan.round_trip, plan.jitter, chance)
+                plan,
+                at[plan.name],
+                Line(plan.round_trip, plan.jitter, chance),
+                self.ledger,
             )
             for plan in plans
         }
-        self.regions = {name: Region(name) for name in REGIONS}
+        self.regions = {name: Region(name, self.ledger) for name in REGIONS}
         self.account: Account = account()
         self.webhooks = WebhookEngine(
             {plan.name: at[plan.name][0] for plan in plans},
@@ -74,7 +77,7 @@ class Provider:
     @contextlib.asynccontextmanager
     async def start(
         cls,
-        edges_: Sequence[EdgePlan | str],
+        edges: Sequence[EdgePlan | str],
         *,
         directory: Path | None = None,
         port: int = 0,
@@ -87,7 +90,7 @@ class Provider:
         """Run a provider with the given edges until the context ends.
 
         Args:
-          edges_: plans, or texts such as `ashburn=20ms` (see `plan.edge`).
+          edges: plans, or texts such as `ashburn=20ms` (see `plan.read_edge`).
           directory: for the authority's certificate; omitted, a temporary one.
           port: HTTPS port of all edges; 0 takes a free one.
           dns_port: port of the name server; 0 takes a free one.
@@ -98,7 +101,7 @@ class Provider:
 
         Raises ValueError for edges that make no provider, OSError without a port.
         """
-        plans = edges(edges_)
+        plans = read_edges(edges)
         with contextlib.ExitStack() as stack:
             if directory is None:
                 temporary = tempfile.TemporaryDirectory(prefix="simulator-")

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
@@ -18,6 +18,9 @@ from simulator.zone import Zone
 
 IDLE = 75.0
 "Seconds after which an idle connection is closed."
+
+_FEW = 256
+"Arrivals that are remembered before those of the past are looked for."
 
 _Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -36,6 +39,7 @@ class Rest:
         self._ledger = ledger
         self._regions = regions
         self._arrivals: dict[object, Arrival] = {}
+        self._many = _FEW
         self._numbers = itertools.count(1)
 
         @web.middleware
@@ -67,19 +71,24 @@ class Rest:
         """The protocol for a new connection."""
         assert self._runner.server is not None, "accept() before start()"
         protocol = self._runner.server()
+        if len(self._arrivals) >= self._many:
+            self._forget(set(self._runner.server.connections))
         self._arrivals[protocol] = arrival
-        arrival.connection.done.add_done_callback(
-            lambda _: self._arrivals.pop(protocol, None)
-        )
         return protocol
+
+    def _forget(self, alive: Collection[object]) -> None:
+        """Drop arrivals whose connection is gone and whose requests are served."""
+        for protocol, arrival in tuple(self._arrivals.items()):
+            if arrival.connection.done.done() and protocol not in alive:
+                del self._arrivals[protocol]
+        self._many = _FEW + 2 * len(self._arrivals)
 
     async def _serve(self, request: web.Request, go_on: _Next) -> web.StreamResponse:
         """Note the request, serve or spoil it, note what became of it."""
-        arrival = self._arrivals.get(request.protocol)
-        if arrival is None or request.transport is None:
-            raise ConnectionResetError("the client has gone")
+        arrival = self._arrivals[request.protocol]
         entry = self._zone.find(request.host.partition(":")[0].lower())
-        name = request.transport.get_extra_info("ssl_object").server_name
+        session = request.get_extra_info("ssl_object")
+        name = session.server_name if session is not None else ""
         noted = self._ledger.record(
             "request",
             edge=arrival.edge,
@@ -181,7 +190,7 @@ async def echo(request: web.Request) -> web.StreamResponse:
 
 
 class _Log(logging.Logger):
-    """Notes requests that are none in the ledger; our own errors go to the log."""
+    """Keeps what clients do wrong out of the log: that is for our own errors."""
 
     def __init__(self, ledger: Ledger) -> None:
         super().__init__("simulator.rest")
@@ -190,7 +199,7 @@ class _Log(logging.Logger):
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
-        if not isinstance(error, HttpProcessingError):
-            return bool(super().filter(record))
-        self._ledger.record("unparsed", detail=str(error))
-        return False
+        if isinstance(error, HttpProcessingError):
+            self._ledger.record("unparsed", detail=str(error))
+        # The ledger has noted a client that left during its answer as "aborted".
+        return not isinstance(error, HttpProcessingError | ConnectionError)

@@ -1,26 +1,25 @@
-"""Tasks with an owner, who ends them."""
+"""Tasks with an owner, who waits for them."""
 
 import asyncio
 from collections.abc import Coroutine
 
 
 class Tasks:
-    """The running tasks of one owner."""
+    """The running tasks of one owner.
+
+    They are never cancelled: uvloop forgets to tell a protocol of the connection that
+    a cancelled `create_connection` or its like had made already.
+    """
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, work: Coroutine[None, None, None]) -> None:
-        """Run until it ends or the owner stops; it must not fail."""
+        """Run something that ends on its own, or when its sockets are closed."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def stop(self) -> None:
-        """Cancel all and wait for their end; raises what one of them failed with."""
-        tasks = tuple(self._tasks)
-        for task in tasks:
-            task.cancel()
-        for ended in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(ended, Exception):
-                raise ended
+    async def finish(self) -> None:
+        """Wait for the end of all; raises what one of them failed with."""
+        await asyncio.gather(*self._tasks)

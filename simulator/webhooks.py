@@ -106,8 +106,7 @@ class WebhookEngine:
         trust = trust or ssl.create_default_context()
         url, overrides = split(webhook.url)
         route = _Route(address, port, trust)
-        deadline = asyncio.get_running_loop().time() + min(overrides.total_timeout, CAP)
-        attempts = await self._attempts(webhook, url, overrides, route, token, deadline)
+        attempts = await self._attempts(webhook, url, overrides, route, token)
         if attempts[-1].failure and webhook.fallback_url is not None:
             told = dict(webhook.parameters)
             failed = attempts[-1].failure
@@ -115,10 +114,7 @@ class WebhookEngine:
             told["ErrorUrl"] = url
             again = dataclasses.replace(webhook, parameters=told)
             url, overrides = split(webhook.fallback_url)
-            deadline += CAP
-            attempts += await self._attempts(
-                again, url, overrides, route, token, deadline
-            )
+            attempts += await self._attempts(again, url, overrides, route, token)
         return Delivery(token, tuple(attempts))
 
     async def _attempts(
@@ -128,12 +124,13 @@ class WebhookEngine:
         overrides: Overrides,
         route: "_Route",
         token: str,
-        deadline: float,
     ) -> list[Attempt]:
         """Try until it succeeds, must not be tried again, or the time is up."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + min(overrides.total_timeout, CAP)
         attempts: list[Attempt] = []
         for number in range(1 + overrides.retries):
-            left = deadline - asyncio.get_running_loop().time()
+            left = deadline - clock()
             if attempts and left <= 0:
                 break
             edge = overrides.edges[number % len(overrides.edges)]

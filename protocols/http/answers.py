@@ -11,7 +11,7 @@ def answer(status: int, cause: str, *, close: bool, head_only: bool = False) -> 
     A 503 asks the client to come back after a second: by then the health checks have
     looked at every edge again.
     """
-    body = f"edge-router: {cause}\n".encode("ascii")
+    body = f"edge-router: {cause}\n".encode("ascii", "replace")
     lines = [
         f"HTTP/1.1 {status} {_REASONS[status]}",
         "Content-Type: text/plain",

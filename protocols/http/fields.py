@@ -2,23 +2,26 @@
 
 Field lines that stay are forwarded byte for byte and in their order. Where Python's
 and other libraries' relays normalise, re-quote or re-order, signatures over the
-message stop matching.
+message stop matching. Only the two fields that frame the body are written anew, in the
+one way that nobody misreads: no tab, no leading zero, no other case.
 """
 
-from protocols.http.head import Body, Head, RequestHead, ResponseHead
+from protocols.http.head import Head, RequestHead, ResponseHead
 
-# RFC 9110 section 7.6.1: intermediaries remove Connection, the fields that it names,
-# and these, "since they are not intended to be forwarded". Transfer-Encoding is dealt
-# with by the framing; Expect goes on to the server, which alone can answer it.
+# RFC 9110 section 7.6.1: intermediaries remove Connection and the fields that it names,
+# and "SHOULD remove or replace fields that are known to require removal before
+# forwarding". The framing is replaced; Expect goes on to the server, which alone can
+# answer it.
 _HOP_BY_HOP = frozenset(
-    b"connection keep-alive proxy-authenticate proxy-authentication-info "
-    b"proxy-authorization proxy-connection te upgrade http2-settings".split()
+    b"connection content-length http2-settings keep-alive proxy-authenticate "
+    b"proxy-authentication-info proxy-authorization proxy-connection te "
+    b"transfer-encoding upgrade".split()
 )
 # A peer must not have these removed by naming them in Connection: the next hop would
-# then frame or route the message in another way than we did.
+# then route, read or trust the message in another way than we did.
 _NOT_BY_NOMINATION = frozenset(
-    b"host content-length transfer-encoding expect date content-type "
-    b"authorization x-twilio-signature".split()
+    b"authorization content-encoding content-type date expect host "
+    b"x-twilio-signature".split()
 )
 _USUAL = frozenset([b"", b"close", b"keep-alive"])
 _VIA = b"\r\nVia: 1.%d edge-router"
@@ -35,11 +38,12 @@ def request_to_provider(head: RequestHead, authority: bytes) -> bytes:
     if head.memo[0] == authority:
         return head.memo[1]
     lines = _without(head, _doomed(head) | {b"host"})
-    data = b"%b %b HTTP/1.1\r\nHost: %b%b%b\r\n\r\n" % (
+    data = b"%b %b HTTP/1.1\r\nHost: %b%b%b%b\r\n\r\n" % (
         head.method,
         head.target,
         authority,
         lines,
+        _framing(head),
         _VIA % head.minor,
     )
     head.memo = (authority, data)
@@ -54,11 +58,12 @@ def request_to_site(head: RequestHead, forwarded: bytes) -> bytes:
     """
     claims = [key for key in head.values if key.replace(b"_", b"-") in _FORWARDED]
     lines = _without(head, _doomed(head) | {b"host", *claims})
-    return b"%b %b HTTP/1.1\r\nHost: %b%b%b\r\nX-Forwarded-Host: %b%b\r\n\r\n" % (
+    return b"%b %b HTTP/1.1\r\nHost: %b%b%b%b\r\nX-Forwarded-Host: %b%b\r\n\r\n" % (
         head.method,
         head.target,
         head.authority,
         lines,
+        _framing(head),
         forwarded,
         head.authority,
         _VIA % head.minor,
@@ -81,15 +86,17 @@ def response(head: ResponseHead, *, minor: int, close: bool) -> bytes:
     purpose = 2 * minor + close
     if head.memo[0] == purpose:
         return head.memo[1]
-    doomed = _doomed(head)
-    if minor == 0 and head.body is Body.CHUNKED:
-        # RFC 9112 section 6.1: "A server MUST NOT send a response containing
-        # Transfer-Encoding unless the corresponding request indicates HTTP/1.1".
-        doomed |= {b"transfer-encoding"}
-    data = b"HTTP/1.1 %d %b%b%b\r\n\r\n" % (
+    # RFC 9112 section 6.1: "A server MUST NOT send a response containing
+    # Transfer-Encoding unless the corresponding request indicates HTTP/1.1".
+    # RFC 9110 section 8.6: no Content-Length with status 1xx or 204 either, where some
+    # clients would wait for the body that it promises.
+    bare = head.status < 200 or head.status == 204
+    chunked = b"transfer-encoding" in head.values
+    data = b"HTTP/1.1 %d %b%b%b%b\r\n\r\n" % (
         head.status,
         head.reason,
-        _without(head, doomed),
+        _without(head, _doomed(head)),
+        b"" if bare or (chunked and minor == 0) else _framing(head),
         b"\r\nConnection: close" if close else b"",
     )
     head.memo = (purpose, data)
@@ -104,22 +111,33 @@ def _doomed(head: Head) -> frozenset[bytes]:
     return doomed
 
 
+def _framing(head: Head) -> bytes:
+    """The field that says where the body ends, if it was there."""
+    if b"transfer-encoding" in head.values:
+        return b"\r\nTransfer-Encoding: chunked"
+    if b"content-length" in head.values:
+        return b"\r\nContent-Length: %d" % int(head.values[b"content-length"])
+    return b""
+
+
 def _without(head: Head, doomed: frozenset[bytes]) -> bytes:
     """The field lines of `head` except those with a name in `doomed`."""
     lines = head.lines
-    for key in doomed & head.values.keys():
+    present = doomed & head.values.keys()
+    for key in present:
         start = -1 if head.repeats else lines.find(b"\r\n%b:" % key.title())
         if start < 0:
-            lines = _without_line(lines, key)
-            continue
+            return _filtered(head.lines, present)
         end = lines.find(b"\r\n", start + 2)
         lines = lines[:start] + (lines[end:] if end >= 0 else b"")
     return lines
 
 
-def _without_line(lines: bytes, key: bytes) -> bytes:
-    """Whatever the case of the name is, and however often it occurs."""
+def _filtered(lines: bytes, doomed: frozenset[bytes]) -> bytes:
+    """Whatever the case of a name is, and however often it occurs."""
     kept = [
-        line for line in lines.split(b"\r\n") if line.partition(b":")[0].lower() != key
+        line
+        for line in lines.split(b"\r\n")
+        if line.partition(b":")[0].lower() not in doomed
     ]
     return b"\r\n".join(kept)

@@ -11,15 +11,21 @@ import re
 from protocols.http.head import Body, Head, HeadError
 
 _SIZE_LINE = 256  # bytes; a size is at most 16 of them, the rest is extensions
-_TRAILERS = 8_192  # bytes of a whole trailer section
+_TRAILERS = 8_192  # bytes of all trailer lines
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
+_PLAIN_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})\r\n")
 _TRAILER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t\x20-\x7e\x80-\xff]*")
-# RFC 9110 section 6.5.1: a sender MUST NOT put fields into the trailer section that
-# are needed for framing, routing, authentication or request modifiers.
+# RFC 9110 section 6.5.1: fields that describe framing, routing, authentication, request
+# modifiers or the content's format have no place behind the content. Some receivers
+# take trailers for fields of the head all the same, so whoever sends these means harm.
 _FORBIDDEN_TRAILERS = frozenset(
-    b"authorization connection content-encoding content-length content-type expect "
-    b"host keep-alive te trailer transfer-encoding upgrade".split()
+    b"authorization connection content-encoding content-length content-range "
+    b"content-type cookie expect forwarded host http2-settings keep-alive "
+    b"proxy-authenticate proxy-authorization proxy-connection set-cookie te trailer "
+    b"transfer-encoding upgrade via x-forwarded-for x-forwarded-host x-forwarded-port "
+    b"x-forwarded-proto x-real-ip x-twilio-signature".split()
 )
+_NO_NAMES: frozenset[bytes] = frozenset()
 
 
 class Sized:
@@ -74,6 +80,7 @@ class Chunked:
 
     __slots__ = (
         "_buffer",
+        "_nominated",
         "_part",
         "_remaining",
         "_status",
@@ -82,7 +89,7 @@ class Chunked:
         "trailers",
     )
 
-    def __init__(self, status: int) -> None:
+    def __init__(self, status: int, nominated: frozenset[bytes] = _NO_NAMES) -> None:
         self.done = False
         self.rest = b""
         self.trailers = b""
@@ -91,6 +98,7 @@ class Chunked:
         self._part = _Part.SIZE
         self._remaining = 0
         self._status = status
+        self._nominated = nominated
 
     def feed(self, data: bytes) -> bytes:
         """The chunk data within `data`, joined.
@@ -100,9 +108,11 @@ class Chunked:
         """
         data = self._buffer + data
         position = 0
-        pieces = []
+        pieces: list[bytes] = []
         while not self.done:
-            if self._part is _Part.DATA:
+            if self._part is _Part.SIZE:
+                position = self._whole_chunks(data, position, pieces)
+            elif self._part is _Part.DATA:
                 piece = data[position : position + self._remaining]
                 pieces.append(piece)
                 position += len(piece)
@@ -111,27 +121,42 @@ class Chunked:
                     break
                 self._part = _Part.DATA_END
             end = self._line_end(data, position)
-            if end < 0:
+            if not end:
                 break
-            self._line(data[position:end])
-            position = end + 2
+            self._line(data[position : end - 2])
+            position = end
         self._buffer = data[position:]
         if self.done:
             self._buffer, self.rest = b"", self._buffer
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    @staticmethod
+    def _whole_chunks(data: bytes, position: int, pieces: list[bytes]) -> int:
+        """Take the plain chunks that are here whole; where the first other one begins.
+
+        The rest of this class reads the same, if at a fifth of the speed: a peer that
+        sends tiny chunks must not cost much more than one that does not.
+        """
+        while size := _PLAIN_SIZE.match(data, position):
+            start = size.end()
+            end = start + int(size[1], 16)
+            if start == end or data[end : end + 2] != b"\r\n":
+                break
+            pieces.append(data[start:end])
+            position = end + 2
+        return position
+
     def _line_end(self, data: bytes, start: int) -> int:
-        """Where the line that begins at `start` ends; -1 while that is unknown."""
-        end = data.find(b"\r\n", start)
-        length = (len(data) if end < 0 else end) - start
+        """Where the line that begins at `start` is over; 0 while that is unknown."""
         limit = _SIZE_LINE
         if self._part is _Part.DATA_END:
-            limit = 1 if end < 0 else 0
+            limit = 0
         elif self._part is _Part.TRAILERS:
-            limit = _TRAILERS - len(self.trailers)
-        if length > limit or (
-            self._part is _Part.DATA_END and length == 1 and data[start] != 13
-        ):
+            limit = self._remaining
+        end = data.find(b"\n", start) + 1
+        # Without the CR LF; while that is not here, the last byte may be its CR.
+        length = (end - 2 if end else len(data) - 1) - start
+        if length > limit or (end and (length < 0 or data[end - 2] != 13)):
             raise HeadError(self._status, "malformed chunk")
         return end
 
@@ -143,7 +168,10 @@ class Chunked:
             if size is None:
                 raise HeadError(self._status, "malformed chunk size")
             self._remaining = int(size[1], 16)
-            self._part = _Part.DATA if self._remaining else _Part.TRAILERS
+            self._part = _Part.DATA
+            if not self._remaining:
+                self._part = _Part.TRAILERS
+                self._remaining = _TRAILERS
         elif line:
             self._trailer(line)
         else:
@@ -151,9 +179,16 @@ class Chunked:
 
     def _trailer(self, line: bytes) -> None:
         trailer = _TRAILER.fullmatch(line)
-        if trailer is None or trailer[1].lower() in _FORBIDDEN_TRAILERS:
-            raise HeadError(self._status, "malformed or forbidden trailer")
-        self.trailers += line + b"\r\n"
+        if trailer is None:
+            raise HeadError(self._status, "malformed trailer")
+        self._remaining -= len(line)
+        key = trailer[1].lower()
+        if key.replace(b"_", b"-") in _FORBIDDEN_TRAILERS:
+            raise HeadError(self._status, "forbidden trailer")
+        # RFC 9110 section 7.6.1: for each connection-option, "remove any header or
+        # trailer field(s) from the message with the same name".
+        if key not in self._nominated:
+            self.trailers += line + b"\r\n"
 
 
 Reader = Sized | UntilClose | Chunked
@@ -166,7 +201,7 @@ def reader(head: Head, status: int) -> Reader:
     response.
     """
     if head.body is Body.CHUNKED:
-        return Chunked(status)
+        return Chunked(status, head.nominated)
     if head.body is Body.CLOSE:
         return UntilClose()
     return Sized(head.length)

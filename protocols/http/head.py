@@ -17,10 +17,11 @@ import re
 import httptools
 
 HEAD = 65_536
-"Bytes of a whole head, unless a listener's limits say otherwise."
+"Bytes of a whole head with its empty line, unless a listener's limits say otherwise."
 _FIELDS = 100  # field lines; more are answered with 431
 _TARGET = 8_192  # bytes of a request target; more are answered with 414
 _REMEMBERED = 1_024  # bytes of a head that is worth remembering
+_BARE_LF = re.compile(rb"(?<!\r)\n")
 
 
 class HeadError(Exception):
@@ -54,30 +55,34 @@ class HeadBuffer:
     def feed(self, data: bytes) -> bytes | None:
         """Add what arrived; the whole head, or None while it is not there.
 
-        Raises HeadError with status 431 where it grows past the limit.
+        Raises HeadError with status 431 where it grows past the limit, and 400 at a
+        line end without CR: who writes those never sends the empty line awaited here.
         """
-        if self._buffer:
-            searched = max(0, len(self._buffer) - 3)
+        held = len(self._buffer)
+        if held:
             self._buffer += data
-            end = self._buffer.find(b"\r\n\r\n", searched)
-            if end >= 0:
-                data = bytes(self._buffer)
-                self._buffer.clear()
+            end = self._buffer.find(b"\r\n\r\n", max(0, held - 3)) + 4
         else:
-            # RFC 9112 section 2.2: "a server that is expecting to receive and parse a
-            # request-line SHOULD ignore at least one empty line (CRLF) received prior
-            # to the request-line."
-            if data[:2] == b"\r\n":
-                data = data[2:]
-            end = data.find(b"\r\n\r\n")
-            if end < 0:
+            end = data.find(b"\r\n\r\n") + 4
+        if end < 4:
+            if not held:
                 self._buffer += data
-        if (len(self._buffer) if end < 0 else end) > self._limit:
-            raise HeadError(431, "head too large")
-        if end < 0:
+            self._check(held)
             return None
-        self.rest = data[end + 4 :]
-        return data[: end + 4]
+        if end > self._limit:
+            raise HeadError(431, "head too large")
+        if held:
+            data = bytes(self._buffer)
+            self._buffer.clear()
+        self.rest = data[end:]
+        return data[:end]
+
+    def _check(self, start: int) -> None:
+        """Whether what is here, new from `start` on, may still become a head."""
+        if len(self._buffer) >= self._limit:
+            raise HeadError(431, "head too large")
+        if _BARE_LF.search(self._buffer, start):
+            raise HeadError(400, "line end without CR")
 
 
 class Body(enum.Enum):
@@ -109,7 +114,10 @@ class Head:
     lines: bytes
     "The field lines as they came, each with a CR LF before it."
     values: dict[bytes, bytes]
-    "The value of each field by its name in lower case; of a repeated one, the last."
+    """The value of each field by its name in lower case; of a repeated one, the last.
+
+    Whitespace in front is taken off, whitespace behind is not.
+    """
     repeats: bool
     "Whether a name occurs more than once."
     nominated: frozenset[bytes]
@@ -166,17 +174,19 @@ class ResponseHead(Head):
 
 _NO_NAMES: frozenset[bytes] = frozenset()
 _SINGLE = frozenset([b"host", b"content-length", b"transfer-encoding", b"expect"])
-# RFC 9112 section 3: request-line = method SP request-target SP HTTP-version, with
-# single spaces. llhttp takes several.
-_REQUEST_LINE = re.compile(rb"([A-Z-]+) ([\x21-\x7e]+) HTTP/1\.([01])\r\n")
+# RFC 9112 section 2.2: "a server that is expecting to receive and parse a request-line
+# SHOULD ignore at least one empty line (CRLF) received prior to the request-line." One.
+# Section 3: request-line = method SP request-target SP HTTP-version, with single
+# spaces. llhttp takes several.
+_REQUEST_LINE = re.compile(rb"(?:\r\n)?([A-Z-]+) ([\x21-\x7e]+) HTTP/1\.([01])\r\n")
 _STATUS_LINE = re.compile(
     rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n"
 )
 # RFC 3986 section 3.2.2, narrowed: a registered name or IPv4 address without
-# percent-encoding, or an IPv6 literal; then an optional port.
+# percent-encoding, or an IPv6 literal; then a port, which only CONNECT must have.
 _AUTHORITY = re.compile(
     rb"(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_.])?|\[[0-9A-Fa-f:.]+\])"
-    rb"(?::[0-9]{1,5})?"
+    rb"(?::([0-9]{1,5}))?"
 )
 _ABSOLUTE = re.compile(rb"https?://([^/?]+)(.*)", re.IGNORECASE)
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -217,7 +227,7 @@ def _parse_request(head: bytes) -> RequestHead:
     _parse(request, httptools.HttpRequestParser, head, 400)
     request.authority = _host(request)
     request.target = target
-    if target[:1] != b"/" or b"#" in target:
+    if target[:1] != b"/" or b"#" in target or request.method == b"CONNECT":
         _reduce_target(request)
     request.expects_continue = b"expect" in request.values and _expects(request)
     request.body, request.length = _request_body(request)
@@ -329,11 +339,12 @@ def _feed(
 
 def _bad_request_line(head: bytes) -> HeadError:
     """Why a first line is not a request line, in the order a server would check."""
-    words = head.partition(b"\r\n")[0].split(b" ")
+    words = head.removeprefix(b"\r\n").partition(b"\r\n")[0].split(b" ")
     if len(words) != 3 or not _TOKEN.fullmatch(words[0]):
         return HeadError(400, "malformed request line")
     if len(words[1]) > _TARGET:
         return HeadError(414, "request target too long")
+    # Departs from RFC 9110 section 2.5, which reads a later 1.x as 1.1: there is none.
     if re.fullmatch(rb"HTTP/(?!1\.[01])[0-9]\.[0-9]", words[2]):
         return HeadError(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
     if words[0].isalpha() and words[0].isupper():
@@ -347,10 +358,11 @@ def _host(request: RequestHead) -> bytes:
     # message that contains more than one Host header field line or a Host header field
     # with an invalid field value."
     host = request.values.get(b"host")
-    if host is not None and _AUTHORITY.fullmatch(host):
-        return host
     if host is None and request.minor == 0:
         return b""
+    host = (host or b"").rstrip(b" \t")
+    if _AUTHORITY.fullmatch(host):
+        return host
     raise HeadError(400, "exactly one valid Host is needed")
 
 
@@ -358,7 +370,9 @@ def _reduce_target(request: RequestHead) -> None:
     """Bring the target into the form that an origin wants (RFC 9112 section 3.2)."""
     target = request.target
     if request.method == b"CONNECT":
-        if not _AUTHORITY.fullmatch(target):
+        # RFC 9110 section 9.3.6: a target with an empty or invalid port is refused.
+        authority = _AUTHORITY.fullmatch(target)
+        if authority is None or not 0 < int(authority[1] or 0) < 65_536:
             raise HeadError(400, "CONNECT needs host:port")
         request.authority = target
         return
@@ -374,11 +388,15 @@ def _reduce_target(request: RequestHead) -> None:
     # RFC 9112 section 3.2.2: a server MUST ignore the Host field beside an
     # absolute-form target, and use the host that the target names.
     request.authority, path = absolute.groups()
-    request.target = path if path[:1] == b"/" else b"/" + path
+    if not path and request.method == b"OPTIONS":
+        # Section 3.2.4: what asks for the server as a whole goes on as the asterisk.
+        request.target = b"*"
+    else:
+        request.target = path if path[:1] == b"/" else b"/" + path
 
 
 def _expects(request: RequestHead) -> bool:
-    if request.values[b"expect"].lower() != b"100-continue":
+    if request.values[b"expect"].rstrip(b" \t").lower() != b"100-continue":
         # RFC 9110 section 10.1.1: an expectation other than 100-continue MAY be
         # answered with 417.
         raise HeadError(417, "unknown expectation")
@@ -389,13 +407,17 @@ def _expects(request: RequestHead) -> bool:
 
 def _request_body(request: RequestHead) -> tuple[Body, int]:
     """RFC 9112 section 6.3, without its guesses."""
+    body, length = Body.NONE, 0
     if b"transfer-encoding" in request.values:
         _check_coding(request, unknown=501, wrong=400)
-        return Body.CHUNKED, 0
-    if b"content-length" in request.values:
+        body = Body.CHUNKED
+    elif b"content-length" in request.values:
         length = _length(request, 400)
-        return (Body.LENGTH, length) if length else (Body.NONE, 0)
-    return Body.NONE, 0
+        body = Body.LENGTH if length else Body.NONE
+    if body is not Body.NONE and request.method == b"CONNECT":
+        # RFC 9110 section 9.3.6 gives it no meaning; some take it for tunnelled data.
+        raise HeadError(400, "CONNECT with a body")
+    return body, length
 
 
 def _response_body(response: ResponseHead, method: bytes) -> tuple[Body, int]:
@@ -420,8 +442,7 @@ def _check_coding(message: Head, *, unknown: int, wrong: int) -> None:
     # the message "as if the framing is faulty".
     if message.minor == 0:
         raise HeadError(wrong, "Transfer-Encoding in HTTP/1.0")
-    if b"content-length" in message.values:
-        raise HeadError(wrong, "both Content-Length and Transfer-Encoding")
+    # A Content-Length beside it never comes here: llhttp refuses the two together.
     # Departs from RFC 9112 section 6.1, which allows "gzip, chunked": peers disagree
     # about such lists, and nobody sends them.
     if message.values[b"transfer-encoding"].lower() != b"chunked":
@@ -431,7 +452,7 @@ def _check_coding(message: Head, *, unknown: int, wrong: int) -> None:
 def _length(message: Head, status: int) -> int:
     # RFC 9110 section 8.6 lets a recipient accept a list of identical values; every
     # ambiguity about length is refused here.
-    value = message.values[b"content-length"]
+    value = message.values[b"content-length"].rstrip(b" \t")
     if not value.isdigit() or len(value) > 18:
         raise HeadError(status, "invalid Content-Length")
     return int(value)

@@ -43,7 +43,8 @@ class HelloReader:
     def __init__(self) -> None:
         self.received = bytearray()
         "All bytes taken so far, to be passed on."
-        self._read = 0
+        self.end = 0
+        "Where in them the ClientHello ends, once it is complete."
         self._records = 0
         self._message = bytearray()
 
@@ -58,7 +59,7 @@ class HelloReader:
         return None
 
     def _next_record(self) -> bytes | None:
-        head = bytes(self.received[self._read : self._read + 5])
+        head = bytes(self.received[self.end : self.end + 5])
         # Said as soon as it is sure: a client that speaks no TLS may wait for us.
         if head[:1] not in (b"", b"\x16") or head[1:2] not in (b"", b"\x03"):
             raise HelloError("not a TLS handshake")
@@ -69,10 +70,10 @@ class HelloReader:
         # Handshake types"; "The length MUST NOT exceed 2^14 bytes".
         if not 0 < length <= 2**14:
             raise HelloError("a TLS record of wrong length")
-        start = self._read + 5
+        start = self.end + 5
         if len(self.received) < start + length:
             return None
-        self._read = start + length
+        self.end = start + length
         self._records += 1
         if self._records > _MOST_RECORDS:
             raise HelloError("a ClientHello in too many pieces")

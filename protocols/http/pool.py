@@ -150,9 +150,8 @@ class Pool:
             for far in idle:
                 far.transport.abort()
 
-    def sweep(self) -> None:
+    def sweep(self, now: float) -> None:
         """Retire what is old, warm what is cold; called about every second."""
-        now = self._now()
         for key, reserve in list(self._reserves.items()):
             self._retire(reserve, now)
             if reserve.warm and not reserve.idle:

@@ -57,7 +57,7 @@ class Relay:
             deadlines=deadlines,
             pace=pace,
         )
-        self._timer = loop.call_later(_LOOK, self._look)
+        self._timer = loop.call_later(_LOOK, self._tick)
         self._empty = asyncio.Event()
 
     def connection(self) -> Near:
@@ -88,6 +88,12 @@ class Relay:
         self.close()
         return cut
 
+    def look(self, now: float) -> None:
+        """End what takes too long by `now`; the relay calls it every second itself."""
+        for near in list(self._nears):
+            near.look(now)
+        self._pool.sweep(now)
+
     @property
     def flows(self) -> int:
         """Client connections that stand."""
@@ -105,9 +111,6 @@ class Relay:
         if self._shared.draining and not self._nears:
             self._empty.set()
 
-    def _look(self) -> None:
-        self._timer = self._loop.call_later(_LOOK, self._look)
-        now = self._loop.time()
-        for near in list(self._nears):
-            near.look(now)
-        self._pool.sweep()
+    def _tick(self) -> None:
+        self._timer = self._loop.call_later(_LOOK, self._tick)
+        self.look(self._loop.time())

@@ -62,13 +62,11 @@ class End(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Called by the loop when this end takes less than the other gives."""
-        if not self.peer.transport.is_closing():
-            self.peer.transport.pause_reading()
+        self.peer.transport.pause_reading()
 
     def resume_writing(self) -> None:
         """Called by the loop when it has caught up."""
-        if not self.peer.transport.is_closing():
-            self.peer.transport.resume_reading()
+        self.peer.transport.resume_reading()
 
 
 class Splice:
@@ -101,8 +99,8 @@ class Splice:
         self._timer = self._loop.call_later(self._tick, self._look)
         for end in (self._client, self._far):
             end.transport.set_protocol(end)
-            end.transport.set_write_buffer_limits(high=HIGH_WATER)
             if not end.transport.is_closing():
+                end.transport.set_write_buffer_limits(high=HIGH_WATER)
                 end.transport.resume_reading()
 
     def give(self, data: bytes) -> None:

@@ -18,11 +18,11 @@ from collections.abc import Callable, Collection
 from typing import cast
 
 from protocols.http.hello import Hello, HelloError, HelloReader
-from protocols.http.splice import Splice, Spliced
+from protocols.http.splice import HIGH_WATER, Splice, Spliced
 from protocols.net.dial import DialError, Dialled, dial
-from protocols.net.hedge import NoTarget, Won, hedge
+from protocols.net.hedge import Dialling, NoTarget, Won, hedge
 from protocols.net.tasks import Tasks
-from protocols.record import FlowRecord, Record
+from protocols.record import Attempt, FlowRecord, Record
 from protocols.target import Choose, Report, Result, Target, Transport
 
 Route = Callable[[str], Choose | None]
@@ -80,8 +80,12 @@ class Tunnel(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         self._reader = HelloReader()
+        self._first = b""
+        self._more = bytearray()
         self._hello: asyncio.Future[Hello | HelloError] = self._loop.create_future()
         self._standing: dict[Target, Dialled] = {}
+        self._phase = "H"
+        self._earlier: tuple[Attempt, ...] = ()
         self._splice: Splice | None = None
         self._client: asyncio.Transport
         self._task: asyncio.Task[None]
@@ -99,28 +103,35 @@ class Tunnel(asyncio.Protocol):
         self._record.client = self._client.get_extra_info("peername")[0]
         self._tunnels.open.add(self)
         self._task = self._tunnels.tasks.start(self._open(), name="open tunnel")
+        self._task.add_done_callback(self._opened)
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop until the far side is joined."""
-        hello: Hello | HelloError | None
+        if self._hello.done():
+            # Reading goes on so that a client that leaves is noticed, within bounds.
+            self._more += data
+            if len(self._more) > HIGH_WATER:
+                self._client.pause_reading()
+            return
         try:
             hello = self._reader.feed(data)
         except HelloError as error:
-            hello = error
-        if hello is not None:
-            # Nothing more comes until the far side is joined.
             self._client.pause_reading()
+            self._hello.set_result(error)
+            return
+        if hello is not None:
+            self._first = bytes(self._reader.received[: self._reader.end])
+            self._more = self._reader.received[self._reader.end :]
             self._hello.set_result(hello)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called once by the loop, unless the far side was joined before."""
-        self._task.cancel()
         if self._record.ended == "--":
-            phase = "C" if self._hello.done() else "H"
-            self._fail(f"C{phase}", "the client left")
+            self._fail(f"C{self._phase}", "the client left")
+        self._task.cancel()
         for dialled in self._standing.values():
             dialled.transport.abort()
-        self._record.received = len(self._reader.received)
+        self._record.received = len(self._first) + len(self._more)
         self._over()
 
     def cut(self, reason: str) -> None:
@@ -128,12 +139,13 @@ class Tunnel(asyncio.Protocol):
         if self._splice is not None:
             self._splice.abort("RD", reason)
             return
-        self._fail("RC" if self._hello.done() else "RH", reason)
+        self._fail(f"R{self._phase}", reason)
         self._client.abort()
 
     async def hello(self) -> Hello:
         """The ClientHello. Raises _Refused if there is none in time."""
         limit = self._tunnels.deadlines.hello
+        self._phase = "H"
         try:
             async with asyncio.timeout(limit):
                 hello = await self._hello
@@ -141,13 +153,26 @@ class Tunnel(asyncio.Protocol):
             raise _Refused("RH", f"no ClientHello within {limit:g} s") from None
         if isinstance(hello, HelloError):
             raise _Refused("RH", str(hello))
+        self._phase = "C"
         return hello
 
-    async def connect(self, choose: Choose) -> Won:
-        """A TCP connection to the first target that can be reached. Raises NoTarget."""
-        return await hedge(
-            choose, self._reach, report=self._tunnels.report, tasks=self._tunnels.tasks
+    async def race(self, choose: Choose, connect: Dialling) -> Won:
+        """The first of the targets with which `connect` succeeds. Raises NoTarget."""
+        report, tasks = self._tunnels.report, self._tunnels.tasks
+        return await hedge(choose, connect, report=report, tasks=tasks)
+
+    async def reach(self, target: Target) -> Dialled:
+        """One TCP connection. Raises DialError."""
+        limit = self._tunnels.deadlines.connect
+        plain = dataclasses.replace(target, transport=Transport.TCP)
+        return await dial(
+            plain, _Far, contexts=None, connect_timeout=limit, tls_timeout=limit
         )
+
+    def stand(self, won: Won) -> None:
+        """Keep a connection for the ClientHello to come."""
+        self._standing[won.target] = won.dialled
+        self._earlier = tuple(one for one in won.attempts if one.target != won.target)
 
     def _refuse(self, code: str, reason: str, answer: bytes) -> None:
         self._fail(code, reason)
@@ -164,40 +189,30 @@ class Tunnel(asyncio.Protocol):
         except _Refused as refused:
             self._refuse(refused.code, refused.reason, refused.answer)
         except NoTarget as error:
-            self._record.attempts = error.attempts
+            self._record.attempts = self._earlier + error.attempts
             self._refuse("RC", str(error), b"")
-        except BaseException:
-            self._client.abort()
-            raise
         else:
             self._join(won, hello)
 
+    def _opened(self, task: asyncio.Task[None]) -> None:
+        # Neither joined nor refused: the task was cancelled, by the client's leaving or
+        # from above, or it failed.
+        if self._splice is None and self._record.ended == "--":
+            self.cut("opening it was broken off")
+
     async def _offer(self, choose: Choose, hello: Hello) -> Won:
         if not hello.early_data:
-            return await hedge(
-                choose,
-                self._ask,
-                report=self._tunnels.report,
-                tasks=self._tunnels.tasks,
-            )
-        won = await hedge(
-            choose, self._stand, report=self._tunnels.report, tasks=self._tunnels.tasks
-        )
-        won.dialled.transport.write(bytes(self._reader.received))
+            return await self.race(choose, self._ask)
+        won = await self.race(choose, self._stand)
+        self._send_hello(won.dialled)
         return won
-
-    async def _reach(self, target: Target) -> Dialled:
-        """One TCP connection. Raises DialError."""
-        limit = self._tunnels.deadlines.connect
-        plain = dataclasses.replace(target, transport=Transport.TCP)
-        return await dial(
-            plain, _Far, contexts=None, connect_timeout=limit, tls_timeout=limit
-        )
 
     async def _stand(self, target: Target) -> Dialled:
         """A TCP connection, the one that stands already if there is one."""
         standing = self._standing.pop(target, None)
-        return await self._reach(target) if standing is None else standing
+        if standing is None or cast(_Far, standing.protocol).lost:
+            return await self.reach(target)
+        return standing
 
     async def _ask(self, target: Target) -> Dialled:
         """A connection on which the ClientHello was answered. Raises DialError."""
@@ -206,7 +221,7 @@ class Tunnel(asyncio.Protocol):
         limit = self._tunnels.deadlines.answer
         began = time.perf_counter()
         try:
-            dialled.transport.write(bytes(self._reader.received))
+            self._send_hello(dialled)
             async with asyncio.timeout(limit):
                 answered = await far.answered
         except TimeoutError:
@@ -226,11 +241,16 @@ class Tunnel(asyncio.Protocol):
             dialled, round_trip=seconds, tls_seconds=seconds if shakes else None
         )
 
+    def _send_hello(self, dialled: Dialled) -> None:
+        if not cast(_Far, dialled.protocol).lost:
+            dialled.transport.write(self._first)
+
     def _join(self, won: Won, hello: Hello) -> None:
         far = cast(_Far, won.dialled.protocol)
         record = self._record
         record.edge, record.address = won.target.label, won.target.address
-        record.attempts = won.attempts if len(won.attempts) > 1 else ()
+        attempts = self._earlier + won.attempts
+        record.attempts = attempts if len(attempts) > 1 else ()
         record.connect = won.dialled.connect_seconds
         if not hello.early_data:
             record.first_byte = self._loop.time() - self._began
@@ -240,10 +260,12 @@ class Tunnel(asyncio.Protocol):
             idle=self._tunnels.deadlines.idle,
             ended=self._spliced,
         )
-        self._splice.count_sent(len(self._reader.received))
+        self._splice.count_sent(len(self._first) + len(self._more))
         self._splice.give(far.first)
         if far.lost:
             self._splice.far_lost()
+        else:
+            won.dialled.transport.write(bytes(self._more))
 
     def _spliced(self, spliced: Spliced) -> None:
         self._record.received, self._record.sent = spliced.received, spliced.sent
@@ -308,16 +330,17 @@ class Connect(Tunnel):
 
     async def opening(self) -> tuple[Choose, Hello]:
         """Answer the request once there is a connection, then wait for the client."""
+        self._phase = "C"
         try:
-            won = await self.connect(self._choose)
+            won = await self.race(self._choose, self.reach)
         except NoTarget as error:
             self._record.attempts, self._record.status = error.attempts, 503
             raise _Refused("RC", str(error), self._unavailable) from None
-        self._standing[won.target] = won.dialled
+        self.stand(won)
         self._record.status = 200
         self._client.write(self._established)
         hello = await self.hello()
-        failed = [one.target for one in won.attempts if one.target != won.target]
+        failed = [one.target for one in won.attempts if one.result is not None]
 
         def choose(tried: Collection[Target]) -> Target | None:
             return self._choose([*failed, *tried]) if tried else won.target

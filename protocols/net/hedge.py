@@ -12,7 +12,7 @@ from protocols.net.tasks import Tasks
 from protocols.record import Attempt
 from protocols.target import Choose, Outcome, Report, Result, Target
 
-Connect = Callable[[Target], Coroutine[Any, Any, Dialled]]
+Dialling = Callable[[Target], Coroutine[Any, Any, Dialled]]
 "One attempt; raises DialError and nothing else."
 
 Spare = Callable[[Target, Dialled], None]
@@ -45,7 +45,7 @@ class NoTarget(Exception):
 
 async def hedge(
     choose: Choose,
-    connect: Connect,
+    connect: Dialling,
     *,
     report: Report,
     tasks: Tasks,
@@ -76,7 +76,7 @@ _Running = dict[asyncio.Task[Dialled | DialError], Target]
 
 async def _run(
     choose: Choose,
-    connect: Connect,
+    connect: Dialling,
     report: Report,
     tasks: Tasks,
     running: _Running,
@@ -112,7 +112,7 @@ async def _run(
 _FIRST = asyncio.FIRST_COMPLETED
 
 
-async def _attempt(connect: Connect, target: Target) -> Dialled | DialError:
+async def _attempt(connect: Dialling, target: Target) -> Dialled | DialError:
     try:
         return await connect(target)
     except DialError as error:

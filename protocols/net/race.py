@@ -11,7 +11,6 @@ import math
 from protocols.record import Attempt
 from protocols.target import Choose, Result, Target
 
-
 LAST_RESORT = 0.1
 "Patience, in seconds, below which a target is one that the policy holds for dead."
 

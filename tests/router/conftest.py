@@ -104,7 +104,10 @@ class Provider:
 
     def live(self, table: Table, target: Target, outcome: Outcome = ALIVE) -> None:
         """A flow reports."""
-        if outcome is not ALIVE or not table.hear(target, self.now):
+        record = table.carefree.get(id(target))
+        if outcome is ALIVE and record is not None:
+            record.heard = self.now
+        else:
             table.observe(target, outcome, self.now)
 
 

@@ -1,7 +1,6 @@
 """Which target a flow takes, and which one next."""
 
 import pickle
-import timeit
 from typing import Any
 
 import pytest
@@ -34,11 +33,13 @@ def targets(label: str, count: int) -> tuple[Target, ...]:
 def choice_of(make_snapshot: Any) -> Any:
     """A choice by a route of these groups, of which so many are not DOWN."""
 
-    def build(*groups: tuple[Target, ...], usable: int | None = None) -> Choice:
+    def build(
+        *groups: tuple[Target, ...], usable: int | None = None, product: str = "api"
+    ) -> Choice:
         route = Route(groups, len(groups) if usable is None else usable)
         empty = make_snapshot([])
         snapshot = Snapshot(0.0, empty.settings, Home(), False, {}, {}, {"api": route})
-        return Choice(Source(snapshot), "api")
+        return Choice(Source(snapshot), product)
 
     return build
 
@@ -74,7 +75,7 @@ def test_down_targets_come_after_all_others(choice_of: Any) -> None:
 
 def test_nothing_to_choose_from_is_none(choice_of: Any) -> None:
     assert choice_of()(()) is None
-    assert Choice(choice_of()._source, "fax")(()) is None
+    assert choice_of(targets("a", 1), product="fax")(()) is None
     group = targets("a", 1)
     assert choice_of(group)(list(group)) is None
 
@@ -110,10 +111,3 @@ def test_down_endpoint_is_never_chosen_while_one_that_is_up_is_left(
     chosen = [bare.edges[target.label].state for target in exhaust(choice)]
     assert sorted(chosen, key=list(State).index) == chosen
     assert len(chosen) == len(states)
-
-
-def test_first_choice_takes_less_than_a_microsecond(choice_of: Any) -> None:
-    choice = choice_of(targets("a", 4))
-    seconds = min(timeit.repeat(lambda: choice(()), number=10_000, repeat=20))
-    # The lambda is included; ten times the aim would still mean a broken hot path.
-    assert seconds / 10_000 < 2e-6

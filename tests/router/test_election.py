@@ -164,8 +164,20 @@ def test_lapse_costs_three_times_its_length(elected: Any) -> None:
     state = lead(elected, HOME, 100).home
     election = elected(other={"score": 0.050}, state=_at(state, NOW - 10.0))
     assert election.home.leads == {"other": pytest.approx(70.0)}
-    election = elected(other={"score": 0.050}, state=_at(state, NOW - 50.0))
-    assert election.home.leads == {}
+    for _ in range(4):
+        state = elected(other={"score": 0.050}, state=_at(state, NOW - 9.0)).home
+    assert state.leads == {}
+
+
+def test_lead_is_not_counted_over_a_long_freeze(elected: Any) -> None:
+    election = elected(other={"score": 0.045}, state=_at(HOME, NOW - 9000.0))
+    assert election.home.leads == {"other": 10.0}
+
+
+def test_long_lead_that_is_over_moves_nothing(elected: Any) -> None:
+    state = Home("home", 0.0, NOW - 2.0, {"other": 1500.0})
+    assert elected(other={"score": 0.0495}, state=state).switch is None
+    assert elected(other={"score": 0.045}, state=state).switch is not None
 
 
 def test_each_move_for_a_small_gain_doubles_the_time_to_the_next(

@@ -6,7 +6,6 @@ import pytest
 
 from simulator.provider import Provider
 
-API = "api.ashburn.us1.twilio.com"
 SOURCE = "127.0.0.9"
 
 

@@ -1,10 +1,10 @@
 import yaml
 
 from simulator.catalogue import catalogue
-from simulator.plan import addresses, edges
+from simulator.plan import addresses, read_edges
 from simulator.zone import build
 
-PLANS = edges(["ashburn=1ms", "dublin=1ms", "ashburn-ix=1ms@127.0.0.9"])
+PLANS = read_edges(["ashburn=1ms", "dublin=1ms", "ashburn-ix=1ms@127.0.0.9"])
 
 
 def test_catalogue_names_edges_regions_port_and_where_pairs_exist() -> None:

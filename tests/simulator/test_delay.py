@@ -44,6 +44,7 @@ async def join() -> AsyncIterator[Join]:
         connection = Connection(between, accepted=loop.time())
         await loop.create_unix_connection(lambda: connection.inner, sock=inner)
         await loop.connect_accepted_socket(lambda: connection.outer, outer)
+        connection.settle()
         made.append(Joined(client, server, connection))
         return made[-1]
 

@@ -1,6 +1,7 @@
 import pytest
 
 from simulator.faults import Active, Fault, Place, Region, make, parse
+from simulator.ledger import Ledger
 
 
 @pytest.mark.parametrize(
@@ -43,12 +44,13 @@ def test_fault_that_makes_no_sense_is_refused(text: str, reason: str) -> None:
 
 def test_place_has_one_fault_at_a_time() -> None:
     seen: list[Active | None] = []
+    ledger = Ledger(lambda: 0.0)
 
     class Watched(Place):
         def changed(self) -> None:
             seen.append(self.active)
 
-    place = Watched()
+    place = Watched("ashburn", ledger)
     for order in (place.refuse, place.reset, place.kill, place.blackhole):
         order()
     place.freeze()
@@ -62,10 +64,12 @@ def test_place_has_one_fault_at_a_time() -> None:
         Active(Fault.FREEZE),
         None,
     ]
+    details = [event.detail for event in ledger.events("fault")]
+    assert details[-2:] == ["ashburn freeze", "ashburn healed"]
 
 
 def test_region_has_faults_of_the_answer_only() -> None:
-    region = Region("us1")
+    region = Region("us1", Ledger(lambda: 0.0))
 
     region.fail(Fault.STATUS)
     with pytest.raises(ValueError, match="no network of its own"):

@@ -243,6 +243,30 @@ async def test_one_fault_after_another_leaves_a_healthy_edge(
     await opened(connect)
 
 
+async def test_blackhole_and_refusal_follow_each_other(
+    provider: Provider, connect: Connect
+) -> None:
+    edge = provider.edges["ashburn"]
+    for _ in range(2):
+        edge.blackhole()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(connect(), SOON)
+        edge.refuse()
+        with pytest.raises(ConnectionRefusedError):
+            await connect()
+
+
+async def test_connection_that_plugs_a_blackhole_is_no_arrival(
+    provider: Provider, connect: Connect
+) -> None:
+    provider.edges["ashburn"].blackhole()
+    provider.edges["ashburn"].heal()
+
+    await opened(connect)
+
+    assert len(provider.ledger.events("accepted")) == 1
+
+
 async def test_private_edge_answers_announced_sources_only(provider: Provider) -> None:
     answer = await provider.ask(PRIVATE, source="127.0.0.9")
 

@@ -1,5 +1,6 @@
 import asyncio
 import random
+import socket
 import struct
 from collections.abc import AsyncIterator
 
@@ -15,10 +16,10 @@ import pytest
 
 from simulator.ledger import Ledger
 from simulator.nameserver import DnsFault, Nameserver
-from simulator.plan import EdgePlan, addresses, edges
+from simulator.plan import EdgePlan, addresses, read_edges
 from simulator.zone import build
 
-PLANS = edges(["ashburn=0ms", "dublin=0ms", EdgePlan("crowded", addresses=100)])
+PLANS = read_edges(["ashburn=0ms", "dublin=0ms", EdgePlan("crowded", addresses=100)])
 AT = addresses(PLANS)
 API = "api.ashburn.us1.twilio.com"
 
@@ -54,6 +55,32 @@ async def test_query_over_udp_brings_all_addresses_with_the_ttl(
     assert answer.rrset is not None
     assert answer.rrset.ttl == 77
     assert answer.response.flags & dns.flags.AA
+
+
+async def test_taken_port_is_an_error(nameserver: Nameserver) -> None:
+    second = Nameserver(
+        build(PLANS, AT), Ledger(asyncio.get_running_loop().time), random.Random(1)
+    )
+
+    with pytest.raises(OSError, match="in use"):
+        await second.start(*nameserver.address)
+
+
+async def test_port_taken_on_tcp_alone_is_given_up_on_udp_too(
+    nameserver: Nameserver,
+) -> None:
+    nameserver.stop()
+    second = Nameserver(
+        build(PLANS, AT), Ledger(asyncio.get_running_loop().time), random.Random(1)
+    )
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = taken.getsockname()
+        with pytest.raises(OSError, match="in use"):
+            await second.start(*address)
+        await asyncio.sleep(0)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+            free.bind(address)
 
 
 async def test_addresses_come_in_changing_order(nameserver: Nameserver) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from simulator.plan import EdgePlan, addresses, edge, edges, seconds
+from simulator.plan import EdgePlan, addresses, read_edge, read_edges, seconds
 
 
 @pytest.mark.parametrize(
@@ -17,8 +17,8 @@ def test_time_without_a_unit_is_refused(text: str) -> None:
 
 
 def test_edge_is_read_with_all_its_parts() -> None:
-    assert edge("ashburn=20ms") == EdgePlan("ashburn", 0.02)
-    assert edge("ashburn-ix=5ms~1ms@127.0.0.9,127.0.0.8") == EdgePlan(
+    assert read_edge("ashburn=20ms") == EdgePlan("ashburn", 0.02)
+    assert read_edge("ashburn-ix=5ms~1ms@127.0.0.9,127.0.0.8") == EdgePlan(
         "ashburn-ix", 0.005, 0.001, ("127.0.0.9", "127.0.0.8")
     )
 
@@ -28,12 +28,12 @@ def test_edge_is_read_with_all_its_parts() -> None:
 )
 def test_edge_of_another_form_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"not an edge|Expected 4 octets"):
-        edge(text)
+        read_edge(text)
 
 
 def test_private_edge_is_one_with_sources() -> None:
-    assert edge("a-ix=1ms@127.0.0.9").private
-    assert not edge("a=1ms").private
+    assert read_edge("a-ix=1ms@127.0.0.9").private
+    assert not read_edge("a=1ms").private
 
 
 def test_edge_serves_the_default_region_and_the_one_beside_it() -> None:
@@ -56,11 +56,11 @@ def test_impossible_provider_is_refused(
     given: list[EdgePlan | str], reason: str
 ) -> None:
     with pytest.raises(ValueError, match=reason):
-        edges(given)
+        read_edges(given)
 
 
 def test_private_edges_have_an_address_block_of_their_own() -> None:
-    plans = edges(["a=1ms", "a-ix=1ms@127.0.0.9", EdgePlan("b", addresses=2)])
+    plans = read_edges(["a=1ms", "a-ix=1ms@127.0.0.9", EdgePlan("b", addresses=2)])
 
     assert addresses(plans) == {
         "a": ("127.20.1.1", "127.20.1.2", "127.20.1.3", "127.20.1.4"),

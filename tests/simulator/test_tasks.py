@@ -5,36 +5,31 @@ import pytest
 from simulator.tasks import Tasks
 
 
-async def test_stop_cancels_what_runs_and_waits_for_its_end() -> None:
+async def test_finish_waits_for_the_end_of_all() -> None:
     tasks = Tasks()
-    steps: list[str] = []
+    ended: list[int] = []
+    gate = asyncio.Event()
 
-    async def work() -> None:
-        steps.append("started")
-        try:
-            await asyncio.get_running_loop().create_future()
-        finally:
-            await asyncio.sleep(0)
-            steps.append("ended")
+    async def work(number: int) -> None:
+        await gate.wait()
+        ended.append(number)
 
-    tasks.start(work())
-    await asyncio.sleep(0)
-    await tasks.stop()
+    for number in range(3):
+        tasks.start(work(number))
+    asyncio.get_running_loop().call_soon(gate.set)
+    await tasks.finish()
 
-    assert steps == ["started", "ended"]
+    assert ended == [0, 1, 2]
 
 
-async def test_stop_raises_what_a_task_failed_with_meanwhile() -> None:
+async def test_finish_raises_what_a_task_failed_with() -> None:
     tasks = Tasks()
 
     async def work() -> None:
-        try:
-            await asyncio.get_running_loop().create_future()
-        finally:
-            raise RuntimeError("broken")
+        await asyncio.sleep(0)
+        raise RuntimeError("broken")
 
     tasks.start(work())
-    await asyncio.sleep(0)
 
     with pytest.raises(RuntimeError, match="broken"):
-        await tasks.stop()
+        await tasks.finish()

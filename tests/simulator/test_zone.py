@@ -1,9 +1,9 @@
 import pytest
 
-from simulator.plan import addresses, edges
+from simulator.plan import addresses, read_edges
 from simulator.zone import Zone, build
 
-PLANS = edges(["ashburn=20ms", "dublin=5ms", "ashburn-ix=1ms@127.0.0.9"])
+PLANS = read_edges(["ashburn=20ms", "dublin=5ms", "ashburn-ix=1ms@127.0.0.9"])
 AT = addresses(PLANS)
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from typing import Any
 
 import h11
@@ -68,6 +68,21 @@ class Visit:
         self.writer.transport.abort()
 
 
+@contextlib.contextmanager
+def blackhole() -> Iterator[Target]:
+    """A target that answers no SYN: its queue of connections is full."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        port = listener.getsockname()[1]
+        yield Target("127.0.0.1", port, Transport.TCP, "o.test", label="black")
+
+
 def answering(*answers: bytes) -> Script:
     """An origin that gives these answers in turn, the last one for ever."""
 
@@ -88,6 +103,7 @@ class Origin:
         self.visits: list[Visit] = []
         self.requests: list[tuple[h11.Request, bytes]] = []
         self.asked = asyncio.Event()
+        self.visited = asyncio.Event()
         self.target: Target
         self._server: asyncio.Server
 
@@ -114,6 +130,7 @@ class Origin:
     ) -> None:
         visit = Visit(reader, writer)
         self.visits.append(visit)
+        self.visited.set()
         ask = visit.request
 
         async def request() -> tuple[h11.Request, bytes] | None:

@@ -87,6 +87,7 @@ def test_hello_is_the_same_however_it_is_cut(
             break
     assert found == FULL_HELLO
     assert stream.startswith(reader.received)
+    assert stream[reader.end :] == b"what follows"
 
 
 def test_hello_byte_by_byte_is_complete_with_its_last_byte() -> None:

@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 import os
+import resource
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
@@ -234,10 +235,28 @@ async def test_dialling_ipv6_literal_connects(place: Place, connect: Dial) -> No
     server.close()
 
 
+async def test_shortage_of_descriptors_does_not_condemn_the_target(
+    place: Place, connect: Dial
+) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        error = await fails(connect(place(9)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert (error.result, error.phase) == (Result.TIMEOUT, "connect")
+    assert error.detail == "Too many open files"
+
+
+async def test_tls_target_without_contexts_is_a_bug(place: Place) -> None:
+    with pytest.raises(AssertionError, match="wants TLS"):
+        await dial(place(9), Quiet, contexts=None, connect_timeout=2.0, tls_timeout=2.0)
+
+
 @pytest.mark.parametrize(
     ("error", "result"),
     [
-        (OSError(24, "Too many open files"), Result.TIMEOUT),
+        (OSError(104, "Connection reset by peer"), Result.RESET),
         (OSError(113, "No route to host"), Result.REFUSED),
         (OSError(110, "Connection timed out"), Result.TIMEOUT),
     ],

@@ -1,0 +1,242 @@
+"""When each address is probed."""
+
+import itertools
+from typing import Any
+
+import pytest
+
+from protocols.target import Target, Transport
+from router.endpoint import Protocol
+from router.health import Health, Settings, State
+from router.records import ProbeOrder, Record
+from router.schedule import ASK_INTERVAL, COLD, MAX_ORDERS, Schedule
+
+SETTINGS = Settings()
+UP = Health(State.UP, proved=True, good=9)
+SUSPECT = Health(State.SUSPECT, proved=True, probe_failures=1)
+DOWN = Health(State.DOWN, proved=True)
+
+
+def record_of(
+    label: str = "a",
+    health: Health = UP,
+    protocol: Protocol = Protocol.HTTPS,
+    receiver: bool = False,
+    address: str = "192.0.2.1",
+) -> Record:
+    """An address with 100 ms of patience."""
+    target = Target(address, 443, Transport.TLS, label, label=label, patience=0.1)
+    return Record(target, protocol, receiver, health)
+
+
+@pytest.fixture
+def schedule() -> Schedule:
+    """One without chance: always the longest time."""
+    return Schedule(SETTINGS, lambda low, high: high)
+
+
+def send(schedule: Schedule, record: Record, now: float) -> ProbeOrder:
+    """The order that must be due for an address now."""
+    assert record in list(schedule.due(now))
+    order = schedule.order(record, now)
+    assert order is not None
+    return order
+
+
+def answer(schedule: Schedule, record: Record, order: ProbeOrder, now: float) -> None:
+    """A probe ends."""
+    del record.orders[order.number]
+    schedule.plan(record, now)
+
+
+def test_new_address_is_probed_soon_and_options_a_little_later(
+    schedule: Schedule,
+) -> None:
+    https, sip = record_of(), record_of(protocol=Protocol.SIP)
+    schedule.add(https, 0.0)
+    schedule.add(sip, 0.0)
+    assert https.due == 0.25
+    assert sip.due == 1.0
+    assert schedule.next_due() == 0.25
+
+
+def test_answered_probe_is_followed_after_the_interval(schedule: Schedule) -> None:
+    record = record_of()
+    schedule.add(record, 0.0)
+    order = send(schedule, record, 0.25)
+    assert (order.timeout, order.deadline, order.regular) == (1.0, 1.25, True)
+    answer(schedule, record, order, 0.30)
+    assert schedule.next_due() == 2.25
+
+
+def test_unanswered_probe_is_followed_by_others_without_waiting(
+    schedule: Schedule,
+) -> None:
+    record = record_of()
+    schedule.add(record, 0.0)
+    sent = []
+    while (now := schedule.next_due()) < 2.0:
+        for due in schedule.due(now):
+            schedule.overdue(due, now)
+            if (order := schedule.order(due, now)) is not None:
+                sent.append(order)
+    pauses = [b.sent - a.sent for a, b in itertools.pairwise(sent)]
+    assert pauses[:4] == pytest.approx([0.1, 0.1, 0.25, 0.25])
+    assert len(record.orders) == len(sent) <= MAX_ORDERS
+    assert [order.regular for order in sent] == [True] + [False] * (len(sent) - 1)
+
+
+def test_probes_under_way_at_one_address_are_bounded(schedule: Schedule) -> None:
+    record = record_of(health=SUSPECT)
+    schedule.add(record, 0.0)
+    for _ in range(1000):
+        now = schedule.next_due()
+        for due in schedule.due(now):
+            schedule.order(due, now)
+    assert len(record.orders) == MAX_ORDERS
+
+
+def test_overdue_probe_is_found_once(schedule: Schedule) -> None:
+    record = record_of()
+    schedule.add(record, 0.0)
+    order = send(schedule, record, 1.0)
+    assert schedule.overdue(record, 1.05) is None
+    assert schedule.overdue(record, 1.1) is order
+    assert schedule.overdue(record, 1.2) is None
+
+
+@pytest.mark.parametrize(
+    ("health", "pause"),
+    [
+        (UP, 2.0),
+        (SUSPECT, 0.25),
+        (Health(State.UP, doubts=1), 0.25),
+        (DOWN, 2.0),
+        (Health(State.SUSPECT, probe_failures=3), 2.0),
+        (Health(State.SUSPECT, server_errors=5), 2.0),
+    ],
+)
+def test_pause_depends_on_health(
+    schedule: Schedule, health: Health, pause: float
+) -> None:
+    record = record_of(health=health)
+    schedule.add(record, 0.0)
+    order = send(schedule, record, 1.0)
+    if health in (DOWN, UP):
+        assert order.regular is (health is UP)
+    answer(schedule, record, order, 1.01)
+    assert record.due == 1.0 + pause
+
+
+def test_down_address_is_not_pressed(schedule: Schedule) -> None:
+    record = record_of(health=DOWN)
+    schedule.add(record, 0.0)
+    send(schedule, record, 1.0)
+    assert schedule.next_due() == 3.0
+
+
+def test_cold_edge_is_probed_now_and_then_and_pressed_by_patience(
+    schedule: Schedule,
+) -> None:
+    cold, site = record_of("cold"), record_of("site", receiver=True)
+    schedule.heat(frozenset({"hot"}), [], 0.0)
+    for record in (cold, site):
+        schedule.add(record, 0.0)
+    for record in (cold, site):
+        list(schedule.due(1.0))
+        order = schedule.order(record, 1.0)
+        assert order is not None
+        if record is cold:
+            assert record.due == 1.1
+        answer(schedule, record, order, 1.05)
+    assert cold.due == 1.0 + COLD[1]
+    assert site.due == 3.0
+
+
+def test_edge_that_becomes_hot_is_probed_soon(schedule: Schedule) -> None:
+    records = [record_of("a"), record_of("b")]
+    schedule.heat(frozenset({"a"}), records, 0.0)
+    for record in records:
+        record.due = 99.0
+    schedule.heat(frozenset({"a"}), records, 10.0)
+    assert [record.due for record in records] == [99.0, 99.0]
+    schedule.heat(frozenset({"a", "b"}), records, 10.0)
+    assert [record.due for record in records] == [99.0, 12.0]
+    schedule.heat(frozenset({"b"}), records, 10.0)
+    schedule.heat(None, records, 20.0)
+    assert [record.due for record in records] == [22.0, 12.0]
+
+
+def test_scan_probes_everything_at_once_or_within_an_interval(
+    schedule: Schedule,
+) -> None:
+    records = [record_of("a"), record_of("b")]
+    for record in records:
+        record.due = 99.0
+    schedule.scan(records, 10.0, at_once=False)
+    assert [record.due for record in records] == [12.0, 12.0]
+    schedule.scan(records, 10.0, at_once=True)
+    assert list(schedule.due(10.0)) == records
+
+
+def test_hastened_probe_is_not_regular_and_survives_other_news(
+    schedule: Schedule,
+) -> None:
+    record = record_of()
+    schedule.add(record, 0.0)
+    order = send(schedule, record, 1.0)
+    schedule.hasten(record, 1.01)  # an answer is awaited
+    assert not record.urgent
+    answer(schedule, record, order, 1.02)
+    schedule.hasten(record, 1.03)  # one has just been got
+    assert not record.urgent
+    schedule.hasten(record, 1.5)
+    schedule.plan(record, 1.5)
+    assert not send(schedule, record, 1.5).regular
+
+
+def test_silent_flows_ask_for_a_probe_at_most_once_a_second(schedule: Schedule) -> None:
+    record = record_of()
+    schedule.add(record, 0.0)
+    order = send(schedule, record, 1.0)
+    schedule.ask(record, 1.01)
+    assert not record.urgent
+    answer(schedule, record, order, 1.02)
+    schedule.ask(record, 1.03)
+    order = send(schedule, record, 1.03)
+    answer(schedule, record, order, 1.04)
+    schedule.ask(record, 1.05)
+    assert schedule.next_due() == 1.03 + ASK_INTERVAL
+
+
+def test_options_keep_their_distance_whatever_asks_for_them(schedule: Schedule) -> None:
+    one = record_of(protocol=Protocol.SIP)
+    two = record_of("b", SUSPECT, Protocol.SIP)  # the same address
+    schedule.add(one, 0.0)
+    schedule.add(two, 0.0)
+    assert list(schedule.due(1.0)) == [one, two]
+    order = schedule.order(one, 1.0)
+    assert order is not None
+    assert schedule.order(two, 1.0) is None
+    assert two.due == 1.0 + 15.0 * 1.2
+    answer(schedule, one, order, 1.1)
+    assert one.due == 1.0 + 15.0 * 1.2
+    schedule.hasten(one, 5.0)
+    assert list(schedule.due(5.0)) == [one]
+    assert schedule.order(one, 5.0) is None
+
+
+def test_memory_of_options_is_bounded(schedule: Schedule) -> None:
+    for number in range(3000):
+        record = record_of(
+            protocol=Protocol.SIP, address=f"10.0.{number // 256}.{number % 256}"
+        )
+        assert schedule.order(record, 100.0 * number) is not None
+    assert len(schedule._next_options) <= 1026
+
+
+def test_removed_address_is_never_due(schedule: Schedule) -> None:
+    record: Any = record_of()
+    schedule.add(record, 0.0)
+    schedule.remove(record)
+    assert list(schedule.due(99.0)) == []
