@@ -74,9 +74,9 @@ class Table:
         self._endpoints: list[EndpointRecord] = []
         self._products: dict[str, list[EndpointRecord]] = {}
         self._records: dict[Target, Record] = {}
-        self.carefree: Mapping[int, Record] = {}
-        """Records of the targets in the routes, by their identity, for which one more
-        answer to a live flow changes nothing: setting `heard` is enough."""
+        self.carefree: Mapping[str, Record] = {}
+        """Records of the targets in the routes, by key, for which one more answer to a
+        live flow changes nothing: setting `heard` is enough."""
         self._changes: list[Change] = []
         self._home = Home(None, now)
         self._order = list(self._edges)
@@ -465,7 +465,7 @@ class Table:
         ):
             routes = old
         self.carefree = {
-            id(target): record
+            target.key: record
             for route in routes.values()
             for group in route.groups
             for target in group
