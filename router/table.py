@@ -81,9 +81,9 @@ class Table:
             for name, kind in kinds.items()
         }
         self._register = Register()
-        self.carefree: Mapping[int, Record] = {}
-        """Records of the targets in the routes, by their identity, for which one more
-        answer to a live flow changes nothing: setting `heard` is enough."""
+        self.carefree: Mapping[str, Record] = {}
+        """Records of the targets in the routes, by key, for which one more answer to a
+        live flow changes nothing: setting `heard` is enough."""
         self._changes: list[Change] = []
         self._home = Home(None, now)
         self._order = list(self._edges)
@@ -464,7 +464,7 @@ class Table:
         ):
             routes = old
         self.carefree = {
-            id(target): record
+            target.key: record
             for route in routes.values()
             for group in route.groups
             for target in group

@@ -1,5 +1,6 @@
 """The table in virtual time: detection, our own faults, order, and what it costs."""
 
+import dataclasses
 import itertools
 import json
 import pickle
@@ -419,13 +420,26 @@ def test_probe_unanswered_while_a_flow_is_answered_is_no_doubt(provider: Any) ->
 def test_answer_to_a_flow_is_hot_only_where_it_changes_nothing(provider: Any) -> None:
     table = provider.table(NEAR)
     target = provider.run(table, 30.0).routes["api"].first[0]
-    assert id(target) in table.carefree
+    assert target.key in table.carefree
     provider.live(table, target, Outcome(Result.SERVER_ERROR))
     table.snapshot(30.0)
-    assert id(target) not in table.carefree
+    assert target.key not in table.carefree
     provider.live(table, target)
     table.snapshot(30.0)
-    assert id(target) in table.carefree
+    assert target.key in table.carefree
+
+
+def test_answer_over_a_connection_older_than_its_advice_is_hot_too(
+    provider: Any,
+) -> None:
+    table = provider.table(NEAR)
+    target = provider.run(table, 30.0).routes["api"].first[0]
+    before = dataclasses.replace(target, patience=9.0)
+    record = table.carefree[before.key]
+    assert record.target == target
+    provider.now = 31.0
+    provider.live(table, before)
+    assert record.heard == 31.0
 
 
 def test_unknown_target_and_order_are_ignored(provider: Any) -> None:
