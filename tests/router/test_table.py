@@ -186,7 +186,7 @@ def test_all_hopeless_targets_together_cost_less_than_a_tenth_of_a_second(
     route = provider.run(table, 90.0).routes["api"]
     waits = [target.patience for group in route.groups for target in group]
     assert len(waits) == 8
-    assert sum(waits) <= 0.080001
+    assert sum(waits) <= 0.050001
 
 
 def test_recovered_edge_is_used_at_once_when_nothing_else_works(provider: Any) -> None:
