@@ -90,7 +90,9 @@ LISTENER = Field("listener", "name of the listener in the configuration")
 NAME = Field("name", "DNS name")
 PATH = Field("path", "the file")
 PRODUCT = Field(
-    "product", "product in the catalogue, or listener for a receiver; absent for all"
+    "product",
+    "product in the catalogue, or listener for a receiver; several are joined by"
+    " commas; absent for all",
 )
 REASON = Field("reason", "the cause, in words")
 RESULT = Field("result", "the finding: alive, refused, timeout, certificate, ...")

@@ -47,6 +47,7 @@ CORES = (
     "router.policy",
     "router.problem",
     "router.records",
+    "router.register",
     "router.repeats",
     "router.routes",
     "router.saved",
