@@ -321,7 +321,7 @@ NAME_GONE = _event(
 STATE_RESTORED = _event(
     "state.restored",
     Level.INFO,
-    "Addresses and scores of the last run are in use until there are better ones.",
+    "Addresses of the last run, and scores less than a day old, are in use for now.",
     "Nothing.",
     PATH,
     Field("names", "how many names have addresses"),
