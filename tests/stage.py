@@ -104,6 +104,32 @@ def terminate(place: Site, **keys: Any) -> Settings:
     }
 
 
+def passthrough(**keys: Any) -> Settings:
+    """A listener that reads the server name only."""
+    return {
+        "protocol": "https",
+        "direction": "to_provider",
+        "mode": "passthrough",
+        "product": "api",
+        "bind": f"{HERE}:{free_port()}",
+        "allow": ["127.0.0.0/8"],
+        **keys,
+    }
+
+
+def connect(**keys: Any) -> Settings:
+    """A listener that is a forward proxy."""
+    return {
+        "protocol": "https",
+        "direction": "to_provider",
+        "mode": "connect",
+        "products": ["api"],
+        "bind": f"{HERE}:{free_port()}",
+        "allow": ["127.0.0.0/8"],
+        **keys,
+    }
+
+
 def webhooks(place: Site, *receivers: str, **keys: Any) -> Settings:
     """A listener that decrypts requests of the provider."""
     return {
@@ -176,13 +202,14 @@ class Daemon(asyncio.SubprocessProtocol):
             self.code.set_result(code)
         for future, event, _ in self._awaited:
             if not future.done():
-                future.set_exception(AssertionError(f"ended before {event}"))
+                told = f"ended before {event}:\n{self.text[-3000:]}"
+                future.set_exception(AssertionError(told))
 
     def _take(self, line: str) -> None:
         self.text += line + "\n"
         if not line.startswith("{"):
             return
-        record = json.loads(line)
+        record: Record = json.loads(line)
         self.records.append(record)
         for future, event, fields in self._awaited:
             if not future.done() and _fits(record, event, fields):
@@ -191,7 +218,7 @@ class Daemon(asyncio.SubprocessProtocol):
     # ---- The log -----------------------------------------------------------------
 
     def events(self, event: str, **fields: Any) -> list[Record]:
-        """Lines of a kind whose fields have these values."""
+        """Lines of a kind whose fields have these values; None for no such field."""
         return [record for record in self.records if _fits(record, event, fields)]
 
     async def wait(self, event: str, *, after: int = 0, **fields: Any) -> Record:

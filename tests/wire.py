@@ -145,16 +145,16 @@ async def connect(
     port: int,
     trust: ssl.SSLContext | None,
     *,
-    address: str = HERE,
+    name: str = NAME,
     source: str | None = None,
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """A connection to the daemon, with TLS if there is something to trust."""
     async with asyncio.timeout(DEADLINE):
         return await asyncio.open_connection(
-            address,
+            HERE,
             port,
             ssl=trust,
-            server_hostname=NAME if trust is not None else None,
+            server_hostname=name if trust is not None else None,
             local_addr=(source, 0) if source is not None else None,
         )
 
