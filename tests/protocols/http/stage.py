@@ -154,6 +154,11 @@ class Client:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
+    @property
+    def transport(self) -> asyncio.Transport:
+        """To stop reading, and to go on."""
+        return self.writer.transport
+
     def send(self, data: bytes) -> None:
         """Write bytes as they are."""
         self.writer.write(data)
