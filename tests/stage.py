@@ -226,11 +226,12 @@ class Daemon(asyncio.SubprocessProtocol):
         for record in self.records[after:]:
             if _fits(record, event, fields):
                 return record
-        awaited = (self._loop.create_future(), event, fields)
+        found: asyncio.Future[dict[str, Any]] = self._loop.create_future()
+        awaited = (found, event, fields)
         self._awaited.append(awaited)
         try:
             async with asyncio.timeout(DEADLINE):
-                return await awaited[0]
+                return await found
         except TimeoutError:
             tail = self.text[-3000:]
             raise AssertionError(f"no {event} {fields} in:\n{tail}") from None

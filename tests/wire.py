@@ -1,4 +1,4 @@
-"""Clients that hide nothing: one connection, no retries, an independent parser (h11)."""
+"""Clients that hide nothing: one connection, no retries, and h11 as the parser."""
 
 import asyncio
 import contextlib

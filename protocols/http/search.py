@@ -74,7 +74,7 @@ class Search:
 
     def wants(self, target: Target) -> bool:
         """Asked by the pool: whether a connection is still of use."""
-        return self._on
+        return self._on and self._race.awaits(target)
 
     def connected(self, far: Far) -> None:
         """Told by the pool: here is one."""

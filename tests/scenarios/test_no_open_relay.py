@@ -4,7 +4,7 @@ import pytest
 
 from simulator.provider import Provider
 from tests.stage import NAME, Daemon, Site
-from tests.wire import connect, connected, tell
+from tests.wire import connect, tell
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

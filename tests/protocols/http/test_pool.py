@@ -38,6 +38,8 @@ class Scene:
         self.now = 0.0
         self.tasks = Tasks()
         self.dials = 0
+        self.cut = False
+        "Whether connections end as soon as they stand."
         self.reports: list[Result] = []
         self.told = asyncio.Event()
         self.writers: list[asyncio.StreamWriter] = []
@@ -67,9 +69,12 @@ class Scene:
         self, target: Target, factory: Callable[[], asyncio.BaseProtocol]
     ) -> Dialled:
         self.dials += 1
-        return await dial(
+        dialled = await dial(
             target, factory, contexts=None, connect_timeout=1.0, tls_timeout=1.0
         )
+        if self.cut:
+            dialled.transport.abort()
+        return dialled
 
     def _report(self, target: Target, outcome: Outcome) -> None:
         self.reports.append(outcome.result)
@@ -261,3 +266,26 @@ async def test_closed_pool_takes_nothing_back(scene: Scene) -> None:
     scene.pool.give(busy)
     assert idle.transport.is_closing()
     assert busy.transport.is_closing()
+
+
+async def test_waiters_beyond_the_most_dials_get_connections_of_their_own(
+    scene: Scene,
+) -> None:
+    waiters = [Waiting() for _ in range(8)]
+    for waiter in waiters:
+        scene.pool.wait(scene.target, waiter)
+    async with asyncio.timeout(5):
+        fars = await asyncio.gather(*(waiter.far for waiter in waiters))
+    assert len(set(fars)) == 8
+    assert scene.dials == 8
+
+
+async def test_connection_that_ends_as_it_begins_is_a_failure(scene: Scene) -> None:
+    scene.cut = True
+    waiting = Waiting()
+    scene.pool.wait(scene.target, waiting)
+    async with asyncio.timeout(5):
+        with pytest.raises(DialError) as caught:
+            await waiting.far
+    assert caught.value.result is Result.RESET
+    assert scene.reports == [Result.RESET]
