@@ -25,6 +25,7 @@ UNRUN = {
     "make demo": "takes half a minute: tests/router/demo/test_play.py runs it",
     "curl --cacert site.pem": "needs the Internet: test_clients.py does it without",
     "HTTPS_PROXY=": "needs the Internet: test_clients.py does it without",
+    "edge-router run": "needs the Internet: test_app.py runs it without",
     "python3 -m venv /opt": "needs root and the Internet; `make setup` does the same",
 }
 "How blocks of commands begin that are not run here, and why not."
@@ -60,9 +61,6 @@ def test_commands_work_as_written(document: str, tmp_path: Path) -> None:
     for block in blocks(document, "sh"):
         if beginning(block, UNRUN):
             continue
-        if " run --config" in block:
-            # The daemon runs until it is told to stop, and then ends with 0.
-            block = f"timeout --preserve-status 2 {block}"
         done = subprocess.run(
             ["sh", "-euc", block],
             cwd=tmp_path, env=environ, capture_output=True, text=True, check=False,
@@ -113,3 +111,15 @@ def test_files_that_are_named_exist(document: str) -> None:
     folders = "protocols|router|simulator|tests|docs|examples|systemd|benchmarks"
     for name in re.findall(rf"`((?:{folders})/[\w./-]+\.\w+)`", text):
         assert (ROOT / name).exists(), name
+
+
+def test_architecture_names_every_module() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    told = {*re.findall(r"`(\w+)`", text.partition("## Where things are")[2])}
+    there = {
+        path.stem
+        for folder in ("protocols/*", "router", "simulator")
+        for path in ROOT.glob(f"{folder}/*.py")
+        if not path.stem.startswith("__")
+    }
+    assert there <= told

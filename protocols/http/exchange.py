@@ -102,12 +102,13 @@ class Exchange:
         if self._over:
             return
         shared = self._shared
+        surely = not self._may_resend()
         target = shared.choose(())
-        far = shared.pool.take(target) if target is not None else None
+        far = shared.pool.take(target, surely=surely) if target is not None else None
         if far is not None:
             self.found(far)
         else:
-            self._search = Search(self, shared)
+            self._search = Search(self, shared, surely=surely)
             self._search.go()
 
     def wants_body(self) -> bool:
@@ -239,7 +240,8 @@ class Exchange:
 
     def _note(self, target: Target, result: Result, detail: str) -> Search:
         if self._search is None:
-            self._search = Search(self, self._shared)
+            surely = not self._may_resend()
+            self._search = Search(self, self._shared, surely=surely)
         seconds = self._shared.loop.time() - self._started
         self._search.gave_up(target, result, detail, seconds)
         return self._search

@@ -81,15 +81,23 @@ class Pool:
         self._reserves: dict[str, _Reserve] = {}
         self._closed = False
 
-    def take(self, target: Target) -> Far | None:
-        """An idle connection to the target, the one used last; or None."""
+    def take(self, target: Target, *, surely: bool = False) -> Far | None:
+        """An idle connection to the target, the one used last; or None.
+
+        `surely` asks the kernel, too, whether the far side has ended it by now: for
+        requests that cannot be sent once more.
+        """
         reserve = self._reserves.get(target.key)
         if reserve is None:
             return None
         idle = reserve.idle
         while idle:
             far = idle.pop()
-            if not far.transport.is_closing():
+            if far.transport.is_closing():
+                continue
+            if surely and not far.is_quiet():
+                far.transport.abort()
+            else:
                 if not idle and reserve.warm:
                     self._refill(reserve)
                 return far

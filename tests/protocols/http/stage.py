@@ -7,7 +7,7 @@ import functools
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
-from typing import Any
+from typing import Any, cast
 
 import h11
 
@@ -157,7 +157,7 @@ class Client:
     @property
     def transport(self) -> asyncio.Transport:
         """To stop reading, and to go on."""
-        return self.writer.transport
+        return cast("asyncio.Transport", self.writer.transport)
 
     def send(self, data: bytes) -> None:
         """Write bytes as they are."""

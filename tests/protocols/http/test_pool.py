@@ -1,6 +1,8 @@
 """The pool against a real server; time is passed in."""
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -130,6 +132,26 @@ async def test_connection_that_is_closing_is_passed_over(scene: Scene) -> None:
     scene.pool.give(second)
     second.transport.close()
     assert scene.pool.take(scene.target) is first
+
+
+async def test_connection_whose_end_nobody_has_read_yet_is_not_surely_taken(
+    scene: Scene,
+) -> None:
+    first, second = await scene.connections(2)
+    await scene.until(lambda: len(scene.writers) == 2)
+    scene.pool.give(first)
+    scene.pool.give(second)
+    for writer in scene.writers:
+        if writer.get_extra_info("peername") == second.transport.get_extra_info(
+            "sockname"
+        ):
+            with socket.socket(
+                fileno=os.dup(writer.get_extra_info("socket").fileno())
+            ) as far_end:
+                far_end.shutdown(socket.SHUT_WR)
+    # The loop has had no turn since.
+    assert scene.pool.take(scene.target, surely=True) is first
+    assert second.transport.is_closing()
 
 
 async def test_more_idle_connections_than_allowed_are_closed(scene: Scene) -> None:

@@ -221,8 +221,8 @@ async def test_port_in_use_binds_nothing_at_all() -> None:
 
 
 async def test_foreign_address_is_named_in_the_error() -> None:
-    with pytest.raises(BindError, match=r"\[2001:db8::1\]:443: Cannot assign"):
-        bind([("2001:db8::1", 443)])
+    with pytest.raises(BindError, match=r"\[2001:db8::1\]:8443: Cannot assign"):
+        bind([("2001:db8::1", 8443)])
 
 
 async def test_ipv6_and_ipv4_listen_on_one_port_side_by_side(
