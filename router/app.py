@@ -10,7 +10,7 @@ import functools
 import importlib.metadata
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from protocols.http import tunnel
@@ -294,15 +294,15 @@ class Daemon:
             relay.keep_warm(snapshot.warm(self._routes[name]))
         for change in changes:
             if isinstance(change, Flip) and change.to is not State.UP:
-                self._forsake(change.target)
+                self._forsake(change.targets)
         if all(edge.score is not None for edge in snapshot.edges.values()):
             self._measured.set()
         for change in changes:
             if isinstance(change, Switch):
                 self._notifier.status(f"home {change.to}")
 
-    def _forsake(self, target: Target | None) -> None:
-        if target is not None:
+    def _forsake(self, targets: Iterable[Target]) -> None:
+        for target in targets:
             for relay in self._relays.values():
                 relay.forsake(target)
 

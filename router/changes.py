@@ -1,6 +1,7 @@
 """What the table reports when something changed, for the log to explain itself."""
 
 import dataclasses
+from collections.abc import Iterable
 
 from protocols.target import Result, Target
 from router.election import Switch
@@ -14,9 +15,10 @@ class Flip:
     edge: str
     "Name of the edge or the receiver."
     product: str
-    "Name of the product or the listener; empty for an edge as a whole."
-    target: Target | None
-    "The address; None for an endpoint or an edge as a whole."
+    """Names of the products or listeners concerned, joined by commas; empty for an edge
+    as a whole."""
+    targets: tuple[Target, ...]
+    "The address, by each name concerned; empty for an endpoint or an edge as a whole."
     from_: State
     "Health before."
     to: State
@@ -27,6 +29,8 @@ class Flip:
     "The finding that brought the change about; None if none did."
     lasted: float
     "For how many seconds the old health had held."
+    first: bool = False
+    "Whether this is its first answer ever."
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -59,3 +63,20 @@ class Stalled:
 
 Change = Flip | Switch | UplinkSuspect | UplinkCleared | Stalled
 "Anything that the table reports."
+
+
+def joined(flips: Iterable[Flip]) -> tuple[Flip, ...]:
+    """Flips of one edge that differ by their product only, made one."""
+    groups: dict[object, list[Flip]] = {}
+    for flip in flips:
+        kind = (not flip.product, flip.from_, flip.to, flip.first)
+        groups.setdefault(kind, []).append(flip)
+    return tuple(
+        dataclasses.replace(group[0], product=listed(flip.product for flip in group))
+        for group in groups.values()
+    )
+
+
+def listed(products: Iterable[str]) -> str:
+    """Names of products in one text, each once."""
+    return ", ".join(dict.fromkeys(products))

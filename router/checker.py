@@ -81,7 +81,7 @@ class Checker:
     def report(self, target: Target, outcome: Outcome) -> None:
         """Take in what became of a flow; mostly just that the target is alive."""
         if outcome.result is ALIVE:
-            record = self._carefree.get(id(target))
+            record = self._carefree.get(target.key)
             if record is not None:
                 record.heard = self._time()
                 return

@@ -90,7 +90,9 @@ LISTENER = Field("listener", "name of the listener in the configuration")
 NAME = Field("name", "DNS name")
 PATH = Field("path", "the file")
 PRODUCT = Field(
-    "product", "product in the catalogue, or listener for a receiver; absent for all"
+    "product",
+    "product in the catalogue, or listener for a receiver; several are joined by"
+    " commas; absent for all",
 )
 REASON = Field("reason", "the cause, in words")
 RESULT = Field("result", "the finding: alive, refused, timeout, certificate, ...")
@@ -319,7 +321,7 @@ NAME_GONE = _event(
 STATE_RESTORED = _event(
     "state.restored",
     Level.INFO,
-    "Addresses and scores of the last run are in use until there are better ones.",
+    "Addresses of the last run, and scores less than a day old, are in use for now.",
     "Nothing.",
     PATH,
     Field("names", "how many names have addresses"),

@@ -101,6 +101,13 @@ class Health:
             self.state is State.DOWN or self.probe_failures > 1 or self.refusals > 1
         )
 
+    @property
+    def carefree(self) -> bool:
+        """Whether one more answer to a live flow would change nothing."""
+        return (
+            self.state is State.UP and not self.live_failures and not self.server_errors
+        )
+
 
 MAX_FLIPS = 8
 "Flips remembered; eight doublings exceed any recovery."

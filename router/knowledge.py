@@ -29,6 +29,9 @@ from router.telling import tell_answer, tell_change, tell_ranking
 OnChange = Callable[[Snapshot, tuple[Change, ...]], None]
 "Told of a new snapshot when routes or health changed."
 
+SCORES_LAST = 86_400.0
+"Seconds after which saved scores are forgotten: by then the best edge is another."
+
 
 class Knowledge:
     """The one health checker and the one policy of the daemon, and what feeds them."""
@@ -97,7 +100,9 @@ class Knowledge:
             self._log.say(events.STATE_IGNORED, path=str(path), reason=found.reason)
         if found.value is None:
             return None
-        self.checker.restore(dump(found.value))
+        fresh = found.age <= SCORES_LAST
+        scores = found.value.scores if fresh else {}
+        self.checker.restore(dump(Saved(scores, found.value.addresses)))
         self._log.say(
             events.STATE_RESTORED,
             path=str(path),

@@ -99,8 +99,14 @@ class Log:
     def crashed(
         self, loop: asyncio.AbstractEventLoop, context: Mapping[str, Any]
     ) -> None:
-        """The loop's exception handler: a fault of ours that nothing caught."""
+        """The loop's exception handler: a fault of ours that nothing caught.
+
+        A peer's fault that nobody waits for any more is none: a connection may break in
+        the very turn in which whoever wanted it gives it up.
+        """
         error = context.get("exception")
+        if isinstance(error, OSError) and "future" in context:
+            return
         self.say(
             events.FLOW_CRASHED,
             error=f"{context.get('message')}: {error!r}",

@@ -5,14 +5,18 @@ import math
 from collections import deque
 
 from protocols.target import Result, Target
-from router import snapshot
+from router import health, snapshot
 from router.changes import Flip
 from router.endpoint import Endpoint, Kind, Protocol
 from router.health import Health, State
+from router.routes import patience
 from router.window import Losses, Window
 
 FLIP_MEMORY = 3600.0
 "Seconds for which an edge's flips delay its return as home."
+
+SMOOTHING = 0.2
+"Weight of the latest round trip of an address."
 
 MIN_PROBES = 20
 "Probes that loss is a share of at least: one lost of two is not half."
@@ -55,8 +59,8 @@ class ProbeOrder:
 class Record:
     """What the table knows of one address; several endpoints may share it."""
 
-    target: Target
-    "Where to connect."
+    targets: deque[Target]
+    "The address by the names of each product there; the first is probed next."
     protocol: Protocol
     "In which protocol to probe it."
     receiver: bool
@@ -81,6 +85,83 @@ class Record:
     "Number of the last probe that was answered."
     doubted: int = 0
     "Number of the last probe that was found overdue."
+    refused: dict[Target, str] = dataclasses.field(default_factory=dict)
+    """The names with which no TLS handshake came about, and why, while it does with
+    others: the address is well, and a suspect by those names only."""
+
+    @classmethod
+    def of(
+        cls, target: Target, protocol: Protocol, receiver: bool, health: Health
+    ) -> "Record":
+        """The record of an address of which one name is known so far."""
+        return cls(deque([target]), protocol, receiver, health)
+
+    @property
+    def target(self) -> Target:
+        """Whom to probe next. All but the names is the same for all targets."""
+        return self.targets[0]
+
+    def share(self, target: Target) -> None:
+        """Let one more product use the address."""
+        self.targets.append(self.advised(target))
+
+    def leave(self, target: Target) -> bool:
+        """Let a product use the address no more; whether another one still does."""
+        self.targets.remove(target)
+        self.refused.pop(target, None)
+        return bool(self.targets)
+
+    def fold(self) -> None:
+        """Take over what the hot path has noted."""
+        if self.heard > self.health.heard:
+            self.health = health.heard(self.health, self.heard)
+        self.heard = -math.inf
+
+    def measure(self, seen: float) -> bool:
+        """Take in a round trip in seconds; whether the advice on the targets changed.
+
+        It does when it is off by a fifth.
+        """
+        known = self.round_trip
+        self.round_trip = seen if known is None else known + SMOOTHING * (seen - known)
+        given = self.target.round_trip
+        if given is not None and abs(self.round_trip - given) <= 0.2 * given:
+            return False
+        self.targets = deque(
+            dataclasses.replace(
+                target,
+                patience=patience(self.round_trip),
+                round_trip=self.round_trip,
+            )
+            for target in self.targets
+        )
+        return True
+
+    def advised(self, target: Target) -> Target:
+        """A target of this address with the advice that holds for the address."""
+        first = self.target
+        return dataclasses.replace(
+            target, patience=first.patience, round_trip=first.round_trip
+        )
+
+    def health_of(self, target: Target) -> Health:
+        """The health of the address by one of its names."""
+        why = self.refused.get(target)
+        if why is None or self.health.state is not State.UP:
+            return self.health
+        return dataclasses.replace(self.health, state=State.SUSPECT, reason=why)
+
+    def refuse(self, target: Target, why: str) -> bool:
+        """Note that no handshake came about; whether the fault is the name's alone.
+
+        It is as long as there are other names without such a fault. With none left
+        the address is to blame, and the names are given another chance.
+        """
+        self.refused[target] = why
+        if len(self.refused) < len(self.targets):
+            return True
+        self.refused.clear()
+        return False
 
 
 @dataclasses.dataclass(eq=False, slots=True)
@@ -97,26 +178,35 @@ class EndpointRecord:
     "UP while any address is; DOWN when all are, or it is known to have none."
     resolved: bool = False
     "Whether its addresses were ever asked for with success."
-    records: list[Record] = dataclasses.field(default_factory=list)
-    "Its addresses."
+    proved: bool = False
+    "Whether it ever was UP."
+    targets: dict[Target, Record] = dataclasses.field(default_factory=dict)
+    "Its addresses by its own names, and what is known of them."
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """What is known of its addresses, shared with others there."""
+        return tuple(self.targets.values())
 
     def judge(self, now: float, cause: Cause) -> Flip | None:
         """Take over the health of the addresses; what changed, if anything did."""
-        states = [record.health.state for record in self.records]
+        states = [record.health_of(t).state for t, record in self.targets.items()]
         state = best(states) if states or self.resolved else State.SUSPECT
         if state is self.state:
             return None
         flip = Flip(
             edge=self.endpoint.edge,
             product=self.endpoint.product,
-            target=None,
+            targets=(),
             from_=self.state,
             to=state,
             reason=cause.reason,
             result=cause.result,
             lasted=now - self.since,
+            first=state is State.UP and not self.proved,
         )
         self.state, self.since = state, now
+        self.proved = self.proved or state is State.UP
         return flip
 
     def service(self) -> snapshot.Service:
@@ -126,8 +216,8 @@ class EndpointRecord:
             state=self.state,
             since=self.since,
             addresses=tuple(
-                snapshot.Address(record.target, record.health)
-                for record in self.records
+                snapshot.Address(record.advised(target), record.health_of(target))
+                for target, record in self.targets.items()
             ),
         )
 
@@ -151,7 +241,7 @@ class EdgeRecord:
     endpoints: list[EndpointRecord] = dataclasses.field(default_factory=list)
     "Its endpoints."
     state: State = State.SUSPECT
-    "DOWN when two or more endpoints are, or all."
+    "DOWN when two or more endpoints with addresses of their own are, or all."
     proved: bool = False
     "Whether it ever was UP."
     draining: bool = False
@@ -165,6 +255,11 @@ class EdgeRecord:
     measured: bool = False
     "Whether the score is out of date."
 
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """What is known of the addresses of its endpoints."""
+        return tuple(dict.fromkeys(r for one in self.endpoints for r in one.records))
+
     def judge(self, now: float, cause: Cause) -> Flip | None:
         """Take over the state of the endpoints; what changed, if anything did."""
         state = self._state()
@@ -174,12 +269,13 @@ class EdgeRecord:
         flip = Flip(
             edge=self.name,
             product="",
-            target=None,
+            targets=(),
             from_=old,
             to=state,
             reason=cause.reason,
             result=cause.result,
             lasted=now - self.since,
+            first=state is State.UP and not self.proved,
         )
         if old is State.UP:
             self.failed = now
@@ -212,8 +308,16 @@ class EdgeRecord:
         )
 
     def _state(self) -> State:
-        """Two endpoints DOWN condemn the edge: that is no fault of one product."""
-        states = [known.state for known in self.endpoints if known.records]
+        """Two endpoints DOWN condemn the edge: that is no fault of one product.
+
+        Endpoints that share all their addresses are one witness.
+        """
+        witnesses = {
+            (frozenset(known.records), known.state): known.state
+            for known in self.endpoints
+            if known.records
+        }
+        states = list(witnesses.values())
         if not states:
             resolved = all(known.resolved for known in self.endpoints)
             return State.DOWN if resolved else State.SUSPECT

@@ -6,7 +6,7 @@ from protocols.target import Target
 from router.order import DOWN, grade, order
 from router.snapshot import Address, Edge, Route, Snapshot
 
-LAST_RESORT = 0.080
+LAST_RESORT = 0.050
 "Seconds that all the hopeless targets of a route may cost: a 503 is due after 0.1 s."
 
 WARM = 4

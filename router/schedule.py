@@ -22,8 +22,8 @@ JITTER = 0.9
 OPTIONS_JITTER = 1.2
 "Greatest share of `sip_options_interval` between two OPTIONS; the least is 1."
 
-START = 0.25
-"Seconds over which the first probes are spread; OPTIONS over four times as many."
+START = 1.0
+"Seconds over which the first probes are spread, one edge after the other."
 
 MAX_ORDERS = 8
 "Probes of one address under way at once."
@@ -45,10 +45,13 @@ class Schedule:
         self._next_options: dict[str, float] = {}
         self._number = 0
 
-    def add(self, record: Record, now: float) -> None:
-        """Probe a new address soon."""
-        spread = 4 * START if record.protocol is Protocol.SIP else START
-        record.due = now + self._uniform(0.0, spread)
+    def add(
+        self, record: Record, now: float, *, turn: tuple[int, int] = (0, 1)
+    ) -> None:
+        """Probe a new address soon, its edge having this turn of so many."""
+        place, edges = turn
+        step = START / edges
+        record.due = now + self._uniform(place * step, (place + 1) * step)
         self._enter(record)
 
     def remove(self, record: Record) -> None:
@@ -92,6 +95,12 @@ class Schedule:
         record.due = min(record.due, record.asked)
         self._enter(record)
 
+    def turn_to_next(self, record: Record, now: float) -> None:
+        """Probe an address by its next name since this one got no handshake."""
+        record.urgent = True
+        record.due = max(now, record.sent + self._settings.fast_interval)
+        self._enter(record)
+
     def plan(self, record: Record, now: float) -> None:
         """Find the time of the next probe after something was learnt."""
         if not record.urgent:
@@ -132,6 +141,7 @@ class Schedule:
             timeout=self._settings.timeout,
             regular=calm and not record.urgent and not record.orders,
         )
+        record.targets.rotate(-1)  # so that each name's certificate is seen in turn
         record.orders[order.number] = order
         record.sent = now
         record.urgent = False

@@ -11,12 +11,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from protocols.target import Outcome, Result, Target
 from router import health, policy
-from router.changes import Change, Flip, Stalled, UplinkCleared, UplinkSuspect
+from router.changes import (
+    Change,
+    Flip,
+    Stalled,
+    UplinkCleared,
+    UplinkSuspect,
+    joined,
+    listed,
+)
 from router.endpoint import Endpoint, Kind
 from router.health import Health, State
 from router.order import order_edges
 from router.records import Cause, EdgeRecord, EndpointRecord, ProbeOrder, Record
-from router.routes import alike, patience, prepare
+from router.register import Register
+from router.routes import alike, prepare
 from router.saved import MAX_ADDRESSES, Saved, dump, is_address, parse
 from router.schedule import Schedule
 from router.snapshot import Home, Route, Score, Snapshot
@@ -32,8 +41,8 @@ LATE = 0.5
 ALTERNATES = 2
 "Edges beside home that are probed as often as home."
 
-SMOOTHING = 0.2
-"Weight of the latest round trip of an address."
+HANDSHAKE = frozenset({Result.CERTIFICATE, Result.TLS})
+"Findings that may be the fault of one name at an address where others do well."
 
 
 class Table:
@@ -71,12 +80,10 @@ class Table:
             )
             for name, kind in kinds.items()
         }
-        self._endpoints: list[EndpointRecord] = []
-        self._products: dict[str, list[EndpointRecord]] = {}
-        self._records: dict[Target, Record] = {}
-        self.carefree: Mapping[int, Record] = {}
-        """Records of the targets in the routes, by their identity, for which one more
-        answer to a live flow changes nothing: setting `heard` is enough."""
+        self._register = Register()
+        self.carefree: Mapping[str, Record] = {}
+        """Records of the targets in the routes, by key, for which one more answer to a
+        live flow changes nothing: setting `heard` is enough."""
         self._changes: list[Change] = []
         self._home = Home(None, now)
         self._order = list(self._edges)
@@ -86,13 +93,10 @@ class Table:
         self._dirty = True
         for endpoint in endpoints:
             self._edges[endpoint.edge].endpoints.append(
-                self._add(endpoint, receiver=False, now=now)
+                self._register.add(endpoint, receiver=False, now=now)
             )
         for endpoint in receivers:
-            self._add(endpoint, receiver=True, now=now)
-        for endpoint in [known.endpoint for known in self._endpoints]:
-            if is_address(endpoint.resolve):
-                self.addresses(endpoint.resolve, (endpoint.resolve,), now)
+            self._register.add(endpoint, receiver=True, now=now)
         self._snapshot = Snapshot(
             time=now,
             settings=self._preference,
@@ -102,29 +106,25 @@ class Table:
             services={},
         )
         self._refresh(now)
+        for known in self._register.endpoints:
+            if is_address(known.endpoint.resolve):
+                self._resolve(known, (known.endpoint.resolve,), now)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names to look up in the DNS."""
-        names = (known.endpoint.resolve for known in self._endpoints)
-        return tuple(dict.fromkeys(name for name in names if not is_address(name)))
+        return self._register.names()
 
     def names_of(self, target: Target) -> tuple[str, ...]:
-        """The names whose look-up gave this target."""
-        return tuple(
-            known.endpoint.resolve
-            for known in self._endpoints
-            if any(record.target == target for record in known.records)
-            and not is_address(known.endpoint.resolve)
-        )
+        """The names whose look-up gave the address of this target."""
+        return self._register.names_of(target)
 
     def addresses(self, name: str, found: Iterable[str], now: float) -> None:
         """Take over the addresses of a name; none means that it does not exist."""
         wanted = tuple(dict.fromkeys(found))[:MAX_ADDRESSES]
-        for known in self._endpoints:
+        for known in self._register.endpoints:
             if known.endpoint.resolve == name:
                 self._resolve(known, wanted, now)
-        self._dirty = True
 
     def observe(
         self,
@@ -134,7 +134,7 @@ class Table:
         order: ProbeOrder | None = None,
     ) -> None:
         """Take in what became of a probe, or of a live flow if there is no order."""
-        record = self._records.get(target)
+        record = self._register.get(target)
         if record is None or (
             order is not None and record.orders.pop(order.number, None) is None
         ):
@@ -142,8 +142,13 @@ class Table:
         if order is not None and now > order.deadline + LATE:
             self.stalled(now, now - order.deadline)
         self._measure(record, outcome, now, order)
+        if outcome.result in HANDSHAKE and self._refuse(record, target, outcome, now):
+            self._schedule.turn_to_next(record, now)
+            return
+        if order is not None and outcome.result is Result.ALIVE:
+            self._trust(record, target, now)
         if not self._void(record, outcome, now, order):
-            self._fold(record)
+            record.fold()
             state = health.observe(
                 record.health,
                 outcome,
@@ -162,7 +167,7 @@ class Table:
         """The probes to send now."""
         if now >= self._scan_at:
             self._scan_at = now + SCAN_INTERVAL
-            self._schedule.scan(self._records.values(), now, at_once=False)
+            self._schedule.scan(self._register, now, at_once=False)
         if self._dirty or now >= self._refresh_at:
             self._refresh(now)
         orders = []
@@ -210,9 +215,9 @@ class Table:
             edge.name: edge.score.value for edge in self._edges.values() if edge.score
         }
         addresses = {
-            known.endpoint.resolve: tuple(r.target.address for r in known.records)
-            for known in self._endpoints
-            if known.records and not is_address(known.endpoint.resolve)
+            known.endpoint.resolve: tuple(target.address for target in known.targets)
+            for known in self._register.endpoints
+            if known.targets and not is_address(known.endpoint.resolve)
         }
         return dump(Saved(scores, addresses))
 
@@ -226,52 +231,31 @@ class Table:
             edge = self._edges.get(name)
             if edge is not None and edge.score is None:
                 edge.score = Score(value, value)
-        for known in self._endpoints:
+        self._refresh(now)  # the best edges are probed first
+        for known in self._register.endpoints:
             found = saved.addresses.get(known.endpoint.resolve)
             if found is not None and not known.resolved:
                 self._resolve(known, found, now)
-        self._dirty = True
 
     # Addresses
-
-    def _add(self, endpoint: Endpoint, *, receiver: bool, now: float) -> EndpointRecord:
-        known = EndpointRecord(endpoint, receiver, now)
-        self._endpoints.append(known)
-        self._products.setdefault(endpoint.product, []).append(known)
-        return known
 
     def _resolve(
         self, known: EndpointRecord, wanted: tuple[str, ...], now: float
     ) -> None:
-        before = known.records
-        by_address = {record.target.address: record for record in before}
-        known.resolved = True
-        known.records = [
-            by_address.get(address) or self._record(known, address, now)
-            for address in wanted
-        ]
-        for record in before:
-            if record.target.address not in wanted:
-                self._forget(record)
-        cause = Cause("new addresses" if wanted else "the name has no address")
-        self._judge(known, now, cause)
-
-    def _record(self, known: EndpointRecord, address: str, now: float) -> Record:
-        endpoint = known.endpoint
-        target = endpoint.target(address, patience=patience(None))
-        record = self._records.get(target)
-        if record is None:
-            record = Record(
-                target, endpoint.protocol, known.receiver, Health(since=now)
-            )
-            self._records[target] = record
-            self._schedule.add(record, now)
-        return record
-
-    def _forget(self, record: Record) -> None:
-        if not any(record in known.records for known in self._endpoints):
-            del self._records[record.target]
+        moved = self._register.resolve(known, wanted, now)
+        for record in moved.new:
+            self._schedule.add(record, now, turn=self._turn(record))
+        for record in moved.gone:
             self._schedule.remove(record)
+        cause = Cause("new addresses" if wanted else "the name has no address")
+        self._judge([known], now, cause)
+        self._dirty = True
+
+    def _turn(self, record: Record) -> tuple[int, int]:
+        """The best edges are probed first; a receiver at any time."""
+        if record.receiver:
+            return 0, 1
+        return self._order.index(record.target.label), len(self._order)
 
     # Evidence
 
@@ -291,11 +275,7 @@ class Table:
         edge = self._edge_of(record)
         seen = outcome.round_trip
         if outcome.result is Result.ALIVE and seen is not None:
-            known = record.round_trip
-            record.round_trip = (
-                seen if known is None else known + SMOOTHING * (seen - known)
-            )
-            self._advise(record)
+            self._dirty |= record.measure(seen)
             if edge is not None:
                 edge.window.add(now, seen)
                 edge.measured = True
@@ -310,28 +290,35 @@ class Table:
             edge.losses.add(now, outcome.result is Result.TIMEOUT)
             edge.measured = True
 
-    def _advise(self, record: Record) -> None:
-        """Renew the advice on a target when it is off by a fifth."""
-        seen, given = record.round_trip, record.target.round_trip
-        if seen is None or (given is not None and abs(seen - given) <= 0.2 * given):
-            return
-        record.target = dataclasses.replace(
-            record.target, patience=patience(seen), round_trip=seen
-        )
-        self._dirty = True
+    def _refuse(
+        self, record: Record, target: Target, outcome: Outcome, now: float
+    ) -> bool:
+        """Note a handshake that failed; whether that tells of this name only."""
+        old = record.health_of(target)
+        alone = record.refuse(target, outcome.detail or outcome.result.value)
+        self._rename(record, target, old, now, outcome.result)
+        return alone
 
-    def _fold(self, record: Record) -> None:
-        """Take over what the hot path has noted."""
-        if record.heard > record.health.heard:
-            record.health = health.heard(record.health, record.heard)
-        record.heard = -math.inf
+    def _trust(self, record: Record, target: Target, now: float) -> None:
+        """Note that a probe found a certificate right again."""
+        old = record.health_of(target)
+        if record.refused.pop(target, None) is not None:
+            self._rename(record, target, old, now, Result.ALIVE)
+
+    def _rename(
+        self, record: Record, target: Target, old: Health, now: float, result: Result
+    ) -> None:
+        """Draw the conclusions from what became of one name of an address."""
+        new = record.health_of(target)
+        if new.state is not old.state:
+            self._flip(record, [target], old, new, now, result)
 
     def _doubt(self, record: Record, now: float) -> None:
         """Look whether a probe is unanswered for too long."""
         order = self._schedule.overdue(record, now)
         if order is None or order.sent < self._void_before:
             return
-        self._fold(record)
+        record.fold()
         if record.health.heard <= order.sent:
             doubted = health.overdue(record.health, now=now)
             self._apply(record, doubted, now, Result.SILENT)
@@ -340,65 +327,77 @@ class Table:
     def _apply(self, record: Record, new: Health, now: float, result: Result) -> None:
         """Give an address its new health, and draw the conclusions."""
         old, record.health = record.health, new
-        if (old.good > 0, old.hopeless, _carefree(old)) != (
+        if (old.good > 0, old.hopeless, old.carefree) != (
             new.good > 0,
             new.hopeless,
-            _carefree(new),
+            new.carefree,
         ):
             self._dirty = True
         if old.state is new.state:
             return
-        self._dirty = True
-        owners = [known for known in self._endpoints if record in known.records]
-        for known in owners:
-            self._changes.append(
-                Flip(
-                    edge=record.target.label,
-                    product=known.endpoint.product,
-                    target=record.target,
-                    from_=old.state,
-                    to=new.state,
-                    reason=new.reason,
-                    result=result,
-                    lasted=now - old.since,
-                )
-            )
-            self._judge(known, now, Cause(new.reason, result))
+        self._flip(record, record.targets, old, new, now, result)
         edge = self._edge_of(record)
         if edge is not None and old.state is State.UP:
             self._look_around(edge, now)
 
+    def _flip(
+        self,
+        record: Record,
+        targets: Iterable[Target],
+        old: Health,
+        new: Health,
+        now: float,
+        result: Result,
+    ) -> None:
+        """Tell that an address changed by these names, and judge who has it."""
+        self._dirty = True
+        targets = tuple(targets)
+        owners = self._register.owners(record)
+        named = [known for known in owners if any(t in known.targets for t in targets)]
+        self._changes.append(
+            Flip(
+                edge=record.target.label,
+                product=listed(known.endpoint.product for known in named),
+                targets=targets,
+                from_=old.state,
+                to=new.state,
+                reason=new.reason,
+                result=result,
+                lasted=now - old.since,
+                first=not old.proved and new.state is State.UP,
+            )
+        )
+        self._judge(named, now, Cause(new.reason, result))
+
     def _edge_of(self, record: Record) -> EdgeRecord | None:
         return None if record.receiver else self._edges[record.target.label]
 
-    def _judge(self, known: EndpointRecord, now: float, cause: Cause) -> None:
-        """Roll the addresses of an endpoint up, and the endpoints of its edge."""
-        edge = None if known.receiver else self._edges[known.endpoint.edge]
-        flips = [known.judge(now, cause)]
-        if edge is not None:
-            flips.append(edge.judge(now, cause))
-        for flip in flips:
-            if flip is not None:
-                self._changes.append(flip)
+    def _judge(self, owners: list[EndpointRecord], now: float, cause: Cause) -> None:
+        """Roll the addresses of an edge's endpoints up, and then the edge.
+
+        An edge that turns speaks for the endpoints that turn with it.
+        """
+        flips = [flip for known in owners if (flip := known.judge(now, cause))]
+        if not owners[0].receiver:
+            whole = self._edges[owners[0].endpoint.edge].judge(now, cause)
+            if whole is not None:
+                flips = [whole, *(flip for flip in flips if flip.to is not whole.to)]
+        self._changes += joined(flips)
 
     def _look_around(self, edge: EdgeRecord, now: float) -> None:
         """An address failed: ask its siblings, the best edges, and then all of them."""
-        for known in edge.endpoints:
-            for record in known.records:
-                self._schedule.hasten(record, now)
+        self._schedule.scan(edge.records, now, at_once=True)
         self._schedule.scan(self._hot_records(), now, at_once=True)
         failing, worked = self._failing(now)
         if self._uplink.failed(len(failing), worked, now):
             self._changes.append(UplinkSuspect(tuple(failing), worked))
             self._dirty = True
         elif self._uplink.survey(len(failing), now):
-            self._schedule.scan(self._records.values(), now, at_once=True)
+            self._schedule.scan(self._register, now, at_once=True)
 
     def _hot_records(self) -> Iterator[Record]:
-        names = self._order[: 1 + ALTERNATES]
-        for name in names:
-            for known in self._edges[name].endpoints:
-                yield from known.records
+        for name in self._order[: 1 + ALTERNATES]:
+            yield from self._edges[name].records
 
     def _failing(self, now: float) -> tuple[list[str], int]:
         """The edges that failed together, and how many worked until then."""
@@ -423,7 +422,7 @@ class Table:
             edges=edges,
             services={
                 product: tuple(known.service() for known in endpoints)
-                for product, endpoints in self._products.items()
+                for product, endpoints in self._register.products.items()
             }
             if changed
             else old.services,
@@ -452,7 +451,7 @@ class Table:
         if reason:
             self._changes.append(UplinkCleared(now - self._uplink.since, reason))
             self._uplink.clear()
-            self._schedule.scan(self._records.values(), now, at_once=True)
+            self._schedule.scan(self._register, now, at_once=True)
 
     def _routes(self, snapshot: Snapshot) -> Mapping[str, Route]:
         """The routes, or the very same as before where nothing has changed."""
@@ -465,11 +464,11 @@ class Table:
         ):
             routes = old
         self.carefree = {
-            id(target): record
+            target.key: record
             for route in routes.values()
             for group in route.groups
             for target in group
-            if _carefree((record := self._records[target]).health)
+            if (record := self._register[target]).health.carefree
         }
         return routes
 
@@ -482,11 +481,4 @@ class Table:
         else:
             others = [name for name in self._order if name != home]
             hot = frozenset([home, fallen or home, *others[:ALTERNATES]])
-        self._schedule.heat(hot, self._records.values(), now)
-
-
-def _carefree(state: Health) -> bool:
-    """Whether one more answer to a live flow would change nothing."""
-    return (
-        state.state is State.UP and not state.live_failures and not state.server_errors
-    )
+        self._schedule.heat(hot, self._register, now)

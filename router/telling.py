@@ -84,11 +84,15 @@ def _tell_flip(log: Log, flip: Flip) -> None:
         fields["product"] = flip.product
     if flip.result is not None:
         fields["result"] = flip.result.value
-    better = flip.to is State.UP
-    if flip.target is None:
-        log.say(events.EDGE_FLIPPED, at=Level.INFO if better else None, **fields)
+    at = Level.INFO if flip.to is State.UP else None
+    if flip.first and flip.product:
+        at = Level.DEBUG  # at the start, one line for each edge is enough
+    if flip.targets:
+        log.say(
+            events.ADDRESS_FLIPPED, at=at, address=flip.targets[0].address, **fields
+        )
     else:
-        log.say(events.ADDRESS_FLIPPED, address=flip.target.address, **fields)
+        log.say(events.EDGE_FLIPPED, at=at, **fields)
 
 
 def _tell_switch(log: Log, switch: Switch) -> None:

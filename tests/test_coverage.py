@@ -25,6 +25,7 @@ CORES = (
     "router/health.py",
     "router/order.py",
     "router/policy.py",
+    "router/register.py",
     "router/table.py",
     "router/units.py",
 )

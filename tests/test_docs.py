@@ -111,3 +111,15 @@ def test_files_that_are_named_exist(document: str) -> None:
     folders = "protocols|router|simulator|tests|docs|examples|systemd|benchmarks"
     for name in re.findall(rf"`((?:{folders})/[\w./-]+\.\w+)`", text):
         assert (ROOT / name).exists(), name
+
+
+def test_architecture_names_every_module() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    told = {*re.findall(r"`(\w+)`", text.partition("## Where things are")[2])}
+    there = {
+        path.stem
+        for folder in ("protocols/*", "router", "simulator")
+        for path in ROOT.glob(f"{folder}/*.py")
+        if not path.stem.startswith("__")
+    }
+    assert there <= told

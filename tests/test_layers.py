@@ -47,6 +47,7 @@ CORES = (
     "router.policy",
     "router.problem",
     "router.records",
+    "router.register",
     "router.repeats",
     "router.routes",
     "router.saved",
@@ -142,7 +143,7 @@ def test_protocols_know_neither_router_nor_simulator(name: str) -> None:
 
 @named("router")
 def test_router_knows_no_simulator_but_in_the_demo(name: str) -> None:
-    if name != "router.demo.play":
+    if name != "router.demo.stage":
         assert "simulator" not in {package(other) for other in imports(name)}
 
 

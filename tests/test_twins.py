@@ -11,7 +11,6 @@ EXCUSED = {
     "protocols/http/search.py": "an exchange's way to a connection: test_relay.py",
     "protocols/record.py": "fields without behaviour",
     "router/__main__.py": "two lines, run by every test that starts the daemon",
-    "router/knowledge.py": "wires what has twins; its log and state: test_app.py",
     "router/demo/__main__.py": "two lines, run by tests/router/demo/test_play.py",
 }
 "Modules without a twin, and why."

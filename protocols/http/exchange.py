@@ -102,12 +102,13 @@ class Exchange:
         if self._over:
             return
         shared = self._shared
+        surely = not self._may_resend()
         target = shared.choose(())
-        far = shared.pool.take(target) if target is not None else None
+        far = shared.pool.take(target, surely=surely) if target is not None else None
         if far is not None:
             self.found(far)
         else:
-            self._search = Search(self, shared)
+            self._search = Search(self, shared, surely=surely)
             self._search.go()
 
     def wants_body(self) -> bool:
@@ -155,9 +156,12 @@ class Exchange:
             data = b"".join((data, *self._pending))
             self._pending.clear()
             self._pending_size = 0
-        far.transport.write(data)
+        # Before the write, which may fill the new connection and pause the client anew.
         if self._near_paused:
             self._release_near()
+        if self._far_paused:
+            far.transport.pause_reading()
+        far.transport.write(data)
         if self._reader.done:
             self._asked()
 
@@ -236,7 +240,8 @@ class Exchange:
 
     def _note(self, target: Target, result: Result, detail: str) -> Search:
         if self._search is None:
-            self._search = Search(self, self._shared)
+            surely = not self._may_resend()
+            self._search = Search(self, self._shared, surely=surely)
         seconds = self._shared.loop.time() - self._started
         self._search.gave_up(target, result, detail, seconds)
         return self._search
@@ -280,10 +285,16 @@ class Exchange:
         shared = self._shared
         shared.watch.remove(self)
         self._first_byte = shared.loop.time() - self._started
+        answer = reader(response, 502)
+        rest, body = far.heads.rest, b""
+        if rest and not answer.done:
+            # While nothing is written yet: what is malformed here becomes a 502.
+            body = self._frame(answer, rest)
+            rest = answer.rest
         fault = response.status in _EDGE_FAULTS
         shared.report(far.target, _SERVER_ERROR if fault else ALIVE)
         self._response = response
-        self._answer = answer = reader(response, 502)
+        self._answer = answer
         self._keep_alive = (
             self.head.keep_alive
             and self._reader.done
@@ -292,11 +303,7 @@ class Exchange:
         )
         close = not self._keep_alive
         data = fields.response(response, minor=self.head.minor, close=close)
-        rest = far.heads.rest
-        if rest and not answer.done:
-            data += self._frame(answer, rest)
-            rest = answer.rest
-        self._near.transport.write(data)
+        self._near.transport.write(data + body)
         if answer.done:
             self._finish(far, response, clean=not rest)
 
@@ -326,7 +333,9 @@ class Exchange:
         if self._far_paused:
             far.transport.resume_reading()
         complete = self._reader.done
-        if clean and complete and response.keep_alive:
+        # A client that is paused here is so because the far side is full: answered
+        # early, with some of the request's body still to take.
+        if clean and complete and response.keep_alive and not self._near_paused:
             self._shared.pool.give(far)
         else:
             far.exchange = None
@@ -415,11 +424,15 @@ class Exchange:
                 self._abort("F", "the answer stopped coming")
 
     def _look_at_pace(self, now: float) -> None:
-        pace = self._shared.pace
-        if self._near_paused or not self._marked_at:
+        pace, moved = self._shared.pace, self._received - self._mark
+        if not self._marked_at or (self._near_paused and moved):
             self._mark, self._marked_at = self._received, now
+        elif self._near_paused:
+            # No fault of the client's: the far side does not take what there is.
+            if now - self._marked_at > self._shared.deadlines.stall:
+                self._fail(504, "the far side takes no more of the body", who="F")
         elif now - self._marked_at >= pace.window:
-            if self._received - self._mark < pace.bytes:
+            if moved < pace.bytes:
                 self._fail(408, "the request's body comes too slowly", who="C")
                 return
             self._mark, self._marked_at = self._received, now

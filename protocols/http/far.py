@@ -1,6 +1,7 @@
 """One connection to a target, used by one exchange after the other."""
 
 import asyncio
+import select
 from typing import Protocol, cast
 
 from protocols.http.head import HeadBuffer
@@ -75,6 +76,12 @@ class Far(Buffered):
         """Called once by the loop."""
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=65_536)
+
+    def is_quiet(self) -> bool:
+        """Whether nothing has come that the loop has not read yet, an end included."""
+        watch = select.poll()
+        watch.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not watch.poll(0)
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop for all that comes."""

@@ -6,17 +6,10 @@ message stop matching. Only the two fields that frame the body are written anew,
 one way that nobody misreads: no tab, no leading zero, no other case.
 """
 
+import re
+
 from protocols.http.head import Head, RequestHead, ResponseHead
 
-# RFC 9110 section 7.6.1: intermediaries remove Connection and the fields that it names,
-# and "SHOULD remove or replace fields that are known to require removal before
-# forwarding". The framing is replaced; Expect goes on to the server, which alone can
-# answer it.
-_HOP_BY_HOP = frozenset(
-    b"connection content-length http2-settings keep-alive proxy-authenticate "
-    b"proxy-authentication-info proxy-authorization proxy-connection te "
-    b"transfer-encoding upgrade".split()
-)
 # A peer must not have these removed by naming them in Connection: the next hop would
 # then route, read or trust the message in another way than we did.
 _NOT_BY_NOMINATION = frozenset(
@@ -24,14 +17,12 @@ _NOT_BY_NOMINATION = frozenset(
     b"x-twilio-signature".split()
 )
 _USUAL = frozenset([b"", b"close", b"keep-alive"])
-# How a line begins that is found quickly: nearly everybody writes names like this.
-_USUAL_STARTS = {name: b"\r\n%b:" % name.title() for name in (*_HOP_BY_HOP, b"host")}
-_VIA = b"\r\nVia: 1.%d edge-router"
+_ENDS = (b"\r\nVia: 1.0 edge-router\r\n\r\n", b"\r\nVia: 1.1 edge-router\r\n\r\n")
 # What a client claims about the hops before us, in every spelling that a receiver may
 # take for it: WSGI and CGI read "X_Forwarded_For" and "X-Forwarded-For" as one name.
-_FORWARDED = frozenset(
-    b"forwarded x-forwarded-for x-forwarded-host x-forwarded-port x-forwarded-proto "
-    b"x-real-ip".split()
+_CLAIMS = re.compile(
+    rb"\r\n(?:forwarded|x[-_](?:forwarded[-_](?:for|host|port|proto)|real[-_]ip)):[^\r]*",
+    re.IGNORECASE,
 )
 
 
@@ -39,14 +30,17 @@ def request_to_provider(head: RequestHead, authority: bytes) -> bytes:
     """The request's head as the edge shall get it: Host is the edge's own name."""
     if head.memo[0] == authority:
         return head.memo[1]
-    lines = _without(head, _doomed(head) | {b"host"})
-    data = b"%b %b HTTP/1.1\r\nHost: %b%b%b%b\r\n\r\n" % (
-        head.method,
-        head.target,
-        authority,
-        lines,
-        _framing(head),
-        _VIA % head.minor,
+    data = b"".join(
+        (
+            head.method,
+            b" ",
+            head.target,
+            b" HTTP/1.1\r\nHost: ",
+            authority,
+            _passing(head),
+            _framing(head),
+            _ENDS[head.minor],
+        )
     )
     head.memo = (authority, data)
     return data
@@ -58,17 +52,15 @@ def request_to_site(head: RequestHead, forwarded: bytes) -> bytes:
     Host, target and all that a signature covers stay as they came. `forwarded` is
     made by `forwarded_lines`, and replaces what the client said of itself.
     """
-    claims = [key for key in head.values if key.replace(b"_", b"-") in _FORWARDED]
-    lines = _without(head, _doomed(head) | {b"host", *claims})
-    return b"%b %b HTTP/1.1\r\nHost: %b%b%b%b\r\nX-Forwarded-Host: %b%b\r\n\r\n" % (
+    return b"%b %b HTTP/1.1\r\nHost: %b%b%b%b\r\nX-Forwarded-Host: %b%b" % (
         head.method,
         head.target,
         head.authority,
-        lines,
+        _CLAIMS.sub(b"", _passing(head)),
         _framing(head),
         forwarded,
         head.authority,
-        _VIA % head.minor,
+        _ENDS[head.minor],
     )
 
 
@@ -97,7 +89,7 @@ def response(head: ResponseHead, *, minor: int, close: bool) -> bytes:
     data = b"HTTP/1.1 %d %b%b%b%b\r\n\r\n" % (
         head.status,
         head.reason,
-        _without(head, _doomed(head)),
+        _passing(head),
         b"" if bare or (chunked and minor == 0) else _framing(head),
         b"\r\nConnection: close" if close else b"",
     )
@@ -105,12 +97,18 @@ def response(head: ResponseHead, *, minor: int, close: bool) -> bytes:
     return data
 
 
-def _doomed(head: Head) -> frozenset[bytes]:
-    """The names in `head` that end at this hop."""
-    doomed = _HOP_BY_HOP
-    if not head.nominated <= _USUAL:
-        doomed |= head.nominated - _NOT_BY_NOMINATION
-    return doomed
+def _passing(head: Head) -> bytes:
+    """The field lines that go on: those that the peer has not nominated to end here."""
+    if head.nominated <= _USUAL:
+        return head.lines
+    # An empty name is no name, but what stands before the first CR LF.
+    doomed = head.nominated - _NOT_BY_NOMINATION - {b""}
+    kept = [
+        line
+        for line in head.lines.split(b"\r\n")
+        if line.partition(b":")[0].lower() not in doomed
+    ]
+    return b"\r\n".join(kept)
 
 
 def _framing(head: Head) -> bytes:
@@ -120,27 +118,3 @@ def _framing(head: Head) -> bytes:
     if b"content-length" in head.values:
         return b"\r\nContent-Length: %d" % int(head.values[b"content-length"])
     return b""
-
-
-def _without(head: Head, doomed: frozenset[bytes]) -> bytes:
-    """The field lines of `head` except those with a name in `doomed`."""
-    lines = head.lines
-    present = doomed & head.values.keys()
-    for key in present:
-        usual = b"" if head.repeats else _USUAL_STARTS.get(key, b"")
-        start = lines.find(usual) if usual else -1
-        if start < 0:
-            return _filtered(head.lines, present)
-        end = lines.find(b"\r\n", start + 2)
-        lines = lines[:start] + (lines[end:] if end >= 0 else b"")
-    return lines
-
-
-def _filtered(lines: bytes, doomed: frozenset[bytes]) -> bytes:
-    """Whatever the case of a name is, and however often it occurs."""
-    kept = [
-        line
-        for line in lines.split(b"\r\n")
-        if line.partition(b":")[0].lower() not in doomed
-    ]
-    return b"\r\n".join(kept)

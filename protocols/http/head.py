@@ -6,8 +6,9 @@ refused here, since that difference is how requests are smuggled (RFC 9112 secti
 version, exactly one valid Host, one framing of the body, size and number of fields,
 and the form of the target.
 
-A head is handed over whole, from the first byte to the empty line that ends it, and
-its field lines are kept as the bytes that came.
+A head is handed over whole, from the first byte to the empty line that ends it. The
+fields that concern a relay are taken out of it by one pattern; all other lines are kept
+as the bytes that came, unread.
 """
 
 import enum
@@ -105,21 +106,19 @@ class Head:
         "memo",
         "minor",
         "nominated",
-        "repeats",
         "values",
     )
 
     minor: int
     "Minor version: 0 or 1."
     lines: bytes
-    "The field lines as they came, each with a CR LF before it."
+    "All field lines but those in `values`, as they came, each with a CR LF before it."
     values: dict[bytes, bytes]
-    """The value of each field by its name in lower case; of a repeated one, the last.
+    """The fields that a relay reads or that end at it, by name in lower case.
 
-    Whitespace in front is taken off, whitespace behind is not.
+    Of a repeated one, the last. Whitespace in front of a value is taken off, whitespace
+    behind is not. Expect is here and in `lines`, since it goes on.
     """
-    repeats: bool
-    "Whether a name occurs more than once."
     nominated: frozenset[bytes]
     "Names in lower case that a Connection field declares to end here."
     keep_alive: bool
@@ -173,6 +172,19 @@ class ResponseHead(Head):
 
 
 _NO_NAMES: frozenset[bytes] = frozenset()
+# RFC 9110 section 7.6.1: intermediaries remove Connection, and "SHOULD remove or
+# replace fields that are known to require removal before forwarding". Framing is
+# replaced.
+_HOP_BY_HOP = (
+    rb"connection|content-length|http2-settings|keep-alive|te|transfer-encoding|upgrade"
+    rb"|proxy-(?:authenticate|authentication-info|authorization|connection)"
+)
+# Between two matches of these stand the lines that pass on: see `_read_fields`. llhttp
+# has checked the head by then, so that a CR LF is followed by a name and its colon.
+_OF_REQUEST = re.compile(
+    rb"\r\n(" + _HOP_BY_HOP + rb"|expect|host):[ \t]*([^\r]*)", re.IGNORECASE
+)
+_OF_RESPONSE = re.compile(rb"\r\n(" + _HOP_BY_HOP + rb"):[ \t]*([^\r]*)", re.IGNORECASE)
 _SINGLE = frozenset([b"host", b"content-length", b"transfer-encoding", b"expect"])
 # RFC 9112 section 2.2: "a server that is expecting to receive and parse a request-line
 # SHOULD ignore at least one empty line (CRLF) received prior to the request-line." One.
@@ -223,8 +235,8 @@ def _parse_request(head: bytes) -> RequestHead:
     if len(target) > _TARGET:
         raise HeadError(414, "request target too long")
     request.minor = 1 if minor == b"1" else 0
-    request.lines = head[line.end() - 2 : -4]
-    _parse(request, httptools.HttpRequestParser, head, 400)
+    _check(httptools.HttpRequestParser(_SILENT), head, 400)
+    _read_fields(request, head[line.end() - 2 : -4], _OF_REQUEST, 400)
     request.authority = _host(request)
     request.target = target
     if target[:1] != b"/" or b"#" in target or request.method == b"CONNECT":
@@ -246,8 +258,8 @@ def _parse_response(head: bytes, method: bytes) -> ResponseHead:
     response.minor = 1 if minor == b"1" else 0
     response.status = int(status)
     response.reason = reason or b""
-    response.lines = head[line.end() - 2 : -4]
-    _parse(response, httptools.HttpResponseParser, head, 502)
+    _check(httptools.HttpResponseParser(_SILENT), head, 502)
+    _read_fields(response, head[line.end() - 2 : -4], _OF_RESPONSE, 502)
     response.body, response.length = _response_body(response, method)
     if response.body is Body.CLOSE:
         response.keep_alive = False
@@ -258,74 +270,45 @@ _remembered_request = functools.lru_cache(maxsize=256)(_parse_request)
 _remembered_response = functools.lru_cache(maxsize=256)(_parse_response)
 
 
-class _Unique(dict[bytes, bytes]):
-    """Takes llhttp's fields at the speed of C, if no name occurs twice."""
-
-    on_header = dict.__setitem__
+_SILENT = object()  # lets llhttp check a head, and be told nothing of it
 
 
-class _Repeated:
-    """Takes llhttp's fields when one does."""
-
-    def __init__(self) -> None:
-        self.pairs: list[tuple[bytes, bytes]] = []
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Called by llhttp for each field."""
-        self.pairs.append((name, value))
-
-
-def _parse(
-    message: Head,
-    parser: type[httptools.HttpRequestParser | httptools.HttpResponseParser],
-    head: bytes,
-    status: int,
+def _read_fields(
+    message: Head, lines: bytes, pattern: re.Pattern[bytes], status: int
 ) -> None:
-    """Have llhttp check the fields; fill in `values`, `nominated` and `keep_alive`."""
-    count = message.lines.count(b"\n")
-    if count > _FIELDS:
-        raise HeadError(431 if status == 400 else status, "too many fields")
-    fields = _Unique()
-    _feed(parser(fields), head, status)
-    values = {name.lower(): value for name, value in fields.items()}
-    message.repeats = len(values) != count
+    """Part the lines: fill in `values`, `lines`, `nominated` and `keep_alive`."""
+    passing, *parts = pattern.split(lines)
+    values: dict[bytes, bytes] = {}
+    for name, value, between in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
+        key = name.lower()
+        if key in values:
+            if key in _SINGLE:
+                raise HeadError(status, "repeated field that may stand only once")
+            if key == b"connection":
+                value = values[key] + b"," + value
+        if key == b"expect":
+            passing += b"\r\n" + name + b": " + value
+        values[key] = value
+        passing += between
+    message.lines = passing
+    message.values = values
     message.memo = (None, b"")
-    message.values = _repeated(parser, head, status) if message.repeats else values
     message.nominated = _NO_NAMES
     message.keep_alive = message.minor == 1
     if b"connection" in values:
-        names = message.values[b"connection"].lower().split(b",")
+        names = values[b"connection"].lower().split(b",")
         message.nominated = frozenset(name.strip(b" \t") for name in names)
         message.keep_alive = message.minor == 1 and b"close" not in message.nominated
 
 
-def _repeated(
-    parser: type[httptools.HttpRequestParser | httptools.HttpResponseParser],
-    head: bytes,
-    status: int,
-) -> dict[bytes, bytes]:
-    """The values of a head in which a name occurs twice."""
-    fields = _Repeated()
-    _feed(parser(fields), head, status)
-    values: dict[bytes, bytes] = {}
-    for name, value in fields.pairs:
-        key = name.lower()
-        if key not in values:
-            values[key] = value
-        elif key in _SINGLE:
-            raise HeadError(status, "repeated field that may stand only once")
-        elif key == b"connection":
-            values[key] += b"," + value
-        else:
-            values[key] = value
-    return values
-
-
-def _feed(
+def _check(
     parser: httptools.HttpRequestParser | httptools.HttpResponseParser,
     head: bytes,
     status: int,
 ) -> None:
+    """Have llhttp check the head, its fields above all."""
+    if head.count(b"\n") > _FIELDS + 2:
+        raise HeadError(431 if status == 400 else status, "too many fields")
     try:
         parser.feed_data(head)
     except httptools.HttpParserUpgrade:

@@ -26,6 +26,7 @@ class Near(Buffered):
         "_came",
         "_deadline",
         "_exchange",
+        "_full",
         "_gone",
         "_heads",
         "_lingering",
@@ -48,6 +49,7 @@ class Near(Buffered):
         self._heads = HeadBuffer(shared.head)
         self._exchange: Exchange | None = None
         self._queued = b""
+        self._full = False
         self._lingering = False
         self._deadline = shared.loop.time() + shared.deadlines.head
         self.client = ""
@@ -69,7 +71,7 @@ class Near(Buffered):
     def data_received(self, data: bytes) -> None:
         """Called by the loop for all that comes."""
         exchange = self._exchange
-        if exchange is None and not self._queued:
+        if exchange is None and not (self._queued or self._full):
             if not self._lingering:
                 self._read_head(data)
         elif exchange is not None and exchange.wants_body():
@@ -79,13 +81,17 @@ class Near(Buffered):
 
     def pause_writing(self) -> None:
         """Called by the loop when the client does not take what is written."""
+        self._full = True
         if self._exchange is not None:
             self._exchange.near_full()
 
     def resume_writing(self) -> None:
         """Called by the loop when it does again."""
+        self._full = False
         if self._exchange is not None:
             self._exchange.near_drained()
+        elif self._queued:
+            self._next()
 
     def connection_lost(self, error: Exception | None) -> None:
         """Called once by the loop."""
@@ -99,10 +105,12 @@ class Near(Buffered):
         self._exchange = None
         if keep_alive and not self._shared.draining:
             self._deadline = self._shared.loop.time() + self._shared.deadlines.idle
-            if self._queued:
+            # A client that does not take its answers gets no further ones: they would
+            # pile up here, since the loop tells of a full buffer only once.
+            if self._queued and not self._full:
                 self._shared.loop.call_soon(self._next)
         elif complete:
-            self.transport.close()
+            self._close(self._shared.deadlines.stall)
         else:
             self._linger()
 
@@ -119,7 +127,7 @@ class Near(Buffered):
     def drain(self) -> None:
         """Close if idle; else after the exchange under way."""
         if self._exchange is None and not self._queued and not len(self._heads):
-            self.transport.close()
+            self._close(self._shared.deadlines.linger)
 
     def _next(self) -> None:
         data, self._queued = self._queued, b""
@@ -171,10 +179,20 @@ class Near(Buffered):
         # RFC 9112 section 9.6: closing with data unread resets the connection, and the
         # client may lose the response. So only our half is closed, and what still
         # comes is read and dropped; with TLS, its own closing handshake does that.
-        self._lingering = True
-        self._queued = b""
+        allowed = self._shared.deadlines.linger
         if self.transport.can_write_eof():
             self.transport.write_eof()
-            self._deadline = self._shared.loop.time() + self._shared.deadlines.linger
+            self._last(allowed)
         else:
-            self.transport.close()
+            self._close(allowed)
+
+    def _close(self, allowed: float) -> None:
+        """Close; the client has so many seconds to take what is written."""
+        self.transport.close()
+        self._last(allowed)
+
+    def _last(self, allowed: float) -> None:
+        """Nothing more is served here, and after so many seconds it is cut."""
+        self._lingering = True
+        self._queued = b""
+        self._deadline = self._shared.loop.time() + allowed

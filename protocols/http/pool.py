@@ -14,7 +14,7 @@ from typing import Protocol
 from protocols.http.far import Far
 from protocols.net.dial import DialError, Dialled, alive
 from protocols.net.tasks import Tasks
-from protocols.target import Outcome, Report, Target
+from protocols.target import Outcome, Report, Result, Target
 
 Dial = Callable[[Target, Callable[[], asyncio.BaseProtocol]], Awaitable[Dialled]]
 "Connect to a target; raises DialError."
@@ -81,15 +81,23 @@ class Pool:
         self._reserves: dict[str, _Reserve] = {}
         self._closed = False
 
-    def take(self, target: Target) -> Far | None:
-        """An idle connection to the target, the one used last; or None."""
+    def take(self, target: Target, *, surely: bool = False) -> Far | None:
+        """An idle connection to the target, the one used last; or None.
+
+        `surely` asks the kernel, too, whether the far side has ended it by now: for
+        requests that cannot be sent once more.
+        """
         reserve = self._reserves.get(target.key)
         if reserve is None:
             return None
         idle = reserve.idle
         while idle:
             far = idle.pop()
-            if not far.transport.is_closing():
+            if far.transport.is_closing():
+                continue
+            if surely and not far.is_quiet():
+                far.transport.abort()
+            else:
                 if not idle and reserve.warm:
                     self._refill(reserve)
                 return far
@@ -125,12 +133,8 @@ class Pool:
     def wait(self, target: Target, waiter: Waiter) -> None:
         """Get the waiter a connection: it is told of the first, or of the failure."""
         reserve = self._reserve(target)
-        waiters = reserve.waiters
-        while waiters and not waiters[0].wants(target):
-            waiters.popleft()
-        waiters.append(waiter)
-        if reserve.dials < min(len(reserve.waiters), self._keeping.most_dials):
-            self._start_dial(reserve)
+        reserve.waiters.append(waiter)
+        self._dial_for_waiters(reserve)
 
     def keep_warm(self, targets: Collection[Target]) -> None:
         """From now on have a connection ready to each of these, and to no others."""
@@ -195,6 +199,15 @@ class Pool:
         if not (self._closed or reserve.dials) and self._now() >= reserve.retry_at:
             self._start_dial(reserve)
 
+    def _dial_for_waiters(self, reserve: _Reserve) -> None:
+        """Have one more dial under way if more wait than connections are to come."""
+        waiters = reserve.waiters
+        while waiters and not waiters[0].wants(reserve.target):
+            waiters.popleft()
+        most = 0 if self._closed else self._keeping.most_dials
+        if reserve.dials < min(len(waiters), most):
+            self._start_dial(reserve)
+
     def _start_dial(self, reserve: _Reserve) -> None:
         reserve.dials += 1
         self._tasks.start(self._connect(reserve), name=f"dial {reserve.target}")
@@ -208,6 +221,10 @@ class Pool:
             self._failed(reserve, error)
             return
         reserve.dials -= 1
+        if dialled.transport.is_closing():
+            detail = "closed as soon as it stood"
+            self._failed(reserve, DialError(Result.RESET, detail, "tls"))
+            return
         reserve.pause = 0.0
         far = dialled.protocol
         assert isinstance(far, Far)
@@ -215,6 +232,7 @@ class Pool:
         far.resumed = dialled.resumed
         self._report(target, alive(dialled))
         self.give(far)
+        self._dial_for_waiters(reserve)
 
     def _failed(self, reserve: _Reserve, error: DialError) -> None:
         longest = 30.0

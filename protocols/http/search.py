@@ -24,10 +24,12 @@ class Seeker(Protocol):
 class Search:
     """One exchange's way from target to target."""
 
-    __slots__ = ("_on", "_race", "_seeker", "_shared", "_timer")
+    __slots__ = ("_on", "_race", "_seeker", "_shared", "_surely", "_timer")
 
-    def __init__(self, seeker: Seeker, shared: Shared) -> None:
+    def __init__(self, seeker: Seeker, shared: Shared, *, surely: bool) -> None:
+        """`surely`: what is sent cannot be sent once more (see `Pool.take`)."""
         self._seeker = seeker
+        self._surely = surely
         self._shared = shared
         self._race = Race(shared.choose)
         self._timer: asyncio.TimerHandle | None = None
@@ -41,7 +43,7 @@ class Search:
         self._on = True
         race.overdue(now)
         while (target := race.next(now)) is not None:
-            far = self._shared.pool.take(target)
+            far = self._shared.pool.take(target, surely=self._surely)
             if far is not None:
                 self._win(far)
                 return
@@ -72,7 +74,7 @@ class Search:
 
     def wants(self, target: Target) -> bool:
         """Asked by the pool: whether a connection is still of use."""
-        return self._on
+        return self._on and self._race.awaits(target)
 
     def connected(self, far: Far) -> None:
         """Told by the pool: here is one."""

@@ -134,7 +134,7 @@ async def _open(
     handshake: Handshake | None,
     timeout: float,
 ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
-    """Give the socket to the event loop, which owns and closes it from here on."""
+    """Give the descriptor to the event loop, which owns and closes it from here on."""
     loop = asyncio.get_running_loop()
     try:
         if handshake is None:
@@ -153,6 +153,16 @@ async def _open(
         raise DialError(Result.TIMEOUT, detail, "tls") from None
     except OSError as error:
         raise _tls_error(error) from None
+    except asyncio.CancelledError:
+        if handshake is not None:
+            handshake.give_up()
+        raise
+    finally:
+        # uvloop takes note of the socket only one turn after it took the descriptor.
+        # If the connection breaks within that turn, the descriptor is closed and the
+        # socket does not know, and would close it once more when it is collected: by
+        # then the number may be another connection's.
+        sock.detach()
 
 
 _CONNECT_RESULTS = {

@@ -77,6 +77,7 @@ class Handshake:
     __slots__ = (
         "_context",
         "_contexts",
+        "_outgoing",
         "_place",
         "_reads",
         "_resume",
@@ -98,6 +99,7 @@ class Handshake:
             target.port,
         )
         self._resume = resume
+        self._outgoing: ssl.MemoryBIO | None = None
         self._reads = _READS
         self.started: float | None = None
         "When the ClientHello was written, by `time.perf_counter`."
@@ -127,6 +129,7 @@ class Handshake:
         server_hostname: str | None = None,
     ) -> ssl.SSLObject:
         """Called by the event loop to begin; the one method of a context it uses."""
+        self._outgoing = outgoing
         connection = self._context.wrap_bio(
             incoming,
             outgoing,
@@ -143,6 +146,16 @@ class Handshake:
             self.started = time.perf_counter()
         elif self.answered is None:
             self.answered = time.perf_counter()
+
+    def give_up(self) -> None:
+        """Leave nothing to be sent.
+
+        When a dial is cancelled in the turn in which its handshake ends, uvloop closes
+        the connection, then tries to send what TLS has ready, and takes its own refusal
+        for a fatal error.
+        """
+        if self._outgoing is not None:
+            self._outgoing.read()
 
     def verify(self, connection: ssl.SSLObject) -> None:
         """Check the name that OpenSSL did not. Raises SSLCertVerificationError."""

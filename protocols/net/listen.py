@@ -19,8 +19,9 @@ from protocols.net.tls import Certificates
 HANDSHAKE_TIMEOUT = 5.0
 "Seconds that a client has for its TLS handshake."
 
-SHUTDOWN_TIMEOUT = 2.0
-"Seconds that a client has to answer our close_notify."
+SHUTDOWN_TIMEOUT = 30.0
+"""Seconds that a closed TLS connection has to pass on what was written, and to answer
+our close_notify: less would cut the answers to slow clients."""
 
 PAUSE = 0.5
 "Seconds without accepting when the system is out of descriptors or memory."

@@ -48,7 +48,14 @@ class Race:
         return self._exhausted and (not self.pending or now >= self._last_call)
 
     def carry(self, attempt: Attempt, now: float) -> None:
-        """Begin again after an attempt that had won and then came to nothing."""
+        """Begin again after an attempt that had won and then came to nothing.
+
+        Those that it outran are open to be chosen again: whoever waited for them did so
+        no longer, and what they brought has gone elsewhere.
+        """
+        for target in [one for one in self._begun if self.awaits(one)]:
+            del self._begun[target]
+        self._latest = None
         self._begun[attempt.target] = now - attempt.seconds
         self._ended[attempt.target] = attempt
         self._exhausted = False

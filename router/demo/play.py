@@ -1,59 +1,25 @@
-"""The demo's script: a provider with five edges, the daemon, clients, and a death.
+"""The demo's script: edges are measured, used, and one of them dies.
 
-The provider runs in this process, the daemon in one of its own, as do clients that are
-curl. Only here does the router's side know the simulator.
+All requests are judged at the end by what the provider's ledger says.
 """
 
 import argparse
 import asyncio
 import contextlib
-import hmac
-import importlib.resources
-import itertools
 import shutil
-import ssl
 import tempfile
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-import trustme
 import uvloop
 from rich.text import Text
 
-from protocols.net.tasks import Tasks
-from router.demo.clients import WAYS, Client, Curl, Doors, Python, Reply, Request
+from router.demo.clients import WAYS, Curl, Request
 from router.demo.daemon import Daemon, DaemonError, Line
-from router.demo.receiver import Receiver
+from router.demo.load import SLOW, Load
 from router.demo.screen import Screen, console, logged
-from router.demo.tally import Sent, tally, timeline, total
-from simulator.plan import EdgePlan
-from simulator.provider import Provider
-from simulator.webhooks import Webhook, sign
-
-HOME = "ashburn-ix"
-EDGES = (
-    EdgePlan(HOME, 0.012, sources=("127.0.0.9",), addresses=2),
-    EdgePlan("ashburn", 0.008, addresses=2),
-    EdgePlan("umatilla", 0.065, addresses=2),
-    EdgePlan("dublin", 0.075, addresses=2),
-    EdgePlan("frankfurt", 0.090, addresses=2),
-)
-"As examples/demo.yaml has them."
-
-SITE = "pbx.example.com"
-"Name by which the provider knows the site."
-
-PACE = 0.1
-"Seconds between two requests of the load: every other one is a POST."
-
-MOST = 16
-"Requests under way at most, should this machine be too busy for that pace."
-
-SLOW = 4
-"Requests that are waiting for home's answer when it dies."
-
-_NAMESERVER, _RECEIVER = "127.20.0.53:10053", "127.0.0.1:18080"
+from router.demo.stage import EDGES, HOME, Stage, set_up
+from router.demo.tally import tally, timeline, total
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 _play(screen, directory, given.client)
             )
         except (OSError, DaemonError) as error:
-            screen.say(f"edge-router demo: {error}", "bold red")
+            screen.say(f"edge-router demo: {str(error) or 'out of time'}", "bold red")
             return 1
         except KeyboardInterrupt:
             return 130
@@ -111,136 +77,6 @@ async def _play(screen: Screen, directory: Path, client: str) -> int:
         return _reckon(screen, stage)
 
 
-class Stage:
-    """All that is running, and what was sent so far."""
-
-    def __init__(
-        self,
-        provider: Provider,
-        daemon: Daemon,
-        receiver: Receiver,
-        client: Client,
-        doors: Doors,
-    ) -> None:
-        self.provider = provider
-        self.daemon = daemon
-        self.receiver = receiver
-        self.client = client
-        self.sent: list[Sent] = []
-        self.webhooks: list[Sent] = []
-        self.doors = doors
-        self._trust = ssl.create_default_context(cafile=str(doors.site_ca))
-        self._numbers = itertools.count(1)
-        self._time = asyncio.get_running_loop().time
-
-    def request(self, way: str, method: str) -> Request:
-        """A new request: a POST creates a message, a GET lists messages."""
-        path = f"/2010-04-01/Accounts/{self.doors.user}/Messages.json"
-        body = "To=%2B15005550006&From=%2B15005550001&Body=Hello"
-        marker = f"demo-{next(self._numbers)}"
-        if method == "POST":
-            return Request(way, method, path, marker, body)
-        return Request(way, method, f"{path}?PageSize=1", marker)
-
-    def slow_request(self) -> Request:
-        """A GET that takes the provider two seconds."""
-        path = "/simulator/slow?first=2&every=0&parts=1"
-        return Request("terminate", "GET", path, f"demo-{next(self._numbers)}")
-
-    async def send(self, request: Request) -> Sent:
-        """Send one request, and keep what became of it."""
-        at = self._time()
-        one = Sent(request, at, await self.client.send(request))
-        self.sent.append(one)
-        return one
-
-    async def arrived(self, request: Request) -> None:
-        """Wait until an edge has received a request."""
-        await self.provider.ledger.wait("request", marker=request.marker)
-
-    async def deliver(self) -> Sent:
-        """Have the provider deliver a webhook."""
-        at = self._time()
-        url = f"https://{SITE}/sms?reply=a%2Fb"
-        delivery = await self.provider.webhooks.deliver(
-            Webhook(url, {"MessageStatus": "delivered", "To": "+15005550006"}),
-            address="127.0.0.1",
-            port=self.doors.ports["webhooks"],
-            trust=self._trust,
-        )
-        seconds = self._time() - at
-        status = delivery.attempts[-1].status
-        request = Request("webhooks", "POST", "/sms?reply=a%2Fb", delivery.token)
-        one = Sent(request, at, Reply(status, seconds))
-        self.webhooks.append(one)
-        return one
-
-    def edges(self) -> dict[str, str]:
-        """Which edge answered each request, by the ledger."""
-        return {e.marker: e.edge for e in self.provider.ledger.events("answered")}
-
-    def answers(self) -> dict[str, int]:
-        """How often each request was answered, by the ledger."""
-        counts: dict[str, int] = {}
-        for event in self.provider.ledger.events("answered"):
-            counts[event.marker] = counts.get(event.marker, 0) + 1
-        return counts
-
-
-@contextlib.asynccontextmanager
-async def set_up(directory: Path, client: str) -> AsyncIterator[Stage]:
-    """Run provider, receiver and daemon, with all their files in the directory."""
-    async with Provider.start(
-        EDGES, directory=directory, ledger_file=directory / "ledger.jsonl"
-    ) as provider:
-        token = provider.account.tokens["us1"]
-
-        def verify(url: str, form: Mapping[str, str], signature: str) -> bool:
-            return hmac.compare_digest(sign(token, url, form), signature)
-
-        with Receiver(verify) as receiver:
-            config = _configure(directory, provider, receiver.port)
-            async with Daemon.start(config, directory / "daemon.log") as daemon:
-                lines = await daemon.wait("listener.bound", count=4, seconds=20)
-                ports = {
-                    line["listener"]: int(line["address"].rpartition(":")[2])
-                    for line in lines
-                }
-                doors = Doors(
-                    ports=ports,
-                    site_ca=directory / "site-ca.pem",
-                    provider_ca=provider.ca_file,
-                    user=provider.account.sid,
-                    password=token,
-                )
-                sender = Curl(doors) if client == "curl" else Python(doors)
-                yield Stage(provider, daemon, receiver, sender, doors)
-
-
-def _configure(directory: Path, provider: Provider, receiver: int) -> Path:
-    """Put everything into the directory that the configuration refers to."""
-    catalogue = directory / "catalogues" / "simulated.yaml"
-    catalogue.parent.mkdir(exist_ok=True)
-    catalogue.write_text(provider.catalogue(), encoding="utf-8")
-    authority = trustme.CA()
-    site = authority.issue_cert(SITE, "127.0.0.1")
-    authority.cert_pem.write_to_path(str(directory / "site-ca.pem"))
-    site.private_key_pem.write_to_path(str(directory / "site.key"))
-    for number, pem in enumerate(site.cert_chain_pems):
-        pem.write_to_path(str(directory / "site.pem"), append=number > 0)
-    text = importlib.resources.files("router.demo").joinpath("demo.yaml").read_text()
-    address, port = provider.dns_address
-    for written, found in (
-        (_NAMESERVER, f"{address}:{port}"),
-        (_RECEIVER, f"127.0.0.1:{receiver}"),
-    ):
-        assert text.count(written) == 1, f"demo.yaml should have {written} once"
-        text = text.replace(written, found)
-    config = directory / "demo.yaml"
-    config.write_text(text, encoding="utf-8")
-    return config
-
-
 async def _rank(screen: Screen, stage: Stage) -> None:
     screen.chapter(
         "The daemon measures every edge, and chooses a home",
@@ -275,12 +111,40 @@ async def _kill(screen: Screen, stage: Stage) -> None:
         f"dies, {SLOW} slow GETs wait for its answer and no POST does: one that home "
         "has been given is never sent again, and would be answered 502.",
     )
-    home = stage.provider.edges[HOME]
-    daemon = stage.daemon
+    before = len(stage.sent), len(stage.webhooks)
+    await stage.daemon.wait("edge.switched", home=HOME, seconds=60)
+    slow, died, healed = await _act(stage)
+    edges = stage.edges()
+    markers = {request.marker for request in slow}
+    sent = stage.sent[before[0] :]
+    cut = [one for one in sent if one.request.marker in markers]
+    events = [
+        (died, Text(f"{HOME} dies: it refuses, and resets what it had", "red")),
+        (healed, Text(f"{HOME} is well again", "green")),
+        *((line["at"], logged(line)) for line in _decisions(stage.daemon, died)),
+    ]
+    events.sort(key=lambda event: event[0])
+    webhooks = stage.webhooks[before[1] :]
+    spans = timeline(
+        [*(one for one in sent if one not in cut), *webhooks],
+        {**edges, **{one.request.marker: "site" for one in webhooks}},
+        [at for at, _ in events],
+    )
+    screen.spans(spans, [(at - died, text) for at, text in events])
+    by = ", ".join(sorted({edges.get(marker, "nobody") for marker in markers}))
+    longest = max(one.reply.seconds for one in cut)
+    screen.say(
+        f"The {SLOW} slow GETs were sent again by the daemon and answered by {by}; the "
+        f"longest took {longest:.1f} s, 2 s of it the provider's work. The way back is "
+        "held on purpose: recovery and dwell are 3 s in demo.yaml, 60 s by default."
+    )
+
+
+async def _act(stage: Stage) -> tuple[list[Request], float, float]:
+    """Kill home and heal it under load: who waited for it, and when that was."""
+    home, daemon = stage.provider.edges[HOME], stage.daemon
     time = asyncio.get_running_loop().time
-    before, began = len(stage.sent), time()
-    await daemon.wait("edge.switched", home=HOME, seconds=60)
-    async with _Load(stage) as load:
+    async with Load(stage) as load:
         await asyncio.sleep(1.0)
         slow = await load.have_waiting()
         died = time()
@@ -292,30 +156,7 @@ async def _kill(screen: Screen, stage: Stage) -> None:
         home.heal()
         await daemon.wait("edge.switched", home=HOME, since=healed, seconds=60)
         await asyncio.sleep(1.5)
-    edges = stage.edges()
-    markers = {request.marker for request in slow}
-    sent = stage.sent[before:]
-    cut = [one for one in sent if one.request.marker in markers]
-    events = [
-        (died, Text(f"{HOME} dies: it refuses, and resets what it had", "red")),
-        (healed, Text(f"{HOME} is well again", "green")),
-        *((line["at"], logged(line)) for line in _decisions(daemon, died)),
-    ]
-    events.sort(key=lambda event: event[0])
-    steady = [one for one in (*sent, *stage.webhooks) if one not in cut]
-    spans = timeline(
-        (one for one in steady if one.at >= began),
-        {**edges, **{one.request.marker: "site" for one in stage.webhooks}},
-        [at for at, _ in events],
-    )
-    screen.spans(spans, [(at - died, text) for at, text in events])
-    by = ", ".join(sorted({edges.get(marker, "nobody") for marker in markers}))
-    longest = max(one.reply.seconds for one in cut)
-    screen.say(
-        f"The {SLOW} slow GETs were sent again by the daemon and answered by {by}; the "
-        f"longest took {longest:.1f} s, 2 s of it the provider's work. The way back is "
-        "held on purpose: recovery and dwell are 3 s in demo.yaml, 60 s by default."
-    )
+    return slow, died, healed
 
 
 def _decisions(daemon: Daemon, since: float) -> Iterator[Line]:
@@ -345,65 +186,3 @@ def _reckon(screen: Screen, stage: Stage) -> int:
     else:
         screen.say("Not every request was answered once.", "bold red")
     return 0 if fine else 1
-
-
-class _Load:
-    """A steady stream of GETs and POSTs in turn, until the context ends."""
-
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
-        self._tasks = Tasks()
-        self._running: set[asyncio.Task[Sent]] = set()
-        self._on = asyncio.Event()
-        self._on.set()
-
-    async def __aenter__(self) -> "_Load":
-        self._source = self._tasks.start(self._send(), name="load")
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._source.cancel()
-        if kind is None:
-            await self._ended()
-        await self._tasks.close()
-
-    def start(self, request: Request) -> None:
-        """Send a request beside the stream."""
-        self._run(self._stage.send(request))
-
-    def _run(self, sending: Coroutine[Any, Any, Sent]) -> None:
-        task = self._tasks.start(sending, name="request")
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-
-    async def have_waiting(self) -> list[Request]:
-        """Pause with nothing under way but slow requests that home has received."""
-        self._on.clear()
-        while True:
-            await self._ended()
-            slow = [self._stage.slow_request() for _ in range(SLOW)]
-            for request in slow:
-                self.start(request)
-            await asyncio.gather(*(self._stage.arrived(request) for request in slow))
-            if not any(request.marker in self._stage.edges() for request in slow):
-                return slow
-            # This machine is so busy that they were answered meanwhile: once more.
-
-    def resume(self) -> None:
-        """Go on, at once."""
-        self._on.set()
-
-    async def _ended(self) -> None:
-        while self._running:
-            await asyncio.wait(self._running)
-
-    async def _send(self) -> None:
-        for what in itertools.cycle((*("GET", "POST") * 5, "webhook")):
-            await self._on.wait()
-            if len(self._running) >= MOST:
-                pass
-            elif what == "webhook":
-                self._run(self._stage.deliver())
-            else:
-                self.start(self._stage.request("terminate", what))
-            await asyncio.sleep(PACE)

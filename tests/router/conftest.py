@@ -104,7 +104,7 @@ class Provider:
 
     def live(self, table: Table, target: Target, outcome: Outcome = ALIVE) -> None:
         """A flow reports."""
-        record = table.carefree.get(id(target))
+        record = table.carefree.get(target.key)
         if outcome is ALIVE and record is not None:
             record.heard = self.now
         else:

@@ -148,7 +148,7 @@ async def test_failed_flow_changes_the_very_next_choice(site: Site) -> None:
     assert site.first.label == "dublin"
     assert len(site.told) == told  # the relay is told after it has returned
     await site.until(lambda: len(site.told) > told)
-    flip = next(c for c in site.changes if isinstance(c, Flip) and c.target)
+    flip = next(c for c in site.changes if isinstance(c, Flip) and c.targets)
     assert flip.to is State.UP or flip.to is State.SUSPECT
 
 

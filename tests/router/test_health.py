@@ -277,3 +277,18 @@ def test_hopeless_until_something_answers() -> None:
     assert feed(UP, REFUSED, REFUSED).hopeless
     assert down().hopeless
     assert not feed(down(), ALIVE).hopeless
+
+
+@pytest.mark.parametrize(
+    ("health", "expected"),
+    [
+        (Health(State.UP), True),
+        (Health(State.SUSPECT), False),
+        (Health(State.UP, live_failures=1), False),
+        (Health(State.UP, server_errors=1), False),
+    ],
+)
+def test_answer_to_a_flow_changes_nothing_where_there_is_nothing_to_excuse(
+    health: Health, expected: bool
+) -> None:
+    assert health.carefree is expected

@@ -1,6 +1,7 @@
 """The log into real pipes, terminals and journal sockets."""
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -262,3 +263,15 @@ async def test_fault_that_nothing_caught_is_logged_with_its_traceback(
     assert "ZeroDivisionError" in crashed["error"]
     assert "1 // 0" in crashed["traceback"]
     assert "without an exception" in other["error"]
+
+
+async def test_broken_connection_that_nobody_waits_for_is_no_fault(pipe: Pipe) -> None:
+    log = open_log("json", stream=pipe.writer)
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(log.crashed)
+    for error in (ConnectionResetError("by the peer"), ValueError("our own")):
+        loop.create_future().set_exception(error)
+    gc.collect()
+    log.close()
+    (crashed,) = pipe.events()
+    assert "our own" in crashed["error"]

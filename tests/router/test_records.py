@@ -1,10 +1,12 @@
 """Endpoints and edges roll up what is known of their parts."""
 
+import dataclasses
 from typing import Any
 
 import pytest
 
-from router.endpoint import Kind
+from protocols.target import Target
+from router.endpoint import Kind, Protocol
 from router.health import Health, State
 from router.records import Cause, EdgeRecord, EndpointRecord, ProbeOrder, Record, best
 from router.window import Losses, Window
@@ -24,11 +26,23 @@ def edge_with(provider: Any) -> Any:
             target = known.endpoint.target("192.0.2.1")
             health = Health(state)
             protocol = known.endpoint.protocol
-            known.records.append(Record(target, protocol, False, health))
+            known.targets[target] = Record.of(target, protocol, False, health)
             edge.endpoints.append(known)
         return edge
 
     return build
+
+
+@pytest.fixture
+def shared(provider: Any) -> tuple[Record, Target, Target]:
+    """An address that is UP, and the targets of two products there."""
+    api, voice = (
+        provider.endpoint("a", product).target("192.0.2.1")
+        for product in ("api", "voice")
+    )
+    record = Record.of(api, Protocol.HTTPS, False, Health(U))
+    record.share(voice)
+    return record, api, voice
 
 
 def test_deadline_of_an_order_is_its_time_out_later(provider: Any) -> None:
@@ -71,7 +85,7 @@ def test_edge_without_addresses_is_down_once_all_names_are_known_to_have_none(
     edge = edge_with(U, U)
     edge.judge(1.0, CAUSE)
     for known in edge.endpoints:
-        known.records.clear()
+        known.targets.clear()
     edge.endpoints[0].resolved = True
     edge.judge(2.0, CAUSE)
     assert edge.state is S
@@ -91,6 +105,73 @@ def test_short_suspicion_does_not_restart_the_clock_of_an_edge(edge_with: Any) -
     assert flip is not None
     assert (flip.lasted, flip.reason) == (3.0, "a test")
     assert (edge.since, edge.failed, list(edge.flips)) == (4.0, 4.0, [4.0])
+
+
+def test_endpoints_that_share_all_addresses_are_one_witness_against_an_edge(
+    edge_with: Any,
+) -> None:
+    edge = edge_with(D, D, U)
+    api, voice, _ = edge.endpoints
+    voice.targets = dict(api.targets)
+    edge.judge(1.0, CAUSE)
+    assert edge.state is U
+    assert len(edge.records) == 2
+
+
+def test_address_has_the_same_advice_by_all_its_names(shared: Any) -> None:
+    record, api, voice = shared
+    assert record.measure(0.02)
+    assert not record.measure(0.03)
+    third = dataclasses.replace(api, host="third")
+    record.share(third)
+    for target in (*record.targets, record.advised(voice)):
+        assert (target.patience, target.round_trip) == (pytest.approx(0.14), 0.02)
+    assert list(record.targets) == [api, voice, third]
+
+
+def test_answer_noted_by_a_flow_is_folded_in_once_and_never_back(shared: Any) -> None:
+    record, _, _ = shared
+    for noted, expected in ((5.0, 5.0), (4.0, 5.0)):
+        record.heard = noted
+        record.fold()
+        assert (record.health.heard, record.heard) == (expected, float("-inf"))
+
+
+def test_refused_name_is_a_suspect_while_another_is_not(shared: Any) -> None:
+    record, api, voice = shared
+    assert record.refuse(voice, "expired")
+    assert record.health_of(api) is record.health
+    suspect = record.health_of(voice)
+    assert (suspect.state, suspect.reason) == (S, "expired")
+    record.health = Health(D)
+    assert record.health_of(voice) is record.health
+
+
+def test_address_is_to_blame_when_all_its_names_are_refused(shared: Any) -> None:
+    record, api, voice = shared
+    assert record.refuse(voice, "expired")
+    assert record.refuse(voice, "expired")
+    assert not record.refuse(api, "expired")
+    assert record.health_of(voice) is record.health_of(api) is record.health
+
+
+def test_name_that_leaves_takes_its_refusal_along(shared: Any) -> None:
+    record, api, voice = shared
+    record.refuse(voice, "expired")
+    assert record.leave(voice)
+    assert (list(record.targets), record.refused) == ([api], {})
+    assert not record.leave(api)
+
+
+def test_first_answer_is_marked_once(edge_with: Any) -> None:
+    edge = edge_with(S)
+    known = edge.endpoints[0]
+    (record,) = known.records
+    marks = []
+    for now, state in enumerate((U, D, U)):
+        record.health = Health(state)
+        marks.append((known.judge(now, CAUSE).first, edge.judge(now, CAUSE).first))
+    assert marks == [(True, True), (False, False), (False, False)]
 
 
 def test_endpoint_flips_with_its_addresses(edge_with: Any) -> None:

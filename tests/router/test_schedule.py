@@ -1,5 +1,6 @@
 """When each address is probed."""
 
+import dataclasses
 import itertools
 from typing import Any
 
@@ -26,7 +27,7 @@ def record_of(
 ) -> Record:
     """An address with 100 ms of patience."""
     target = Target(address, 443, Transport.TLS, label, label=label, patience=0.1)
-    return Record(target, protocol, receiver, health)
+    return Record.of(target, protocol, receiver, health)
 
 
 @pytest.fixture
@@ -49,24 +50,48 @@ def answer(schedule: Schedule, record: Record, order: ProbeOrder, now: float) ->
     schedule.plan(record, now)
 
 
-def test_new_address_is_probed_soon_and_options_a_little_later(
+def test_new_addresses_are_probed_within_a_second_one_edge_after_the_other(
     schedule: Schedule,
 ) -> None:
-    https, sip = record_of(), record_of(protocol=Protocol.SIP)
-    schedule.add(https, 0.0)
-    schedule.add(sip, 0.0)
-    assert https.due == 0.25
-    assert sip.due == 1.0
-    assert schedule.next_due() == 0.25
+    second, first, site = record_of("b"), record_of("a"), record_of(receiver=True)
+    schedule.add(second, 5.0, turn=(1, 2))
+    schedule.add(first, 5.0, turn=(0, 2))
+    schedule.add(site, 5.0)
+    assert (first.due, second.due, site.due) == (5.5, 6.0, 6.0)
+    assert schedule.next_due() == 5.5
+
+
+def test_names_of_an_address_are_probed_in_turn(schedule: Schedule) -> None:
+    record = record_of()
+    one, two = record.target, dataclasses.replace(record.target, host="two")
+    record.share(two)
+    asked = []
+    for number in range(4):
+        order = schedule.order(record, 10.0 * number)
+        assert order is not None
+        asked.append(order.target)
+    assert asked == [one, two, one, two]
+
+
+def test_name_without_a_handshake_has_the_next_one_probed_soon(
+    schedule: Schedule,
+) -> None:
+    record = record_of()
+    schedule.add(record, 0.0)
+    order = send(schedule, record, 1.0)
+    del record.orders[order.number]
+    schedule.turn_to_next(record, 1.1)
+    assert schedule.next_due() == 1.25
+    assert not send(schedule, record, 1.25).regular
 
 
 def test_answered_probe_is_followed_after_the_interval(schedule: Schedule) -> None:
     record = record_of()
     schedule.add(record, 0.0)
-    order = send(schedule, record, 0.25)
-    assert (order.timeout, order.deadline, order.regular) == (1.0, 1.25, True)
-    answer(schedule, record, order, 0.30)
-    assert schedule.next_due() == 2.25
+    order = send(schedule, record, 1.0)
+    assert (order.timeout, order.deadline, order.regular) == (1.0, 2.0, True)
+    answer(schedule, record, order, 1.05)
+    assert schedule.next_due() == 3.0
 
 
 def test_unanswered_probe_is_followed_by_others_without_waiting(
@@ -75,7 +100,7 @@ def test_unanswered_probe_is_followed_by_others_without_waiting(
     record = record_of()
     schedule.add(record, 0.0)
     sent = []
-    while (now := schedule.next_due()) < 2.0:
+    while (now := schedule.next_due()) < 2.75:
         for due in schedule.due(now):
             schedule.overdue(due, now)
             if (order := schedule.order(due, now)) is not None:

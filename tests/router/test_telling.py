@@ -9,6 +9,7 @@ from protocols.target import Result, Target, Transport
 from router.changes import Change, Flip, Stalled, UplinkCleared, UplinkSuspect
 from router.election import Switch
 from router.endpoint import Kind
+from router.events import Level
 from router.health import State
 from router.lines import Fields
 from router.logs import Log
@@ -43,7 +44,7 @@ class Told:
 
     def __init__(self) -> None:
         self._memory = Memory()
-        self.log = Log(self._memory)
+        self.log = Log(self._memory, level=Level.DEBUG)
 
     def lines(self) -> list[tuple[str, str, Fields]]:
         self.log.close()
@@ -59,7 +60,14 @@ def told() -> Iterator[Told]:
 
 def test_flip_of_an_address_names_it(told: Told) -> None:
     flip = Flip(
-        "dublin", "api", TARGET, State.UP, State.DOWN, "refused", Result.REFUSED, 12.34
+        "dublin",
+        "api",
+        (TARGET,),
+        State.UP,
+        State.DOWN,
+        "refused",
+        Result.REFUSED,
+        12.34,
     )
     tell_change(told.log, flip)
     expected = {
@@ -73,11 +81,25 @@ def test_flip_of_an_address_names_it(told: Told) -> None:
 def test_flip_of_an_edge_warns_unless_it_is_for_the_better(
     told: Told, to: str, level: str
 ) -> None:
-    flip = Flip("dublin", "", None, State.SUSPECT, State(to), "why", None, 1.0)
+    flip = Flip("dublin", "", (), State.SUSPECT, State(to), "why", None, 1.0)
     tell_change(told.log, flip)
     ((event, said, fields),) = told.lines()
     assert (event, said) == ("edge.flipped", level)
     assert not {"product", "result", "address"} & fields.keys()
+
+
+@pytest.mark.parametrize(
+    ("product", "targets", "level"),
+    [("api", (TARGET,), "DEBUG"), ("api", (), "DEBUG"), ("", (), "INFO")],
+)
+def test_first_answer_is_news_of_an_edge_only(
+    told: Told, product: str, targets: tuple[Target, ...], level: str
+) -> None:
+    old, new = State.SUSPECT, State.UP
+    flip = Flip("dublin", product, targets, old, new, "answered", None, 0.1, first=True)
+    tell_change(told.log, flip)
+    ((_, said, _),) = told.lines()
+    assert said == level
 
 
 def test_switch_carries_its_arithmetic(told: Told) -> None:

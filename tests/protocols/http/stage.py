@@ -7,7 +7,7 @@ import functools
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
-from typing import Any
+from typing import Any, cast
 
 import h11
 
@@ -154,6 +154,11 @@ class Client:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
+    @property
+    def transport(self) -> asyncio.Transport:
+        """To stop reading, and to go on."""
+        return cast("asyncio.Transport", self.writer.transport)
+
     def send(self, data: bytes) -> None:
         """Write bytes as they are."""
         self.writer.write(data)
@@ -199,6 +204,8 @@ class Stage:
         self.reports: list[tuple[str, Result]] = []
         self.refusals: list[tuple[int, str]] = []
         self.dials = 0
+        self.dialling: asyncio.Event | None = None
+        "What dials wait for, if given."
         self.told = asyncio.Event()
         self.tasks = Tasks()
         self.hidden: set[str] = set()
@@ -240,6 +247,9 @@ class Stage:
         self, target: Target, factory: Callable[[], asyncio.BaseProtocol]
     ) -> Dialled:
         self.dials += 1
+        self.told.set()
+        if self.dialling is not None:
+            await self.dialling.wait()
         return await dial(
             target,
             factory,

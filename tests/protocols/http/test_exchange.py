@@ -435,3 +435,58 @@ async def test_get_is_not_sent_again_where_retry_is_off() -> None:
         client = await scene.client()
         assert (await client.ask(GET))[0] == 502
         assert scene.origins[1].requests == []
+
+
+async def test_answer_whose_first_chunk_is_malformed_becomes_502() -> None:
+    answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
+    async with stage(answering(answer)) as scene:
+        client = await scene.client()
+        client.send(GET)
+        assert (await client.head()).startswith(b"HTTP/1.1 502 ")
+        record = await scene.recorded()
+        assert (record.status, record.ended) == (502, "FW")
+
+
+async def test_far_side_that_takes_no_more_of_the_body_is_given_up() -> None:
+    go = asyncio.Event()
+
+    async def script(visit: Visit) -> None:
+        await go.wait()
+
+    async with stage(script) as scene:
+        client = await scene.client()
+        size = 20_000_000
+        client.send(b"POST / HTTP/1.1\r\nHost: s\r\nContent-Length: %d\r\n\r\n" % size)
+        client.send(b"u" * size)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await client.writer.drain()
+        now = asyncio.get_running_loop().time()
+        scene.relay.look(now)
+        scene.relay.look(now + 59.0)
+        assert scene.records == []
+        scene.relay.look(now + 61.0)
+        record = await scene.recorded()
+        assert (record.status, record.ended) == (504, "FB")
+        go.set()
+
+
+async def test_get_that_lost_its_first_winner_uses_the_one_that_came_later() -> None:
+    late = asyncio.Event()
+
+    async def script(visit: Visit) -> None:
+        await visit.request()
+        await late.wait()
+
+    async with stage(script, answering(OK), patience=0.1) as scene:
+        scene.dialling = asyncio.Event()
+        client = await scene.client()
+        client.send(GET)
+        await scene.until(lambda: scene.dials == 2)
+        scene.dialling.set()
+        await scene.origins[0].asked.wait()
+        await scene.origins[1].visited.wait()
+        late.set()
+        async with asyncio.timeout(5):
+            assert (await client.head()).startswith(b"HTTP/1.1 200 ")
+        assert (await scene.recorded()).edge == "b"

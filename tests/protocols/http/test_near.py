@@ -95,3 +95,47 @@ async def test_pipelined_flood_stops_the_client_and_is_served_in_the_end() -> No
             for _ in range(count):
                 await client.head()
                 assert await client.exactly(2) == b"ok"
+
+
+async def test_slow_client_that_asked_to_close_still_gets_the_whole_answer() -> None:
+    size = 240_000
+    whole = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"z" * size
+    async with stage(answering(whole)) as scene:
+        client = await scene.client()
+        client.transport.pause_reading()
+        client.send(b"GET / HTTP/1.1\r\nHost: s\r\nConnection: close\r\n\r\n")
+        assert (await scene.recorded()).ended == "--"
+        scene.relay.look(asyncio.get_running_loop().time() + 20.0)
+        client.transport.resume_reading()
+        await client.head()
+        assert len(await client.rest()) == size
+
+
+async def test_client_that_never_takes_its_answer_is_cut_in_the_end() -> None:
+    size = 240_000
+    whole = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"z" * size
+    async with stage(answering(whole)) as scene:
+        client = await scene.client()
+        client.transport.pause_reading()
+        client.send(b"GET / HTTP/1.1\r\nHost: s\r\nConnection: close\r\n\r\n")
+        await scene.recorded()
+        scene.relay.look(asyncio.get_running_loop().time() + 61.0)
+        client.transport.resume_reading()
+        assert len(await client.rest()) < size
+
+
+async def test_client_that_pipelines_and_does_not_read_is_not_served_further() -> None:
+    size = 60_000
+    whole = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"z" * size
+    async with stage(answering(whole)) as scene:
+        client = await scene.client()
+        client.transport.pause_reading()
+        client.send(GET * 100)
+        await scene.recorded(3)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await scene.recorded(20)
+        client.transport.resume_reading()
+        for _ in range(100):
+            await client.head()
+            assert len(await client.exactly(size)) == size

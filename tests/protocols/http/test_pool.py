@@ -1,6 +1,8 @@
 """The pool against a real server; time is passed in."""
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -36,6 +38,8 @@ class Scene:
         self.now = 0.0
         self.tasks = Tasks()
         self.dials = 0
+        self.cut = False
+        "Whether connections end as soon as they stand."
         self.reports: list[Result] = []
         self.told = asyncio.Event()
         self.writers: list[asyncio.StreamWriter] = []
@@ -65,9 +69,12 @@ class Scene:
         self, target: Target, factory: Callable[[], asyncio.BaseProtocol]
     ) -> Dialled:
         self.dials += 1
-        return await dial(
+        dialled = await dial(
             target, factory, contexts=None, connect_timeout=1.0, tls_timeout=1.0
         )
+        if self.cut:
+            dialled.transport.abort()
+        return dialled
 
     def _report(self, target: Target, outcome: Outcome) -> None:
         self.reports.append(outcome.result)
@@ -125,6 +132,26 @@ async def test_connection_that_is_closing_is_passed_over(scene: Scene) -> None:
     scene.pool.give(second)
     second.transport.close()
     assert scene.pool.take(scene.target) is first
+
+
+async def test_connection_whose_end_nobody_has_read_yet_is_not_surely_taken(
+    scene: Scene,
+) -> None:
+    first, second = await scene.connections(2)
+    await scene.until(lambda: len(scene.writers) == 2)
+    scene.pool.give(first)
+    scene.pool.give(second)
+    for writer in scene.writers:
+        if writer.get_extra_info("peername") == second.transport.get_extra_info(
+            "sockname"
+        ):
+            with socket.socket(
+                fileno=os.dup(writer.get_extra_info("socket").fileno())
+            ) as far_end:
+                far_end.shutdown(socket.SHUT_WR)
+    # The loop has had no turn since.
+    assert scene.pool.take(scene.target, surely=True) is first
+    assert second.transport.is_closing()
 
 
 async def test_more_idle_connections_than_allowed_are_closed(scene: Scene) -> None:
@@ -239,3 +266,26 @@ async def test_closed_pool_takes_nothing_back(scene: Scene) -> None:
     scene.pool.give(busy)
     assert idle.transport.is_closing()
     assert busy.transport.is_closing()
+
+
+async def test_waiters_beyond_the_most_dials_get_connections_of_their_own(
+    scene: Scene,
+) -> None:
+    waiters = [Waiting() for _ in range(8)]
+    for waiter in waiters:
+        scene.pool.wait(scene.target, waiter)
+    async with asyncio.timeout(5):
+        fars = await asyncio.gather(*(waiter.far for waiter in waiters))
+    assert len(set(fars)) == 8
+    assert scene.dials == 8
+
+
+async def test_connection_that_ends_as_it_begins_is_a_failure(scene: Scene) -> None:
+    scene.cut = True
+    waiting = Waiting()
+    scene.pool.wait(scene.target, waiting)
+    async with asyncio.timeout(5):
+        with pytest.raises(DialError) as caught:
+            await waiting.far
+    assert caught.value.result is Result.RESET
+    assert scene.reports == [Result.RESET]

@@ -1,8 +1,12 @@
 import asyncio
 import contextlib
+import gc
 import os
 import resource
 import socket
+import struct
+import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -275,3 +279,100 @@ async def test_error_of_the_system_is_mapped(
     caught = await fails(connect(place(9)))
     assert caught.result is result
     assert caught.phase == "connect"
+
+
+@pytest.mark.parametrize("transport", [Transport.TLS, Transport.TCP])
+async def test_reset_while_the_loop_takes_over_closes_no_other_descriptor(
+    place: Place, contexts: Contexts, transport: Transport
+) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def reset_by_peer() -> asyncio.Protocol:
+        accepted, _ = listener.accept()
+        linger_not = struct.pack("ii", 1, 0)
+        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_not)
+        accepted.close()
+        return Writer()
+
+    target = place(listener.getsockname()[1], transport=transport)
+    with listener, contextlib.suppress(DialError):
+        await dial(
+            target, reset_by_peer, contexts=contexts, connect_timeout=2, tls_timeout=2
+        )
+    # Descriptors are numbered anew from below: these get the number of the one that
+    # was closed, and lose it again if it is closed once more.
+    others = [os.open(os.devnull, os.O_RDONLY) for _ in range(8)]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    gc.collect()
+    for descriptor in others:
+        os.close(descriptor)
+
+
+class Holder(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+
+
+class Writer(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast("asyncio.Transport", transport).write(b"first words")
+
+
+async def test_dial_cancelled_in_the_turn_in_which_its_handshake_ends_is_no_error(
+    place: Place, contexts: Contexts, pair: Pair
+) -> None:
+    loop = asyncio.get_running_loop()
+    troubles: list[dict[str, object]] = []
+    loop.set_exception_handler(lambda _, context: troubles.append(context))
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = threading.Thread(target=shake_hands, args=(listener, pair))
+    server.start()
+    made: list[Holder] = []
+
+    def factory() -> asyncio.Protocol:
+        made.append(Holder())
+        return made[0]
+
+    def block_and_cancel() -> None:
+        # Meanwhile the answer to the ClientHello arrives. It is read before the dial
+        # goes on, which then finds itself cancelled.
+        time.sleep(0.2)
+        task.cancel()
+
+    def look() -> None:
+        # Called between two turns: after the one in which the loop took over the
+        # connection, and before the one in which the ClientHello is sent.
+        if made:
+            loop.remove_reader(always)
+            loop.call_soon(block_and_cancel)
+
+    always, writer = os.pipe()
+    os.write(writer, b"x")
+    loop.add_reader(always, look)
+    task = loop.create_task(
+        dial(
+            place(listener.getsockname()[1]),
+            factory,
+            contexts=contexts,
+            connect_timeout=2,
+            tls_timeout=2,
+        )
+    )
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.sleep(0)
+    made[0].transport.abort()
+    await loop.run_in_executor(None, server.join)
+    os.close(always)
+    os.close(writer)
+    assert not troubles
+
+
+def shake_hands(listener: socket.socket, pair: Pair) -> None:
+    """Answer one client as a server of TLS does, and wait until it has gone."""
+    with listener:
+        accepted, _ = listener.accept()
+    with contextlib.suppress(OSError):
+        server_context(*pair).wrap_socket(accepted, server_side=True).close()
+    accepted.close()

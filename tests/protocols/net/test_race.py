@@ -140,3 +140,16 @@ def test_connection_that_came_to_nothing_begins_the_race_again() -> None:
     assert not race.awaits(ONE)
     race.won(TWO, 2.1)
     assert [one.result for one in race.attempts(2.1)] == [Result.RESET, None]
+
+
+def test_attempt_that_was_outrun_is_begun_anew_when_the_winner_fails() -> None:
+    race = Race(in_order(ONE, TWO))
+    race.next(0.0)
+    race.overdue(0.3)
+    race.next(0.3)
+    race.won(ONE, 0.4)
+    race.carry(Attempt(ONE, Result.RESET, "gone", 0.6), 0.6)
+    assert not race.awaits(TWO)
+    assert race.overdue(0.7) is None
+    assert race.next(0.7) == TWO
+    assert [one.target for one in race.attempts(0.7)] == [ONE, TWO]

@@ -1,23 +1,14 @@
 """Stock clients, each way through the real daemon to the simulator."""
 
 import shutil
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
-from router.demo import play
 from router.demo.clients import API, WAYS, Client, Curl, Doors, Python
-from router.demo.play import Stage
+from router.demo.stage import Stage
 
 CLIENTS: dict[str, Callable[[Doors], Client]] = {"curl": Curl, "python": Python}
-
-
-@pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    async with play.set_up(tmp_path, "python") as running:
-        await running.daemon.wait("daemon.ready", seconds=20)
-        yield running
 
 
 @pytest.fixture(params=CLIENTS)

@@ -8,10 +8,6 @@ from pathlib import Path
 import pytest
 
 from router.demo import play
-from router.demo.play import EDGES
-from simulator.catalogue import catalogue
-from simulator.plan import addresses
-from simulator.zone import build
 
 ROOT = Path(__file__).parents[3]
 
@@ -38,12 +34,6 @@ async def test_demo_shows_a_death_and_loses_nothing(tmp_path: Path) -> None:
         "catalogues/simulated.yaml",
     ):
         assert (tmp_path / name).stat().st_size, name
-
-
-def test_catalogue_in_examples_is_the_one_of_the_simulator() -> None:
-    written = (ROOT / "examples/catalogues/simulated.yaml").read_text()
-    body = "".join(line for line in written.splitlines(keepends=True) if line[0] != "#")
-    assert body == catalogue(build(EDGES, addresses(EDGES)), EDGES, 20443)
 
 
 def test_directory_that_cannot_be_made_is_one_sentence(

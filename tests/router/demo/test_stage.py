@@ -1,0 +1,34 @@
+"""Provider, receiver, daemon and client, together."""
+
+from pathlib import Path
+
+from router.demo.stage import EDGES, HOME, Stage
+from simulator.catalogue import catalogue
+from simulator.plan import addresses
+from simulator.zone import build
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_catalogue_in_examples_is_the_one_of_the_simulator() -> None:
+    written = (ROOT / "examples/catalogues/simulated.yaml").read_text()
+    body = "".join(line for line in written.splitlines(keepends=True) if line[0] != "#")
+    assert body == catalogue(build(EDGES, addresses(EDGES)), EDGES, 20443)
+
+
+async def test_request_is_answered_by_an_edge_and_noted(stage: Stage) -> None:
+    one = await stage.send(stage.request("terminate", "POST"))
+    assert stage.sent == [one]
+    assert one.reply.status == 201
+    assert stage.answers() == {one.request.marker: 1}
+    assert stage.edges()[one.request.marker] in {plan.name for plan in EDGES}
+
+
+async def test_webhook_passes_the_daemon_with_its_signature(stage: Stage) -> None:
+    one = await stage.deliver()
+    assert stage.webhooks == [one]
+    assert stage.receiver.genuine == [one.request.marker]
+
+
+def test_home_is_one_of_the_edges_and_private() -> None:
+    assert [plan.private for plan in EDGES if plan.name == HOME] == [True]

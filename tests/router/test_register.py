@@ -1,0 +1,100 @@
+"""Endpoints of one edge that lead to the same address share what is known of it."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from protocols.target import Transport
+from router.endpoint import Endpoint, Protocol
+from router.records import EndpointRecord
+from router.register import Register
+
+ONE, TWO = "192.0.2.1", "192.0.2.2"
+
+
+@pytest.fixture
+def register() -> Register:
+    return Register()
+
+
+def add(
+    register: Register, endpoint: Endpoint, *addresses: str, receiver: bool = False
+) -> EndpointRecord:
+    known = register.add(endpoint, receiver=receiver, now=0.0)
+    register.resolve(known, addresses, 0.0)
+    return known
+
+
+def test_products_at_one_address_of_an_edge_share_a_record(
+    register: Register, provider: Any
+) -> None:
+    api = add(register, provider.endpoint("a"), ONE, TWO)
+    voice = register.add(provider.endpoint("a", "voice"), receiver=False, now=0.0)
+    moved = register.resolve(voice, (ONE,), 0.0)
+    assert (moved.new, moved.gone) == ((), ())
+    assert len(list(register)) == 2
+    (record,) = voice.records
+    assert register.owners(record) == [api, voice]
+    for target, known in zip(record.targets, (api, voice), strict=True):
+        assert register[target] is register.get(target) is record
+        assert target.host == known.endpoint.host
+        assert register.users(target) == [known]
+        assert set(register.names_of(target)) == set(register.names())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"edge": "b"},
+        {"port": 8443},
+        {"source": "198.51.100.1"},
+        {"protocol": Protocol.WEBSOCKET},
+        {"transport": Transport.TCP},
+    ],
+)
+def test_what_differs_in_more_than_names_stays_apart(
+    register: Register, provider: Any, change: dict[str, Any]
+) -> None:
+    (record,) = add(register, provider.endpoint("a"), ONE).records
+    other = dataclasses.replace(provider.endpoint("a", "voice"), **change)
+    assert add(register, other, ONE).records[0] is not record
+
+
+def test_receivers_at_one_address_by_one_name_are_one(
+    register: Register, provider: Any
+) -> None:
+    hooks = provider.endpoint("10.0.0.2:80", "hooks", resolve=ONE)
+    more = dataclasses.replace(hooks, product="more", protocol=Protocol.WEBSOCKET)
+    first, second = (add(register, e, ONE, receiver=True) for e in (hooks, more))
+    assert first.records == second.records
+    assert [known.receiver for known in register.endpoints] == [True, True]
+    assert list(register.products) == ["hooks", "more"]
+    assert register.names() == ()
+
+
+def test_address_is_gone_when_the_last_product_leaves_it(
+    register: Register, provider: Any
+) -> None:
+    api = add(register, provider.endpoint("a"), ONE)
+    voice = add(register, provider.endpoint("a", "voice"), ONE)
+    (target,), (other,) = api.targets, voice.targets
+    (record,) = api.records
+    moved = register.resolve(api, (TWO,), 1.0)
+    assert (moved.new, moved.gone) == (api.records, ())
+    assert list(record.targets) == [other]
+    assert register.get(target) is None
+    assert register.names_of(target) == ()
+    assert register.resolve(voice, (), 1.0).gone == (record,)
+    assert list(register) == list(api.records)
+
+
+def test_target_that_another_listener_has_too_stays(
+    register: Register, provider: Any
+) -> None:
+    hooks = provider.endpoint("10.0.0.2:80", "hooks", resolve=ONE)
+    first = add(register, hooks, ONE, receiver=True)
+    add(register, dataclasses.replace(hooks, product="more"), ONE, receiver=True)
+    (target,) = first.targets
+    assert register.resolve(first, (), 1.0).gone == ()
+    assert len(register[target].targets) == 1
