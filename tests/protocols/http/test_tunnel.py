@@ -53,7 +53,7 @@ async def tunnels(site: Site, tasks: Tasks) -> AsyncIterator[Tunnels]:
         site.report,
         site.records.put_nowait,
         tasks,
-        Deadlines(hello=0.3, connect=2.0, answer=0.5, idle=60.0),
+        Deadlines(hello=2.0, connect=2.0, answer=0.5, idle=60.0),
     )
     yield tunnels
     tunnels.close()
