@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from protocols.net.tasks import Tasks
 from tests.stage import HUSH, NAME, Daemon, Site
 from tests.wire import Caller, connect, connected, tell
 
@@ -26,7 +27,7 @@ async def test_header_that_trickles_does_not_prolong_its_time(
 ) -> None:
     async with connected(daemon.ports["strict"], site.trust()) as (reader, writer):
         writer.write(b"GET / HTTP/1.1\r\nX-Slow: ")
-        answer = asyncio.ensure_future(reader.read())
+        answer = Tasks().start(reader.read(), name="answer")
         async with asyncio.timeout(5):
             while not answer.done():
                 writer.write(b"x")

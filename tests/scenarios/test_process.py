@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from protocols.net.tasks import Tasks
 from simulator.nameserver import DnsFault
 from simulator.provider import Provider
 from tests import stage
@@ -92,17 +93,20 @@ async def test_second_sigterm_ends_at_once(
 ) -> None:
     listeners = {"api": stage.terminate(site)}
     settings = stage.configuration(provider, tmp_path, listeners)
-    async with stage.running(settings, tmp_path) as daemon:
-        async with Caller(daemon.ports["api"], site.trust()) as caller:
-            never = asyncio.ensure_future(caller.ask("GET", "/simulator/slow?first=60"))
-            await provider.ledger.wait("request", target="/simulator/slow?first=60")
-            daemon.terminate()
-            await daemon.wait("daemon.stopping")
-            daemon.terminate()
-            async with asyncio.timeout(3):
-                assert await daemon.end() == 128 + 15
-            with pytest.raises((BrokenError, OSError)):
-                await never
+    slow = "/simulator/slow?first=60"
+    async with (
+        stage.running(settings, tmp_path) as daemon,
+        Caller(daemon.ports["api"], site.trust()) as caller,
+    ):
+        never = Tasks().start(caller.ask("GET", slow), name="slow request")
+        await provider.ledger.wait("request", target=slow)
+        daemon.terminate()
+        await daemon.wait("daemon.stopping")
+        daemon.terminate()
+        async with asyncio.timeout(3):
+            assert await daemon.end() == 128 + 15
+        with pytest.raises((BrokenError, OSError)):
+            await never
 
 
 async def test_restart_with_dead_dns_uses_the_addresses_of_the_last_run(
