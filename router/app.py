@@ -340,8 +340,10 @@ class Daemon:
         self._log.say(events.DAEMON_STOPPING, reason=reason, flows=flows)
         for listener in self._listeners:
             listener.close()
-        relays = self._relays.values()
-        cut = await asyncio.gather(*(relay.drain(DRAIN) for relay in relays))
+        cut = await asyncio.gather(
+            *(relay.drain(DRAIN) for relay in self._relays.values()),
+            *(tunnels.drain(DRAIN) for tunnels in self._tunnels.values()),
+        )
         await self._knowledge.close()
         await self._tasks.close()
         ran = round(self._loop.time() - self._started, 1)

@@ -17,6 +17,10 @@ def answer(status: int, cause: str, *, close: bool, head_only: bool = False) -> 
         "Content-Type: text/plain",
         f"Content-Length: {len(body)}",
     ]
+    if status == 405:
+        # RFC 9110 section 15.5.6: "The origin server MUST generate an Allow header
+        # field in a 405 response". A forward proxy alone gives it here.
+        lines.append("Allow: CONNECT")
     if status == 503:
         lines.append("Retry-After: 1")
     if close:

@@ -30,6 +30,9 @@ Route = Callable[[str], Choose | None]
 "The chooser for the host that a client asks for; None refuses it."
 
 _HANDSHAKE_RECORD = b"\x16"
+_CUTTING = (
+    1.0  # seconds for connections that were cut to be gone; a turn or two, really
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -64,6 +67,30 @@ class Tunnels:
     "How long things may take."
     open: "set[Tunnel]" = dataclasses.field(default_factory=set)
     "Those between their start and their record."
+    empty: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
+    "Set when the last of them ends."
+
+    async def drain(self, seconds: float) -> int:
+        """Let tunnels end by themselves, then cut the rest; returns how many were cut.
+
+        All have given their record when it returns.
+        """
+        if await self._ended_within(seconds):
+            return 0
+        cut = len(self.open)
+        self.close()
+        await self._ended_within(_CUTTING)
+        return cut
+
+    async def _ended_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                while self.open:
+                    self.empty.clear()
+                    await self.empty.wait()
+        except TimeoutError:
+            return False
+        return True
 
     def close(self) -> None:
         """Cut all tunnels; each still gives its record."""
@@ -275,6 +302,8 @@ class Tunnel(asyncio.Protocol):
 
     def _over(self) -> None:
         self._tunnels.open.discard(self)
+        if not self._tunnels.open:
+            self._tunnels.empty.set()
         self._record.total = self._loop.time() - self._began
         self._tunnels.record(self._record)
 

@@ -56,3 +56,11 @@ def test_answer_asks_to_come_back_only_when_nothing_can_be_reached(
 def test_cause_in_another_script_does_not_break_the_answer() -> None:
     _, body = read(answer(502, "Verbindung abgelehnt: Gerät", close=False), "GET")
     assert body == b"edge-router: Verbindung abgelehnt: Ger?t\n"
+
+
+@pytest.mark.parametrize(("status", "allowed"), [(405, b"CONNECT"), (404, None)])
+def test_refusal_of_a_method_says_which_one_is_served(
+    status: int, allowed: bytes | None
+) -> None:
+    response, _ = read(answer(status, "why", close=True), "GET")
+    assert dict(response.headers).get(b"allow") == allowed

@@ -548,3 +548,35 @@ async def test_client_that_reset_before_it_was_accepted_leaves_only_a_record(
     record = await site.records.get()
     assert (record.client, record.ended) == ("", "CH")
     assert not tunnels.open
+
+
+async def test_tunnel_that_ends_while_draining_is_not_cut(
+    tunnels: Tunnels, site: Site, serve: Serve
+) -> None:
+    async with serve(factory=passing(tunnels, in_order())) as near:
+        _, writer = await asyncio.open_connection("127.0.0.1", near)
+        while not tunnels.open:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        draining = asyncio.gather(tunnels.drain(10.0))
+        await asyncio.sleep(0)
+        writer.transport.abort()
+        (cut,) = await draining
+        assert cut == 0
+        assert site.records.get_nowait().ended == "CH"
+
+
+async def test_tunnel_that_outlasts_draining_is_cut_and_recorded(
+    tunnels: Tunnels, site: Site, serve: Serve
+) -> None:
+    async with serve(factory=passing(tunnels, in_order())) as near:
+        _, writer = await asyncio.open_connection("127.0.0.1", near)
+        while not tunnels.open:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        assert await tunnels.drain(0.05) == 1
+        record = site.records.get_nowait()
+        assert (record.ended, record.reason) == ("RH", "the router stops")
+        writer.transport.abort()
+
+
+async def test_nothing_open_is_drained_at_once(tunnels: Tunnels) -> None:
+    assert await tunnels.drain(0.0) == 0
