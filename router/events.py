@@ -161,8 +161,6 @@ LISTENER_FAILED = _event(
     Level.ERROR,
     "A listener could not be bound; the daemon does not start.",
     "See who holds the address: `ss -ltnup`.",
-    LISTENER,
-    ADDRESS,
     ERROR,
 )
 

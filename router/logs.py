@@ -107,6 +107,10 @@ class Log:
         error = context.get("exception")
         if isinstance(error, OSError) and "future" in context:
             return
+        if isinstance(error, RuntimeError) and "handler is closed" in str(error):
+            # uvloop writes what TLS still had to say to a TCP connection that was
+            # closed within the same turn; it then drops it, as it should.
+            return
         self.say(
             events.FLOW_CRASHED,
             error=f"{context.get('message')}: {error!r}",

@@ -68,7 +68,7 @@ def test_example_whose_certificates_are_not_there_is_not_fine() -> None:
 
 def test_check_prints_where_each_listener_leads() -> None:
     result = run("check", EXAMPLES / "minimal.yaml")
-    assert "  api: 127.0.0.1:3128 to api, " in result.stdout
+    assert "  api: 127.0.0.1:3128 to api; " in result.stdout
     assert "a silent target delays a flow by at most 4s" in result.stdout
 
 

@@ -5,12 +5,14 @@ import gc
 import json
 import logging
 import os
+import socket
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 import pytest
+import uvloop
 
 from protocols.record import FlowRecord
 from router import events
@@ -263,6 +265,32 @@ async def test_fault_that_nothing_caught_is_logged_with_its_traceback(
     assert "ZeroDivisionError" in crashed["error"]
     assert "1 // 0" in crashed["traceback"]
     assert "without an exception" in other["error"]
+
+
+async def _write_after_the_end() -> Exception:
+    """What uvloop's TLS runs into when its TCP connection was closed under it."""
+    near, far = socket.socketpair()
+    with far:
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_connection(asyncio.Protocol, sock=near)
+        transport.abort()
+        while not transport.is_closing() or near.fileno() != -1:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        with pytest.raises(RuntimeError) as raised:
+            transport.write(b"x")
+        return raised.value
+
+
+def test_last_word_of_tls_to_a_closed_connection_is_no_fault(pipe: Pipe) -> None:
+    log = open_log("json", stream=pipe.writer)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        closed = runner.run(_write_after_the_end())
+        for error in (closed, RuntimeError("our own")):
+            context = {"message": "Fatal error on SSL protocol", "exception": error}
+            log.crashed(runner.get_loop(), context)
+    log.close()
+    (crashed,) = pipe.events()
+    assert "our own" in crashed["error"]
 
 
 async def test_broken_connection_that_nobody_waits_for_is_no_fault(pipe: Pipe) -> None:
