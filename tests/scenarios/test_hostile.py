@@ -57,7 +57,9 @@ class Origin(asyncio.Protocol):
                 self._target = event.target.decode()
             elif isinstance(event, h11.EndOfMessage):
                 self._targets.append(self._target)
-                answer = h11.Response(status_code=200, headers=[("Content-Length", "0")])
+                answer = h11.Response(
+                    status_code=200, headers=[("Content-Length", "0")]
+                )
                 self._transport.write(self._state.send(answer) or b"")
                 self._state.send(h11.EndOfMessage())
                 if self._state.our_state is not h11.DONE:
