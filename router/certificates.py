@@ -72,9 +72,22 @@ def _unfit(tls: Tls) -> str:
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
             return f"the key {tls.key} is not that of {tls.certificate}"
-        reason = (error.reason or "not PEM").lower().replace("_", " ")
-        return f"cannot use {tls.certificate} with {tls.key}: {reason}"
+        return _missing(tls) or _unusable(tls, error)
     return ""
+
+
+def _missing(tls: Tls) -> str:
+    """OpenSSL does not say in which file it missed what."""
+    for file, label in ((tls.certificate, b"CERTIFICATE"), (tls.key, b"PRIVATE KEY")):
+        if label + b"-----" not in file.read_bytes():
+            return f"no {label.decode().lower()} in {file}"
+    return ""
+
+
+def _unusable(tls: Tls, error: ssl.SSLError) -> str:
+    reason = (error.reason or "PEM_LIB").lower().replace("_", " ")
+    reason = reason.replace("pem lib", "damaged, or with a passphrase")
+    return f"cannot use {tls.certificate} with {tls.key}: {reason}"
 
 
 def _no_authorities(file: Path) -> str:

@@ -40,8 +40,7 @@ def main() -> None:
       edge-router check edge-router.yaml
       edge-router run --config edge-router.yaml
 
-    Exit codes: 0 fine, 1 trouble found, 2 wrong usage, 3 daemon not reachable,
-    78 configuration.
+    Exit codes: 0 fine, 1 trouble found, 2 wrong usage, 78 configuration.
     """
 
 

@@ -1,13 +1,13 @@
 """Where a configuration and its catalogue contradict each other."""
 
 import ipaddress
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from router.addresses import IPAddress
 from router.catalogue import Catalogue
 from router.document import Document
 from router.endpoint import Kind, Protocol
-from router.endpoints import endpoints, products_of
+from router.endpoints import ANYWHERE, endpoints, products_of
 from router.hosts import Refusal, host_names, match_host
 from router.listeners import FromProvider, HttpsConnect, Listener, Sip
 from router.problem import KeyPath, Problem, Severity, did_you_mean, one_of
@@ -70,7 +70,7 @@ def _edges(
     for index, edge in enumerate(edges):
         path: KeyPath = ("provider", "edges", index)
         if edge not in catalogue.edges:
-            hint = did_you_mean(edge, catalogue.edges)
+            hint = _edge_meant(edge, catalogue)
             expected = f"an edge of catalogue '{catalogue.name}'"
             yield document.problem(path, f"unknown edge '{edge}'", expected, hint)
         elif edge in edges[:index]:
@@ -83,6 +83,15 @@ def _edges(
     if not edges and not catalogue.public_edges():
         found = f"catalogue '{catalogue.name}' has no public edge"
         yield document.problem(("provider", "edges"), found, "the edges to use")
+
+
+def _edge_meant(word: str, catalogue: Catalogue) -> str:
+    """What an unknown edge was meant to be: private ones have names of their own."""
+    public, dash, _ = word.rpartition("-")
+    edge = catalogue.edges.get(public)
+    if dash and edge is not None and edge.sibling:
+        return f"the private edge beside '{public}' is '{edge.sibling}'"
+    return did_you_mean(word, catalogue.edges)
 
 
 def _is_private(edge: str, catalogue: Catalogue) -> bool:
@@ -197,20 +206,49 @@ def _reach(
     config: Config, catalogue: Catalogue, document: Document
 ) -> Iterator[Problem]:
     """Whether every listener has somewhere to go, once all names are known."""
-    region = config.provider.region
-    used = {e.product for e in endpoints(catalogue, config)}
+    at: dict[str, set[str]] = {}
+    for endpoint in endpoints(catalogue, config):
+        at.setdefault(endpoint.product, set()).add(endpoint.edge)
     for name, listener in config.listeners.items():
         path: KeyPath = ("listeners", name)
-        if name in used and isinstance(listener, FromProvider):
+        if name in at and isinstance(listener, FromProvider):
             found = f"a from_provider listener called '{name}', like a product"
             yield document.problem(path, found, "another name")
-        for product in products_of(listener, catalogue):
-            if product not in used:
-                found = f"no edge in use offers {product} in region '{region}'"
-                yield document.problem(path, found, "another region, or other edges")
+        products = products_of(listener, catalogue)
+        yield from _edges_left(path, products, at, config, catalogue, document)
         if isinstance(listener, Sip):
             yield from _trunk(path, listener, catalogue, document)
-    yield from _ban(config, catalogue, used, document)
+    yield from _ban(config, catalogue, at, document)
+
+
+def _edges_left(
+    path: KeyPath,
+    products: Iterable[str],
+    at: Mapping[str, set[str]],
+    config: Config,
+    catalogue: Catalogue,
+    document: Document,
+) -> Iterator[Problem]:
+    """Products of a listener for which the region leaves no edge, or no second one."""
+    region = config.provider.region
+    none: dict[str, list[str]] = {}
+    one: dict[str, list[str]] = {}
+    for product in products:
+        edges = at.get(product, set())
+        offered = catalogue.products[product].offered
+        if not edges:
+            there = [edge for edge in catalogue.edges if offered(edge, region)]
+            none.setdefault(one_of(there or ["none"]), []).append(product)
+        elif len(edges) == 1 < len(config.provider.edges) and ANYWHERE not in edges:
+            one.setdefault(min(edges), []).append(product)
+    for others, names in none.items():
+        found = f"no edge in use offers {', '.join(names)} in region '{region}'"
+        expected = f"another region, or among the edges: {others}"
+        yield document.problem(path, found, expected)
+    for edge, names in one.items():
+        found = f"only '{edge}' offers {', '.join(names)} in region '{region}'"
+        hint = "when it fails, no other edge can take over"
+        yield document.problem(path, found, hint=hint, severity=_WARNING)
 
 
 def _ban(

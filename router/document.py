@@ -34,7 +34,18 @@ _WORDS: Mapping[str, bool | None] = {
 _ADVICE = {
     "mapping values are not allowed here": "quote a text that contains ': '",
     "found character '\\t' that cannot start any token": "indent with spaces",
+    "found character": "quote a text that begins with it",
+    "expected <block end>": "indent what belongs together alike",
+    "expected the node content": 'quote an IPv6 address: "[::1]:443"',
+    "expected ',' or": "close the bracket that begins here",
 }
+"What to do about a complaint of PyYAML, by how it begins."
+_BEGINNINGS = {
+    "expected ',' or": "a list or mapping without its end",
+    "could not find expected ':'": "a key without a colon and a space behind it",
+    "found unexpected end of stream": "a quoted text without its end",
+}
+"Complaints of PyYAML that are clearer at the beginning of what they are about."
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -124,7 +135,7 @@ def parse(text: str, name: str) -> Document:
     try:
         return composer.document()
     except yaml.MarkedYAMLError as error:
-        composer.refuse(_position(error.problem_mark), (), *_wording(error))
+        composer.refuse(*_unlike_yaml(error))
     except (ValueError, OverflowError):
         # PyYAML turns "\UFFFFFFFF" and "%YAML 1.99999..." into numbers unchecked.
         found = "an escape or a version number out of range"
@@ -139,9 +150,20 @@ def _unreadable(text: str, name: str, error: yaml.reader.ReaderError) -> Problem
     return Problem(name, line, column, "", code, "printable text")
 
 
-def _wording(error: yaml.MarkedYAMLError) -> tuple[str, str, str]:
-    found = error.problem or "not YAML"
-    return f"not YAML: {found}", "", _ADVICE.get(found, "")
+def _unlike_yaml(
+    error: yaml.MarkedYAMLError,
+) -> tuple[Position, KeyPath, str, str, str]:
+    """Where PyYAML stumbled, what it found there, and what to do about it."""
+    found, mark = error.problem or "odd", error.problem_mark
+    hint = _known(_ADVICE, found)
+    beginning = _known(_BEGINNINGS, found)
+    if beginning and error.context_mark is not None:
+        found, mark = beginning, error.context_mark
+    return _position(mark), (), f"not YAML: {found}", "", hint
+
+
+def _known(texts: Mapping[str, str], complaint: str) -> str:
+    return next((t for start, t in texts.items() if complaint.startswith(start)), "")
 
 
 def _position(mark: Any) -> Position:

@@ -118,6 +118,12 @@ def _reasons(
     )
 
 
+def _unfit(edge: Edge) -> str:
+    if edge.draining:
+        return "draining"
+    return "not measured" if edge.state is State.UP else str(edge.state)
+
+
 def _verdict(
     snapshot: Snapshot,
     edge: Edge,
@@ -132,9 +138,14 @@ def _verdict(
     if snapshot.frozen:
         return "our uplink is in doubt: home stays"
     if not electable(edge):
-        return "not fit to be home"
+        return f"not fit to be home: {_unfit(edge)}"
     if unusable(here):
         return "home is about to move"
+    assert here.score is not None
+    assert edge.score is not None
+    slower = edge.score.value - here.score.value
+    if slower >= 0 and tier[edge.name] >= tier[here.name]:
+        return f"{ms(slower)} slower than home"
     return challenge(snapshot, here, edge, tier, now).reason
 
 

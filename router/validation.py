@@ -6,7 +6,7 @@ found, what was expected and what was probably meant.
 
 import re
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -97,7 +97,9 @@ def build(
         return model.model_validate(document.tree, context=context), []
     except pydantic.ValidationError as error:
         errors = error.errors(include_url=False)
-    problems = [_problem(model, document, e) for e in errors if _counts(e)]
+    vague = [*_vague(model, errors)]
+    told = [e for e in errors if _counts(e) and not _follows(e, vague)]
+    problems = [_problem(model, document, e) for e in told]
     paths = [_located(model, e["loc"])[0] for e in errors]
     try:
         rest = _without(document.tree, paths)
@@ -112,6 +114,24 @@ def _counts(error: ErrorDetails) -> bool:
     A list whose entries are all wrong is not an empty list.
     """
     return error["type"] != "too_short" or not error["input"]
+
+
+def _vague(
+    root: type[Section], errors: Iterable[ErrorDetails]
+) -> Iterator[tuple[str | int, ...]]:
+    """Places where a model had to be chosen by a word that is like no known one."""
+    for error in errors:
+        if error["type"] == "enum":
+            choices = _choices(error.get("ctx", {}))
+            _, _, alternatives = _located(root, error["loc"])
+            if alternatives and not did_you_mean(error["input"], choices):
+                yield error["loc"][:-1]
+
+
+def _follows(error: ErrorDetails, vague: Collection[tuple[str | int, ...]]) -> bool:
+    """Whether a key is missing or unknown only if the model was chosen rightly."""
+    unfit = error["type"] in ("missing", "extra_forbidden")
+    return unfit and error["loc"][:-1] in vague
 
 
 def _without(tree: Mapping[str, Any], paths: Iterable[KeyPath]) -> dict[str, Any]:
@@ -140,6 +160,10 @@ def _problem(root: type[Section], document: Document, error: ErrorDetails) -> Pr
         hint = _boolean_hint(value)
     elif error["type"] == "int_type":
         hint = _integer_hint(value)
+    elif error["type"] == "float_type":
+        hint = _share_hint(value)
+    elif error["type"] == "tuple_type" and not isinstance(value, dict | None):
+        hint = f"did you mean [{value}]?" if quote(value)[1:-1] == value else ""
     found = f"found {quote(value, str(path[-1]) if path else '')}"
     return document.problem(path, found, expected, context.get("hint") or hint)
 
@@ -182,6 +206,11 @@ def _integer_hint(value: object) -> str:
         re.fullmatch(r"0+([1-9][0-9]{0,8})", value) if isinstance(value, str) else None
     )
     return f"did you mean {digits[1]}?" if digits else ""
+
+
+def _share_hint(value: object) -> str:
+    share = re.fullmatch(r"([0-9]{1,3}) ?%", value) if isinstance(value, str) else None
+    return f"did you mean {int(share[1]) / 100:g}?" if share else ""
 
 
 def _unknown_key(

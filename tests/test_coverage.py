@@ -31,7 +31,7 @@ CORES = (
 )
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("core", CORES)
 def test_core_is_covered_by_its_twin_alone(core: str, tmp_path: Path) -> None:
     path = Path(core)

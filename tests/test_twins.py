@@ -7,7 +7,6 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 EXCUSED = {
-    "protocols/http/far.py": "an exchange's far end: test_exchange.py, test_relay.py",
     "protocols/http/search.py": "an exchange's way to a connection: test_relay.py",
     "protocols/record.py": "fields without behaviour",
     "router/__main__.py": "two lines, run by every test that starts the daemon",

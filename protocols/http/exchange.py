@@ -347,10 +347,13 @@ class Exchange:
 
     def _answer_cut(self, error: Exception | None, detail: str) -> None:
         """The far connection ended while its answer was relayed."""
-        if isinstance(self._answer, UntilClose) and error is None:
-            assert self._far is not None
-            assert self._response is not None
-            self._finish(self._far, self._response, clean=False)
+        far, response = self._far, self._response
+        assert far is not None
+        assert response is not None
+        # RFC 9112 section 9.8: without length or chunks, a response over TLS "is
+        # complete only if a valid closure alert has been received".
+        if isinstance(self._answer, UntilClose) and error is None and far.ended:
+            self._finish(far, response, clean=False)
         else:
             self._abort("F", f"the answer broke off: {detail}")
 

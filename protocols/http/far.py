@@ -27,6 +27,13 @@ class Answered(Protocol):
         """The far side took it: go on."""
 
 
+class _TlsTransport(Protocol):
+    """What event loops give beside `asyncio.Transport` where there is TLS."""
+
+    def set_read_buffer_limits(self, high: int) -> None:
+        """Read no more while so many bytes wait to be decrypted."""
+
+
 class Idle(Protocol):
     """What a far connection without an exchange tells the pool."""
 
@@ -46,6 +53,7 @@ class Far(Buffered):
 
     __slots__ = (
         "authority",
+        "ended",
         "exchange",
         "heads",
         "idle_since",
@@ -70,12 +78,18 @@ class Far(Buffered):
         self.seconds: tuple[float, float | None] = (0.0, None)
         "How long connecting took, and the TLS handshake."
         self.resumed = False
+        self.ended = False
+        "Whether the far side said that no more comes: by close_notify, where TLS is."
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called once by the loop."""
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=65_536)
+        if self.target.transport is Transport.TLS:
+            # uvloop drops what it has not decrypted yet when it reads the end of the
+            # stream. So that it reads none while the client is slow, it keeps nothing.
+            cast("_TlsTransport", transport).set_read_buffer_limits(high=1)
 
     def is_quiet(self) -> bool:
         """Whether nothing has come that the loop has not read yet, an end included."""
@@ -91,6 +105,10 @@ class Far(Buffered):
             # An idle connection that speaks is out of step: whatever it says would be
             # taken for the answer to the next request.
             self.pool.drop(self)
+
+    def eof_received(self) -> None:
+        """Called by the loop when the far side ends what it sends."""
+        self.ended = True
 
     def connection_lost(self, error: Exception | None) -> None:
         """Called once by the loop."""

@@ -86,12 +86,14 @@ def response(head: ResponseHead, *, minor: int, close: bool) -> bytes:
     # clients would wait for the body that it promises.
     bare = head.status < 200 or head.status == 204
     chunked = b"transfer-encoding" in head.values
-    data = b"HTTP/1.1 %d %b%b%b%b\r\n\r\n" % (
-        head.status,
-        head.reason,
-        _passing(head),
-        b"" if bare or (chunked and minor == 0) else _framing(head),
-        b"\r\nConnection: close" if close else b"",
+    data = b"".join(
+        (
+            b"HTTP/1.1 %d " % head.status,
+            head.reason,
+            _passing(head),
+            b"" if bare or (chunked and minor == 0) else _framing(head),
+            b"\r\nConnection: close\r\n\r\n" if close else b"\r\n\r\n",
+        )
     )
     head.memo = (purpose, data)
     return data
@@ -113,8 +115,8 @@ def _passing(head: Head) -> bytes:
 
 def _framing(head: Head) -> bytes:
     """The field that says where the body ends, if it was there."""
-    if b"transfer-encoding" in head.values:
-        return b"\r\nTransfer-Encoding: chunked"
     if b"content-length" in head.values:
         return b"\r\nContent-Length: %d" % int(head.values[b"content-length"])
+    if b"transfer-encoding" in head.values:
+        return b"\r\nTransfer-Encoding: chunked"
     return b""

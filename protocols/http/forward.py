@@ -13,6 +13,7 @@ from protocols.http.answers import answer
 from protocols.http.head import HEAD, HeadBuffer, HeadError, RequestHead, parse_request
 from protocols.http.shared import Refused
 from protocols.http.tunnel import Connect, Tunnels
+from protocols.net.sockets import peer_address
 from protocols.target import Choose
 
 Route = Callable[[str, int], Choose | str]
@@ -87,7 +88,7 @@ class Forward(asyncio.Protocol):
 
     def _refuse(self, error: HeadError) -> None:
         self._timer.cancel()
-        peer = self._transport.get_extra_info("peername")
-        self._refused(peer[0] if peer else "", error.status, error.reason)
+        client = peer_address(self._transport)
+        self._refused(client, error.status, error.reason)
         self._transport.write(answer(error.status, error.reason, close=True))
         self._transport.close()

@@ -14,6 +14,7 @@ as the bytes that came, unread.
 import enum
 import functools
 import re
+from collections.abc import Iterator
 
 import httptools
 
@@ -22,6 +23,7 @@ HEAD = 65_536
 _FIELDS = 100  # field lines; more are answered with 431
 _TARGET = 8_192  # bytes of a request target; more are answered with 414
 _REMEMBERED = 1_024  # bytes of a head that is worth remembering
+_SHORT = 64  # bytes of a value that is
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 
 
@@ -180,11 +182,15 @@ _HOP_BY_HOP = (
     rb"|proxy-(?:authenticate|authentication-info|authorization|connection)"
 )
 # Between two matches of these stand the lines that pass on: see `_read_fields`. llhttp
-# has checked the head by then, so that a CR LF is followed by a name and its colon.
+# has checked the head by then, so that a CR LF is followed by a name and its colon. The
+# first letters are looked at first: with most lines that is all.
 _OF_REQUEST = re.compile(
-    rb"\r\n(" + _HOP_BY_HOP + rb"|expect|host):[ \t]*([^\r]*)", re.IGNORECASE
+    rb"\r\n(?=[cehkptu])(" + _HOP_BY_HOP + rb"|expect|host):[ \t]*([^\r]*)",
+    re.IGNORECASE,
 )
-_OF_RESPONSE = re.compile(rb"\r\n(" + _HOP_BY_HOP + rb"):[ \t]*([^\r]*)", re.IGNORECASE)
+_OF_RESPONSE = re.compile(
+    rb"\r\n(?=[chkptu])(" + _HOP_BY_HOP + rb"):[ \t]*([^\r]*)", re.IGNORECASE
+)
 _SINGLE = frozenset([b"host", b"content-length", b"transfer-encoding", b"expect"])
 # RFC 9112 section 2.2: "a server that is expecting to receive and parse a request-line
 # SHOULD ignore at least one empty line (CRLF) received prior to the request-line." One.
@@ -270,6 +276,7 @@ _remembered_request = functools.lru_cache(maxsize=256)(_parse_request)
 _remembered_response = functools.lru_cache(maxsize=256)(_parse_response)
 
 
+_NO_MEMO = (None, b"")
 _SILENT = object()  # lets llhttp check a head, and be told nothing of it
 
 
@@ -277,28 +284,57 @@ def _read_fields(
     message: Head, lines: bytes, pattern: re.Pattern[bytes], status: int
 ) -> None:
     """Part the lines: fill in `values`, `lines`, `nominated` and `keep_alive`."""
-    passing, *parts = pattern.split(lines)
-    values: dict[bytes, bytes] = {}
-    for name, value, between in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
-        key = name.lower()
-        if key in values:
-            if key in _SINGLE:
-                raise HeadError(status, "repeated field that may stand only once")
-            if key == b"connection":
-                value = values[key] + b"," + value
-        if key == b"expect":
-            passing += b"\r\n" + name + b": " + value
-        values[key] = value
-        passing += between
-    message.lines = passing
+    # What passes on, a name, its value, what passes on, a name, and so forth.
+    parts = pattern.split(lines)
+    names = parts[1::3]
+    values = dict(zip(map(bytes.lower, names), parts[2::3], strict=True))
+    if len(values) != len(names):
+        _check_repeated(values, parts, status)
+    message.lines = b"".join(_with_expect(parts) if b"expect" in values else parts[::3])
     message.values = values
-    message.memo = (None, b"")
-    message.nominated = _NO_NAMES
-    message.keep_alive = message.minor == 1
+    message.memo = _NO_MEMO
     if b"connection" in values:
-        names = values[b"connection"].lower().split(b",")
-        message.nominated = frozenset(name.strip(b" \t") for name in names)
-        message.keep_alive = message.minor == 1 and b"close" not in message.nominated
+        message.nominated = nominated = _nominated(values[b"connection"])
+        message.keep_alive = message.minor == 1 and b"close" not in nominated
+    else:
+        message.nominated = _NO_NAMES
+        message.keep_alive = message.minor == 1
+
+
+def _check_repeated(
+    values: dict[bytes, bytes], parts: list[bytes], status: int
+) -> None:
+    """Names occur twice: refuse those that may not, join the values of Connection."""
+    names = [name.lower() for name in parts[1::3]]
+    if any(names.count(name) > 1 for name in _SINGLE):
+        raise HeadError(status, "repeated field that may stand only once")
+    if b"connection" in values:
+        pairs = zip(names, parts[2::3], strict=True)
+        every = [value for name, value in pairs if name == b"connection"]
+        values[b"connection"] = b",".join(every)
+
+
+def _with_expect(parts: list[bytes]) -> Iterator[bytes]:
+    """What passes on, Expect in its place among it: the server alone can answer it."""
+    yield parts[0]
+    for name, value, passing in zip(*(parts[i::3] for i in (1, 2, 3)), strict=True):
+        if name.lower() == b"expect":
+            yield b"\r\n%b: %b" % (name, value)
+        yield passing
+
+
+def _nominated(connection: bytes) -> frozenset[bytes]:
+    """The names in the value of a Connection field."""
+    if len(connection) <= _SHORT:
+        return _remembered_names(connection)
+    return _names(connection)
+
+
+def _names(connection: bytes) -> frozenset[bytes]:
+    return frozenset(name.strip(b" \t") for name in connection.lower().split(b","))
+
+
+_remembered_names = functools.lru_cache(maxsize=64)(_names)
 
 
 def _check(
@@ -307,7 +343,7 @@ def _check(
     status: int,
 ) -> None:
     """Have llhttp check the head, its fields above all."""
-    if head.count(b"\n") > _FIELDS + 2:
+    if head.count(b"\r\n") > _FIELDS + 2:
         raise HeadError(431 if status == 400 else status, "too many fields")
     try:
         parser.feed_data(head)

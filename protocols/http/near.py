@@ -10,6 +10,7 @@ from protocols.http.fields import forwarded_lines
 from protocols.http.head import HeadBuffer, HeadError, RequestHead, parse_request
 from protocols.http.shared import Shared
 from protocols.net.buffered import Buffered
+from protocols.net.sockets import peer_address
 
 QUEUED = 65_536
 "Bytes of further requests kept while one is served; then the client is not read."
@@ -61,8 +62,7 @@ class Near(Buffered):
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=65_536)
         self._came(self)
-        peer = transport.get_extra_info("peername")
-        self.client = peer[0] if peer else ""
+        self.client = peer_address(transport)
         if not self._shared.to_provider:
             secure = transport.get_extra_info("sslcontext") is not None
             scheme = "https" if secure else "http"

@@ -21,6 +21,7 @@ from protocols.http.hello import Hello, HelloError, HelloReader
 from protocols.http.splice import HIGH_WATER, Splice, Spliced
 from protocols.net.dial import DialError, Dialled, dial
 from protocols.net.hedge import Dialling, NoTarget, Won, hedge
+from protocols.net.sockets import peer_address
 from protocols.net.tasks import Tasks
 from protocols.record import Attempt, FlowRecord, Record
 from protocols.target import Choose, Report, Result, Target, Transport
@@ -100,7 +101,7 @@ class Tunnel(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called once by the loop."""
         self._client = cast("asyncio.Transport", transport)
-        self._record.client = self._client.get_extra_info("peername")[0]
+        self._record.client = peer_address(transport)
         self._tunnels.open.add(self)
         self._task = self._tunnels.tasks.start(self._open(), name="open tunnel")
         self._task.add_done_callback(self._opened)

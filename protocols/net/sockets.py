@@ -40,3 +40,9 @@ def reset(transport: asyncio.Transport) -> None:
 def family(address: str) -> socket.AddressFamily:
     """The family of an IP address literal."""
     return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def peer_address(transport: asyncio.BaseTransport) -> str:
+    """Address of the far end as a literal; empty if it left before anybody looked."""
+    peer = transport.get_extra_info("peername")
+    return peer[0] if peer else ""

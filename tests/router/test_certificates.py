@@ -131,10 +131,37 @@ def test_certificate_and_authorities_that_are_no_pem_are_complained_about(
     (directory / "ca.pem").write_bytes(b"not a certificate")
     (directory / "site.pem").write_bytes(b"not a certificate")
     found = complaints(directory)
-    assert found[0].startswith("listeners.api.tls: cannot use site.pem with site.key: ")
+    assert found[0].startswith("listeners.api.tls: no certificate in site.pem; ")
     assert found[-1] == (
         "listeners.webhooks.ca_file: no certificates in ca.pem; "
         "expected a PEM file of certificates"
+    )
+
+
+def test_certificate_and_key_in_each_others_place_are_complained_about(
+    directory: Path,
+) -> None:
+    certificate, key = directory / "site.pem", directory / "site.key"
+    pem = certificate.read_bytes()
+    certificate.write_bytes(key.read_bytes())
+    key.write_bytes(pem)
+    assert complaints(directory)[0].startswith(
+        "listeners.api.tls: no certificate in site.pem; "
+    )
+
+
+def test_file_without_a_key_or_with_a_damaged_one_is_complained_about(
+    directory: Path,
+) -> None:
+    key = directory / "site.key"
+    pem = key.read_bytes()
+    key.write_bytes((directory / "site.pem").read_bytes())
+    assert complaints(directory)[0].startswith(
+        "listeners.api.tls: no private key in site.key; "
+    )
+    key.write_bytes(pem[:100] + pem[-60:])
+    assert complaints(directory)[0].startswith(
+        "listeners.api.tls: cannot use site.pem with site.key: "
     )
 
 

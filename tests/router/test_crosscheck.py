@@ -241,8 +241,63 @@ def test_product_that_no_edge_offers_in_the_region_is_refused(
     rest = f"{CONNECT}    products: [api]\n"
     assert complaints(twilio, "region: ie1, edges: [tokyo]", rest) == [
         "listeners.api: no edge in use offers api in region 'ie1'; "
-        "expected another region, or other edges"
+        "expected another region, or among the edges: dublin"
     ]
+
+
+def test_products_that_lack_an_edge_in_the_region_are_told_together(
+    twilio: Catalogue,
+) -> None:
+    rest = f"{CONNECT}    products: [api, lookups, eventgw]\n"
+    assert complaints(twilio, "region: au1, edges: [tokyo]", rest) == [
+        "listeners.api: no edge in use offers api, lookups in region 'au1'; "
+        "expected another region, or among the edges: sydney"
+    ]
+
+
+def test_product_that_no_edge_at_all_offers_in_the_region_is_refused() -> None:
+    text = """\
+version: 1
+name: p
+default_edge: north
+default_region: here
+edges: {north: {kind: public}}
+regions: {here: {home_edge: north}}
+products:
+  api:
+    protocol: https
+    transports: {tls: 443}
+    host: "{edge}.{region}.example"
+    edges_in_region: {here: []}
+"""
+    (found,) = complaints(read_catalogue(parse(text, "f")))
+    assert found.endswith("expected another region, or among the edges: none")
+
+
+def test_region_that_leaves_one_edge_of_several_is_a_warning(twilio: Catalogue) -> None:
+    rest = f"{CONNECT}    products: [api, eventgw]\n"
+    assert complaints(twilio, "region: ie1", rest) == [
+        "warning: listeners.api: only 'dublin' offers api in region 'ie1'; "
+        "when it fails, no other edge can take over"
+    ]
+    assert complaints(twilio, "region: ie1, edges: [dublin]", rest) == []
+    assert complaints(twilio, "", rest) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        ("dublin-ix", "the private edge beside 'dublin' is 'london-ix'"),
+        ("umatilla-x", "the private edge beside 'umatilla' is 'san-jose-ix'"),
+        ("sao-paolo", "did you mean 'sao-paulo'?"),
+        ("zz", "expected an edge of catalogue 'twilio'"),
+    ],
+)
+def test_unknown_edge_is_told_with_what_was_meant(
+    twilio: Catalogue, written: str, hint: str
+) -> None:
+    (found,) = complaints(twilio, f"edges: [ashburn, {written}]")
+    assert found.endswith(hint)
 
 
 def test_listener_from_the_provider_must_not_bear_the_name_of_a_product(

@@ -71,9 +71,9 @@ def test_reasons_show_the_arithmetic(make_snapshot: Any, make_edge: Any) -> None
         "dublin": "up for 200 s; tier 1; score 30.0 ms = 30.0 ms lower quartile of 60 "
         "in 120 s + 0.0 ms for 0 of 0 lost; gain 4.5 ms of 10.0 ms; "
         "leads for 400 s of 1200 s",
-        "sydney": "suspect for 3 s; tier 1; draining; not fit to be home",
+        "sydney": "suspect for 3 s; tier 1; draining; not fit to be home: draining",
         "tokyo": "up for 10000 s; tier 1; score 150.0 ms, old; gain -115.5 ms of "
-        "10.0 ms; not fit to be home",
+        "10.0 ms; not fit to be home: not measured",
     }
 
 
@@ -81,7 +81,11 @@ def test_reasons_show_the_arithmetic(make_snapshot: Any, make_edge: Any) -> None
     ("challenger", "verdict"),
     [
         ({}, "gains 30.0 ms"),
-        ({"score": 0.05}, "no gain worth a move"),
+        ({"score": 0.05}, "0.0 ms slower than home"),
+        ({"score": 0.06, "since": NOW - 30.0}, "10.0 ms slower than home"),
+        ({"score": 0.049}, "no gain worth a move"),
+        ({"score": 0.07, "kind": Kind.PRIVATE}, "of a better tier"),
+        ({"state": State.SUSPECT}, "not fit to be home: suspect"),
         ({"since": NOW - 30.0}, "healthy for 30 s of 60 s"),
         ({"samples": 7}, "too few samples to compare"),
         ({"kind": Kind.PRIVATE}, "of a better tier"),

@@ -27,6 +27,8 @@ class Cat(Section):
     called: ClassVar[str] = "sort pet, sound meow"
     sort: str
     "Sort."
+    colour: Colour = Colour.RED
+    "A colour."
     lives: int = 9
     "Lives."
 
@@ -127,11 +129,13 @@ def test_absolute_path_stays_as_it_is() -> None:
         ("inner: {count: 1.5}", "found 1.5; expected a whole number"),
         ("inner: {count: 017}", "expected a whole number; did you mean 17?"),
         ("inner: {ratio: 1}", "inner.ratio: found 1; expected less than 1.0"),
-        ("inner: {ratio: 20%}", "found '20%'; expected a number"),
+        ("inner: {ratio: 20%}", "expected a number; did you mean 0.2?"),
+        ("inner: {ratio: x}", "inner.ratio: found 'x'; expected a number"),
         ("inner: {flag: Yes}", "expected true or false; did you mean 'true'?"),
         ("inner: {flag: off}", "expected true or false; did you mean 'false'?"),
         ("inner: {flag: 1}", "f:3:15: inner.flag: found 1; expected true or false"),
-        ("words: a", "words: found 'a'; expected a list"),
+        ("words: a", "words: found 'a'; expected a list; did you mean [a]?"),
+        ("words: {a: b}", "words: found a mapping; expected a list"),
         ("words: []", "words: found an empty list; expected at least one entry"),
         ("words: [a, b, c]", "words: found a list; expected at most 2 entries"),
         ("words: [a, 1]", "f:3:12: words[1]: found 1; expected a text"),
@@ -210,3 +214,12 @@ def test_nothing_is_left_when_a_key_without_a_default_is_wrong() -> None:
 def test_list_whose_entries_are_all_wrong_is_not_called_empty() -> None:
     found = complaints("version: 1\nrequired: {}\nwords: [1, 2]\n")
     assert [line.partition(": ")[0] for line in found] == ["f:3:9", "f:3:12"]
+
+
+def test_word_that_cannot_choose_a_model_is_told_without_what_follows_from_it() -> None:
+    text = "version: 1\nrequired: {}\nanimals: {a: {sort: Cat, colour: %s, bone: x}}\n"
+    assert [line.partition(" ")[0] for line in complaints(text % "green")] == [
+        "f:3:34:"
+    ]
+    assert len(complaints(text % "rad")) == 2
+    assert len(complaints(text % "red")) == 1

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from protocols.net.tasks import Tasks
 from tests.stage import HUSH, NAME, Daemon, Site
 from tests.wire import Caller, connect, connected, tell
 
@@ -26,16 +27,12 @@ async def test_header_that_trickles_does_not_prolong_its_time(
 ) -> None:
     async with connected(daemon.ports["strict"], site.trust()) as (reader, writer):
         writer.write(b"GET / HTTP/1.1\r\nX-Slow: ")
-        heard = b""
+        answer = Tasks().start(reader.read(), name="answer")
         async with asyncio.timeout(5):
-            while not heard:
+            while not answer.done():
                 writer.write(b"x")
-                try:
-                    async with asyncio.timeout(0.2):
-                        heard = await reader.readline()
-                except TimeoutError:
-                    continue
-        assert heard.startswith(b"HTTP/1.1 408 ")
+                await asyncio.wait([answer], timeout=0.2)
+        assert answer.result().startswith(b"HTTP/1.1 408 ")
 
 
 async def test_body_slower_than_the_least_rate_is_408(

@@ -108,7 +108,7 @@ async def test_end_of_standard_input_stops_nothing(run: Run) -> None:
         (["--rest-port=http"], 2, "not a port"),
         (["--rest-port=65536"], 2, "not a port"),
         (["--cdn=nowhere"], 1, "simulator: the content network needs"),
-        (["--directory=/nonexistent"], 1, "simulator: "),
+        (["--directory=/dev/null/below"], 1, "simulator: "),
     ],
 )
 def test_wrong_usage_is_explained(

@@ -1,5 +1,7 @@
 import asyncio
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -51,7 +53,7 @@ async def tunnels(site: Site, tasks: Tasks) -> AsyncIterator[Tunnels]:
         site.report,
         site.records.put_nowait,
         tasks,
-        Deadlines(hello=0.3, connect=2.0, answer=0.5, idle=60.0),
+        Deadlines(hello=2.0, connect=2.0, answer=0.5, idle=60.0),
     )
     yield tunnels
     tunnels.close()
@@ -216,7 +218,7 @@ async def test_alert_pins_the_flow_and_proves_nothing(
         (b"GET / HTTP/1.1\r\n\r\n", "not a TLS handshake"),
         (hello("else.test"), "no route to this host"),
         (hello(""), "a ClientHello without server name"),
-        (hello()[:-1], "no ClientHello within 0.3 s"),
+        (hello()[:-1], "no ClientHello within 2 s"),
     ],
     ids=["no-tls", "no-route", "no-name", "unfinished"],
 )
@@ -530,3 +532,19 @@ async def test_bytes_after_the_hello_are_bounded_and_passed_on(
             writer.transport.abort()
             record = await site.records.get()
     assert record.received == len(stream)
+
+
+async def test_client_that_reset_before_it_was_accepted_leaves_only_a_record(
+    tunnels: Tunnels, site: Site
+) -> None:
+    loop = asyncio.get_running_loop()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        gone = socket.create_connection(listener.getsockname())
+        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        gone.close()
+        theirs, _ = listener.accept()
+    theirs.setblocking(False)
+    await loop.connect_accepted_socket(passing(tunnels, in_order()), theirs)
+    record = await site.records.get()
+    assert (record.client, record.ended) == ("", "CH")
+    assert not tunnels.open
