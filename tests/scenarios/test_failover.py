@@ -205,12 +205,16 @@ async def test_steady_requests_succeed_while_home_is_killed_but_posts_it_held(
         async with asyncio.timeout(25), asyncio.TaskGroup() as group:
             group.create_task(asking.run())
             await asking.reach(100)
-            held = {marker for marker in asking.under_way if marker[0] == "P"}
+            held = set(asking.under_way)
             provider.edges["ashburn"].kill()
+            # Its connections are reset in the next turns of the loop.
+            for _ in range(10):
+                await asyncio.sleep(0)
+                held |= asking.under_way
             await asking.reach(200)
             provider.heal()
     assert asking.asked == 400
-    assert asking.failed.keys() <= held, asking.failed
+    assert asking.failed.keys() <= {one for one in held if one.startswith("POST")}
     assert not provider.ledger.duplicates(method="POST")
 
 

@@ -28,7 +28,8 @@ async def test_foreign_name_asked_of_a_terminating_listener_still_means_the_prod
     heard = await tell(daemon.ports["api"], site.trust(), wire)
     assert heard.startswith(b"HTTP/1.1 200 ")
     (request,) = provider.ledger.requests()
-    assert request.host == f"{EDGE}:{provider.port}"
+    assert request.product == "api"
+    assert request.host == f"api.{request.edge}.us1.twilio.com:{provider.port}"
 
 
 async def test_connect_asked_of_a_terminating_listener_is_refused(
