@@ -81,7 +81,7 @@ async def test_sigterm_lets_a_slow_answer_end_and_takes_no_new_connections(
             # Said first, then done.
             await daemon.wait("daemon.stopping")
             async with asyncio.timeout(5):
-                while listens(port):
+                while listens(port):  # noqa: ASYNC110 - a port has no event
                     await asyncio.sleep(0)
             await reader.readuntil(b"part 9\n")
             assert (await reader.read()).endswith(b"0\r\n\r\n")
