@@ -378,3 +378,10 @@ def test_any_bytes_are_read_or_refused_but_never_fail_otherwise(
     ):
         with contextlib.suppress(HeadError):
             read()
+
+
+def test_field_of_the_hop_may_stand_twice_without_a_connection_field() -> None:
+    twice = b"Keep-Alive: timeout=1\r\nKeep-Alive: max=2\r\n"
+    request = parse_request(b"GET / HTTP/1.1\r\nHost: a\r\n" + twice + b"\r\n")
+    assert b"connection" not in request.values
+    assert b"Keep-Alive" not in request.lines
