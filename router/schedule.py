@@ -2,13 +2,15 @@
 
 Home and its best alternates at every `interval`, the others now and then, suspects at
 `fast_interval`. A probe that stays unanswered is followed by the next without waiting
-for its time-out. OPTIONS to one address keep their distance whatever asks for them.
+for its time-out. OPTIONS to one address keep their distance whatever asks for them, and
+all probes together keep to a budget.
 """
 
 import math
 from collections.abc import Callable, Iterable, Iterator
 
 from router.agenda import Agenda
+from router.budget import Budget
 from router.endpoint import Protocol
 from router.health import Health, Settings, State
 from router.records import ProbeOrder, Record
@@ -31,15 +33,22 @@ MAX_ORDERS = 8
 ASK_INTERVAL = 1.0
 "Seconds between two probes asked for by silent flows: many answers are just slow."
 
+POOR = (0.1, 1.0)
+"Seconds, at random, after which a probe is tried again for which nothing was left."
+
 
 class Schedule:
     """Who is probed when. All that is mutable here is time."""
 
     def __init__(
-        self, settings: Settings, uniform: Callable[[float, float], float]
+        self,
+        settings: Settings,
+        uniform: Callable[[float, float], float],
+        now: float,
     ) -> None:
         self._settings = settings
         self._uniform = uniform
+        self._budget = Budget(now)
         self._agenda: Agenda[Record] = Agenda()
         self._hot: frozenset[str] | None = None
         self._next_options: dict[str, float] = {}
@@ -153,19 +162,26 @@ class Schedule:
         if len(record.orders) >= MAX_ORDERS:
             record.due = now + self._settings.interval
             return False
-        if record.protocol is not Protocol.SIP:
-            return True
         address = record.target.address
-        allowed = self._next_options.get(address, -math.inf)
+        options = record.protocol is Protocol.SIP
+        allowed = self._next_options.get(address, -math.inf) if options else -math.inf
         if now < allowed:
             record.due = allowed
             return False
+        if not self._budget.take(now, hot=self._is_hot(record)):
+            record.due = now + self._uniform(*POOR)
+            return False
+        if options:
+            self._space(address, now)
+        return True
+
+    def _space(self, address: str, now: float) -> None:
+        """Allow the next OPTIONS to an address only after a pause."""
         if len(self._next_options) > 1024:
             self._next_options = {
                 key: when for key, when in self._next_options.items() if when > now
             }
         self._next_options[address] = now + self._options_pause()
-        return True
 
     def _press(self, record: Record) -> float:
         """Seconds until the next probe if this one is not answered."""
@@ -173,7 +189,7 @@ class Schedule:
             return self._pause(record)
         fast = self._settings.fast_interval
         if not self._is_hot(record):
-            return record.target.patience
+            return self._settings.interval
         # The first follows as soon as there is doubt, so that three failures fit into
         # interval + timeout + 2 x fast_interval.
         return min(record.target.patience, fast) if len(record.orders) < 3 else fast
@@ -183,7 +199,8 @@ class Schedule:
         health = record.health
         wavering = health.state is State.SUSPECT or health.doubts
         if wavering and not _settled(health, self._settings):
-            return self._settings.fast_interval
+            hot = self._is_hot(record)
+            return self._settings.fast_interval if hot else self._settings.interval
         if record.protocol is Protocol.SIP:
             return self._options_pause()
         if self._is_hot(record):

@@ -67,7 +67,7 @@ class Table:
         """
         self._settings = settings or health.Settings()
         self._preference = preference or policy.Settings()
-        self._schedule = Schedule(self._settings, uniform)
+        self._schedule = Schedule(self._settings, uniform, now)
         self._uplink = Uplink()
         self._edges = {
             name: EdgeRecord(

@@ -1,4 +1,7 @@
-"""Each core is covered whole, every branch, by its own twin alone."""
+"""Each core is covered whole, every branch, by its own twin alone.
+
+By its plain tests, even: properties and long runs come on top of them.
+"""
 
 import subprocess
 import sys
@@ -41,7 +44,8 @@ def test_core_is_covered_by_its_twin_alone(core: str, tmp_path: Path) -> None:
     ran = subprocess.run(
         [
             *coverage, "run", data, "--branch", f"--include={core}",
-            "-m", "pytest", "-q", "-p", "no:cacheprovider", str(twin),
+            "-m", "pytest", "-q", "-p", "no:cacheprovider",
+            "-m", "not hypothesis and not long", str(twin),
         ],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from protocols.target import Target, Transport
+from router.budget import BURST, KEPT
 from router.endpoint import Protocol
 from router.health import Health, Settings, State
 from router.records import ProbeOrder, Record
-from router.schedule import ASK_INTERVAL, COLD, MAX_ORDERS, Schedule
+from router.schedule import ASK_INTERVAL, COLD, MAX_ORDERS, POOR, Schedule
 
 SETTINGS = Settings()
 UP = Health(State.UP, proved=True, good=9)
@@ -33,7 +34,7 @@ def record_of(
 @pytest.fixture
 def schedule() -> Schedule:
     """One without chance: always the longest time."""
-    return Schedule(SETTINGS, lambda low, high: high)
+    return Schedule(SETTINGS, lambda low, high: high, 0.0)
 
 
 def send(schedule: Schedule, record: Record, now: float) -> ProbeOrder:
@@ -160,7 +161,7 @@ def test_down_address_is_not_pressed(schedule: Schedule) -> None:
     assert schedule.next_due() == 3.0
 
 
-def test_cold_edge_is_probed_now_and_then_and_pressed_by_patience(
+def test_cold_edge_is_probed_now_and_then_and_not_pressed(
     schedule: Schedule,
 ) -> None:
     cold, site = record_of("cold"), record_of("site", receiver=True)
@@ -172,7 +173,7 @@ def test_cold_edge_is_probed_now_and_then_and_pressed_by_patience(
         order = schedule.order(record, 1.0)
         assert order is not None
         if record is cold:
-            assert record.due == 1.1
+            assert record.due == 1.0 + SETTINGS.interval
         answer(schedule, record, order, 1.05)
     assert cold.due == 1.0 + COLD[1]
     assert site.due == 3.0
@@ -265,3 +266,39 @@ def test_removed_address_is_never_due(schedule: Schedule) -> None:
     schedule.add(record, 0.0)
     schedule.remove(record)
     assert list(schedule.due(99.0)) == []
+
+
+def test_suspect_at_a_cold_edge_is_probed_at_the_interval(schedule: Schedule) -> None:
+    schedule.heat(frozenset({"hot"}), [], 0.0)
+    cold = record_of("cold", SUSPECT)
+    schedule.add(cold, 0.0)
+    order = send(schedule, cold, 1.0)
+    answer(schedule, cold, order, 1.1)
+    assert cold.due == 1.0 + SETTINGS.interval
+
+
+@pytest.mark.parametrize("protocol", Protocol)
+def test_probes_beyond_the_budget_wait_and_those_of_hot_edges_go_first(
+    schedule: Schedule, protocol: Protocol
+) -> None:
+    schedule.heat(frozenset({"hot"}), [], 0.0)
+    cold = [
+        record_of("cold", protocol=protocol, address=f"192.0.2.{n}") for n in range(99)
+    ]
+    hot = [
+        record_of("hot", protocol=protocol, address=f"198.51.100.{n}")
+        for n in range(99)
+    ]
+    for record in (*cold, *hot):
+        schedule.add(record, 0.0)
+    sent = [
+        record
+        for record in schedule.due(1.0)
+        if schedule.order(record, 1.0) is not None
+    ]
+    assert sum(record in cold for record in sent) == BURST - KEPT
+    assert len(sent) == BURST
+    waiting = next(record for record in hot if record not in sent)
+    assert waiting.due == 1.0 + max(POOR)
+    list(schedule.due(waiting.due))
+    assert schedule.order(waiting, waiting.due) is not None

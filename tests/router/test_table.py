@@ -214,6 +214,7 @@ def test_among_the_down_the_one_that_answers_again_comes_first(provider: Any) ->
     assert first(snapshot) == "sydney"
 
 
+@pytest.mark.long
 def test_two_near_edges_with_jitter_for_a_day_switch_at_most_once(
     provider: Any,
 ) -> None:
@@ -225,6 +226,7 @@ def test_two_near_edges_with_jitter_for_a_day_switch_at_most_once(
     assert home_of(table.snapshot(provider.now)) == "two"
 
 
+@pytest.mark.long
 def test_five_percent_loss_for_an_hour_condemns_nothing(provider: Any) -> None:
     table = provider.table(NEAR)
     provider.loss = 0.05
