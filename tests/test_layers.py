@@ -25,6 +25,7 @@ CORES = (
     "router.access",
     "router.addresses",
     "router.agenda",
+    "router.budget",
     "router.catalogue",
     "router.changes",
     "router.choice",
