@@ -45,8 +45,10 @@ from router.listeners import (
     HttpsTerminate,
 )
 from router.logs import Log, open_log
+from router.problem import ConfigError
 from router.service import Notifier, Stop
 from router.snapshot import Snapshot
+from router.telling import tell_rejection
 
 READY_AFTER = 3.0
 "Seconds after which the daemon counts as started, measured or not."
@@ -69,6 +71,13 @@ def run(loaded: Loaded, path: Path) -> int:
         return service.run(lambda stop: _serve(loaded, path, log, stop))
     finally:
         log.close()
+
+
+def reject(error: ConfigError, path: Path) -> None:
+    """Log that the configuration is refused; which log it wanted nobody knows."""
+    log = open_log(strict=False)
+    tell_rejection(log, path, error)
+    log.close()
 
 
 async def _serve(loaded: Loaded, path: Path, log: Log, stop: Stop) -> int:

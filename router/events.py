@@ -95,6 +95,7 @@ PRODUCT = Field(
     " commas; absent for all",
 )
 REASON = Field("reason", "the cause, in words")
+REGION = Field("region", "the provider's region")
 RESULT = Field("result", "the finding: alive, refused, timeout, certificate, ...")
 STATE = Field("state", "`up`, `suspect` or `down`")
 TRACEBACK = Field("traceback", "where in the program it went wrong")
@@ -252,12 +253,23 @@ UPLINK_CLEARED = _event(
 REGION_FAILED = _event(
     "region.failed",
     Level.ERROR,
-    "All edges give the same failure: the region behind them is in trouble. Another "
-    "edge would not help, so home is kept.",
-    "Look at the provider's status page.",
-    Field("region", "the provider's region"),
-    ERROR,
-    Field("edges", "how many edges say so"),
+    "No edge is of use any more: each is down, or answers with failures of its own. "
+    "Home is kept, and flows still try the edges as a last resort.",
+    "Look at the provider's status page, then at the site's Internet connection.",
+    REGION,
+    Field("edges", "how many edges there are"),
+    REASON,
+    RESULT,
+    once_per=("region",),
+)
+REGION_RECOVERED = _event(
+    "region.recovered",
+    Level.INFO,
+    "An edge is of use again after `region.failed`.",
+    "Nothing.",
+    REGION,
+    EDGE,
+    HELD_S,
     once_per=("region",),
 )
 PROBE_FAILED = _event(
@@ -266,12 +278,11 @@ PROBE_FAILED = _event(
     "A probe had no good answer; health decides what that means.",
     "Nothing, unless it goes on: then `result` and `error` say where to look.",
     EDGE,
-    PRODUCT,
     ADDRESS,
+    NAME,
     RESULT,
     ERROR,
-    Field("connect_ms", "milliseconds until connected, if it came to that"),
-    once_per=("edge", "product", "address"),
+    once_per=("edge", "result"),
 )
 
 # Names

@@ -3,6 +3,7 @@
 Wires the resolver, the checker and the state file to each other and to the log.
 """
 
+import functools
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -24,7 +25,7 @@ from router.saved import Saved, dump, parse
 from router.settings import Config
 from router.snapshot import Snapshot
 from router.table import Table
-from router.telling import tell_answer, tell_change, tell_ranking
+from router.telling import tell_answer, tell_change, tell_probe, tell_ranking
 
 OnChange = Callable[[Snapshot, tuple[Change, ...]], None]
 "Told of a new snapshot when routes or health changed."
@@ -51,12 +52,14 @@ class Knowledge:
         self._log = log
         self._on_change = on_change
         self._directory = directory
+        self._region = loaded.config.provider.region
         table = _table(loaded, now)
         self.checker = Checker(
             table,
             probes,
             tasks=tasks,
             on_change=self._changed,
+            on_failure=functools.partial(tell_probe, log),
             look_up=lambda name: self._resolver.hurry(name),
         )
         "Takes reports, holds the snapshot."
@@ -124,7 +127,7 @@ class Knowledge:
 
     def _changed(self, snapshot: Snapshot, changes: tuple[Change, ...]) -> None:
         for change in changes:
-            tell_change(self._log, change)
+            tell_change(self._log, change, self._region)
         if self._product and any(isinstance(change, Switch) for change in changes):
             tell_ranking(self._log, snapshot, self._product)
         self._save()

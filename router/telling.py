@@ -1,19 +1,30 @@
-"""What the checker and the resolver report, as events of the log."""
+"""What checker, resolver and configuration report, as events of the log."""
 
+from pathlib import Path
 from typing import Any
 
+from protocols.target import Outcome, Target
 from router import events
-from router.changes import Change, Flip, Stalled, UplinkCleared, UplinkSuspect
+from router.changes import (
+    Change,
+    Flip,
+    RegionFailed,
+    RegionRecovered,
+    Stalled,
+    UplinkCleared,
+    UplinkSuspect,
+)
 from router.election import Switch
 from router.events import Level
 from router.health import State
 from router.logs import Log
 from router.names import Answer
 from router.policy import rank
+from router.problem import ConfigError, Severity
 from router.snapshot import Snapshot
 
 
-def tell_change(log: Log, change: Change) -> None:
+def tell_change(log: Log, change: Change, region: str = "") -> None:
     """Log one change of health or preference, with all that explains it."""
     match change:
         case Flip():
@@ -26,6 +37,13 @@ def tell_change(log: Log, change: Change) -> None:
         case UplinkCleared():
             held = round(change.lasted, 1)
             log.say(events.UPLINK_CLEARED, reason=change.reason, held_s=held)
+        case RegionFailed():
+            _tell_region(log, change, region)
+        case RegionRecovered():
+            held = round(change.lasted, 1)
+            log.say(
+                events.REGION_RECOVERED, region=region, edge=change.edge, held_s=held
+            )
         case Stalled():
             log.say(events.LOOP_STALLED, late_ms=_milliseconds(change.late))
 
@@ -48,6 +66,25 @@ def tell_answer(log: Log, name: str, answer: Answer, before: tuple[str, ...]) ->
             before=known,
             ttl_s=round(answer.ttl),
         )
+
+
+def tell_probe(log: Log, target: Target, outcome: Outcome) -> None:
+    """Log a probe that found its target not alive."""
+    log.say(
+        events.PROBE_FAILED,
+        edge=target.label,
+        address=target.address,
+        name=target.server_name or target.host,
+        result=outcome.result.value,
+        error=outcome.detail,
+    )
+
+
+def tell_rejection(log: Log, path: Path, error: ConfigError) -> None:
+    """Log that a configuration is refused; warnings in it are no part of that."""
+    errors = [one for one in error.problems if one.severity is Severity.ERROR]
+    first = str(errors[0]) if errors else ""
+    log.say(events.CONFIG_REJECTED, path=str(path), errors=len(errors), first=first)
 
 
 def tell_ranking(log: Log, snapshot: Snapshot, product: str) -> None:
@@ -93,6 +130,13 @@ def _tell_flip(log: Log, flip: Flip) -> None:
         )
     else:
         log.say(events.EDGE_FLIPPED, at=at, **fields)
+
+
+def _tell_region(log: Log, failed: RegionFailed, region: str) -> None:
+    fields: dict[str, Any] = {"edges": failed.edges, "reason": failed.reason}
+    if failed.result is not None:
+        fields["result"] = failed.result.value
+    log.say(events.REGION_FAILED, region=region, **fields)
 
 
 def _tell_switch(log: Log, switch: Switch) -> None:

@@ -1,12 +1,21 @@
 """Changes, answers and rankings become lines of the log."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from protocols.target import Result, Target, Transport
-from router.changes import Change, Flip, Stalled, UplinkCleared, UplinkSuspect
+from protocols.target import Outcome, Result, Target, Transport
+from router.changes import (
+    Change,
+    Flip,
+    RegionFailed,
+    RegionRecovered,
+    Stalled,
+    UplinkCleared,
+    UplinkSuspect,
+)
 from router.election import Switch
 from router.endpoint import Kind
 from router.events import Level
@@ -14,9 +23,16 @@ from router.health import State
 from router.lines import Fields
 from router.logs import Log
 from router.names import Answer
+from router.problem import ConfigError, Problem, Severity
 from router.sinks import Said
 from router.snapshot import Edge, Home, Snapshot
-from router.telling import tell_answer, tell_change, tell_ranking
+from router.telling import (
+    tell_answer,
+    tell_change,
+    tell_probe,
+    tell_ranking,
+    tell_rejection,
+)
 
 TARGET = Target("192.0.2.1", 443, Transport.TLS, "api.example.com", label="dublin")
 
@@ -130,12 +146,27 @@ def test_first_switch_has_no_arithmetic(told: Told) -> None:
         ),
         (UplinkCleared(1.24, "x"), "uplink.cleared", {"reason": "x", "held_s": 1.2}),
         (Stalled(0.7), "loop.stalled", {"late_ms": 700.0}),
+        (
+            RegionFailed(4, "3 failures", Result.TIMEOUT),
+            "region.failed",
+            {"region": "us1", "edges": 4, "reason": "3 failures", "result": "timeout"},
+        ),
+        (
+            RegionFailed(4, "the name has no address", None),
+            "region.failed",
+            {"region": "us1", "edges": 4, "reason": "the name has no address"},
+        ),
+        (
+            RegionRecovered(61.23, "dublin"),
+            "region.recovered",
+            {"region": "us1", "edge": "dublin", "held_s": 61.2},
+        ),
     ],
 )
 def test_change_becomes_its_event(
     told: Told, change: Change, event: str, fields: dict[str, object]
 ) -> None:
-    tell_change(told.log, change)
+    tell_change(told.log, change, "us1")
     ((said, _, carried),) = told.lines()
     assert (said, carried) == (event, fields)
 
@@ -154,6 +185,37 @@ def test_answer_becomes_its_event(told: Told, answer: Answer, event: str) -> Non
     ((said, _, fields),) = told.lines()
     assert said == event
     assert fields["name"] == "api.example.com"
+
+
+def test_failed_probes_of_one_edge_are_counted_together(told: Told) -> None:
+    outcome = Outcome(Result.TIMEOUT, detail="no handshake within 1 s")
+    for _ in range(3):
+        tell_probe(told.log, TARGET, outcome)
+    first, summary = told.lines()
+    assert first == (
+        "probe.failed",
+        "INFO",
+        {
+            "edge": "dublin",
+            "address": "192.0.2.1",
+            "name": "api.example.com",
+            "result": "timeout",
+            "error": "no handshake within 1 s",
+        },
+    )
+    assert summary[2]["about"] == "dublin, timeout"
+    assert summary[2]["count"] == 2
+
+
+def test_rejection_counts_errors_and_tells_the_first(told: Told) -> None:
+    problems = [
+        Problem("f.yaml", 1, 1, "a", "odd", severity=Severity.WARNING),
+        Problem("f.yaml", 2, 3, "b", "wrong"),
+        Problem("f.yaml", 4, 5, "c", "wrong, too"),
+    ]
+    tell_rejection(told.log, Path("f.yaml"), ConfigError(problems))
+    expected = {"path": "f.yaml", "errors": 2, "first": "f.yaml:2:3: b: wrong"}
+    assert told.lines() == [("config.rejected", "ERROR", expected)]
 
 
 def test_ranking_is_a_line_for_each_edge_from_the_best_on(
