@@ -32,9 +32,9 @@ class Attempt:
     target: Target
     "Where to."
     result: Result | None
-    "Why it was given up; None for the one that served."
+    "Why it was given up; None for the one that served, and if it was still under way."
     detail: str
-    "The cause in words, empty where there is none."
+    "The cause in words; empty where there is none, as with the one that served."
     seconds: float
     "From the attempt's start to that result."
 

@@ -100,9 +100,9 @@ def _milliseconds(seconds: float) -> float:
 
 def _tried(attempts: Iterable[Attempt]) -> str:
     return "; ".join(
-        f"{attempt.target} {attempt.result} after "
+        f"{attempt.target} {attempt.result or 'unfinished'} after "
         f"{_milliseconds(attempt.seconds):g} ms"
         + (f" ({attempt.detail})" if attempt.detail else "")
         for attempt in attempts
-        if attempt.result is not None
+        if attempt.result is not None or attempt.detail
     )

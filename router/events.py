@@ -405,7 +405,11 @@ FLOW_ENDED = _event(
     Field("reused", "true if served on a connection that stood already"),
     Field("resumed", "true if a new TLS connection resumed a session"),
     Field("attempts", "how many targets were turned to, if not just the one"),
-    Field("tried", "those given up: edge, address, why, after how many milliseconds"),
+    Field(
+        "tried",
+        "those that did not serve: edge, address, why, after how many milliseconds;"
+        " `unfinished` if still under way",
+    ),
     Field("connect_ms", "milliseconds for the connection, where one was made"),
     Field("tls_ms", "milliseconds for the TLS handshake, where one was made"),
     Field("first_byte_ms", "milliseconds from arrival to the answer's first byte"),

@@ -61,6 +61,21 @@ def test_record_of_a_failed_over_request_tells_what_was_tried() -> None:
     }
 
 
+def test_attempt_that_came_to_nothing_yet_is_tried_and_unfinished() -> None:
+    record = FlowRecord(
+        "api",
+        "https",
+        "to_provider",
+        "10.0.0.7",
+        attempts=(Attempt(DUBLIN, None, "still under way when the flow ended", 0.25),),
+        ended="CC",
+    )
+    assert access.fields(record)["tried"] == (
+        "dublin 192.0.2.1:443 unfinished after 250 ms "
+        "(still under way when the flow ended)"
+    )
+
+
 def test_record_of_a_refused_client_holds_only_what_applies() -> None:
     record = FlowRecord(
         "api", "https", "to_provider", "10.0.0.7", ended="RH", reason="no Host"
