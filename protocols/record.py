@@ -64,15 +64,15 @@ class FlowRecord:
     address: str = ""
     "Its address."
     reused: bool = False
-    "Whether it was served on a connection that stood already."
+    "Whether it was served on a connection that stood already, used before or not."
     resumed: bool = False
     "Whether a new TLS connection resumed a session."
     attempts: tuple[Attempt, ...] = ()
     "All targets turned to, in order; empty when the first one served at once."
     connect: float | None = None
-    "Seconds for the transport connection, where one was made."
+    "Seconds for the transport connection, where one was made for this flow."
     tls: float | None = None
-    "Seconds for the TLS handshake, where one was made."
+    "Seconds for the TLS handshake, where one was made for this flow."
     first_byte: float | None = None
     "Seconds from the request's arrival to the first byte of the answer."
     total: float = 0.0

@@ -402,7 +402,9 @@ FLOW_ENDED = _event(
     Field("status", "status given to the client"),
     Field("edge", "edge that served, or the site's receiver; absent if none did"),
     Field("address", "its IP address"),
-    Field("reused", "true if served on a connection that stood already"),
+    Field(
+        "reused", "true if the connection stood already: no handshake was waited for"
+    ),
     Field("resumed", "true if a new TLS connection resumed a session"),
     Field("attempts", "how many targets were turned to, if not just the one"),
     Field(
@@ -410,8 +412,8 @@ FLOW_ENDED = _event(
         "those that did not serve: edge, address, why, after how many milliseconds;"
         " `unfinished` if still under way",
     ),
-    Field("connect_ms", "milliseconds for the connection, where one was made"),
-    Field("tls_ms", "milliseconds for the TLS handshake, where one was made"),
+    Field("connect_ms", "milliseconds for the connection, if one was made for this"),
+    Field("tls_ms", "milliseconds for its TLS handshake, if one was made for this"),
     Field("first_byte_ms", "milliseconds from arrival to the answer's first byte"),
     Field("total_ms", "milliseconds from arrival to the end"),
     Field("received_bytes", "bytes of body taken from the client"),

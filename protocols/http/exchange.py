@@ -146,7 +146,8 @@ class Exchange:
         """A connection: send what there is of the request, in one write."""
         self._far = far
         far.exchange = self
-        self._reused = far.served > 0
+        # It stood already if it has served before, or lay ready for whoever comes.
+        self._reused = far.served > 0 or far.idle_since > 0.0
         far.served += 1
         if self._shared.to_provider:
             data = fields.request_to_provider(self.head, far.authority)
