@@ -276,7 +276,7 @@ class Daemon:
             address=str(bound),
             protocol=stream.protocol.value,
             direction=stream.direction.value,
-            mode="" if isinstance(stream, HttpsFromProvider) else stream.mode.value,
+            mode=None if isinstance(stream, HttpsFromProvider) else stream.mode.value,
         )
 
     async def _become_ready(self) -> None:

@@ -201,8 +201,21 @@ EDGE_RANKED = _event(
 EDGE_FLIPPED = _event(
     "edge.flipped",
     Level.WARNING,
-    "The health of an edge, or of one product there, has changed.",
+    "The health of an edge as a whole has changed; of level info when it is up.",
     "On `down`, look at `reason`; the next edge has taken over already.",
+    EDGE,
+    STATE,
+    BEFORE,
+    REASON,
+    RESULT,
+    HELD_S,
+)
+PRODUCT_FLIPPED = _event(
+    "product.flipped",
+    Level.WARNING,
+    "The health of one product at an edge, or of a receiver of the site, has changed; "
+    "of level info unless it is down. When an edge falls, it stands for all products.",
+    "On `down`, look at `reason`; the next edge or receiver has taken over already.",
     EDGE,
     PRODUCT,
     STATE,
@@ -210,11 +223,13 @@ EDGE_FLIPPED = _event(
     REASON,
     RESULT,
     HELD_S,
+    once_per=("edge", "state"),
 )
 ADDRESS_FLIPPED = _event(
     "address.flipped",
     Level.INFO,
-    "The health of one address of an edge has changed.",
+    "One address of an edge went down, or is up again; of level debug when it is only "
+    "suspected. When an edge falls, it stands for all addresses.",
     "Nothing, as long as the edge has others.",
     EDGE,
     PRODUCT,
@@ -224,6 +239,7 @@ ADDRESS_FLIPPED = _event(
     REASON,
     RESULT,
     HELD_S,
+    once_per=("edge", "state"),
 )
 LOOP_STALLED = _event(
     "loop.stalled",
@@ -274,8 +290,8 @@ REGION_RECOVERED = _event(
 )
 PROBE_FAILED = _event(
     "probe.failed",
-    Level.INFO,
-    "A probe had no good answer; health decides what that means.",
+    Level.DEBUG,
+    "A probe had no good answer; what health makes of that is told by the flips.",
     "Nothing, unless it goes on: then `result` and `error` say where to look.",
     EDGE,
     ADDRESS,
@@ -291,12 +307,14 @@ _ADDRESSES = Field("addresses", "the addresses in use now")
 NAME_RESOLVED = _event(
     "name.resolved",
     Level.INFO,
-    "A name has new addresses, or its resolver answers again.",
+    "A name has other addresses than before; of level debug when they are the same, or "
+    "the first.",
     "Nothing.",
     NAME,
     _ADDRESSES,
     BEFORE,
     Field("ttl_s", "seconds until the next look-up"),
+    once_per=("name",),
 )
 NAME_STALE = _event(
     "name.stale",
@@ -306,7 +324,7 @@ NAME_STALE = _event(
     NAME,
     _ADDRESSES,
     ERROR,
-    Field("age_s", "seconds since the last good answer; absent after a restart"),
+    once_per=("error",),
 )
 NAME_UNRESOLVED = _event(
     "name.unresolved",
@@ -315,6 +333,15 @@ NAME_UNRESOLVED = _event(
     "Look at the nameservers, and at the name.",
     NAME,
     ERROR,
+    once_per=("error",),
+)
+RESOLVER_RECOVERED = _event(
+    "resolver.recovered",
+    Level.INFO,
+    "Every name for which the resolver failed is answered for again.",
+    "Nothing.",
+    Field("names", "how many names it had failed for"),
+    HELD_S,
 )
 NAME_GONE = _event(
     "name.gone",

@@ -19,7 +19,7 @@ from router.election import Switch
 from router.endpoint import Endpoint, Kind, Protocol
 from router.endpoints import ANYWHERE, endpoints, receivers
 from router.logs import Log
-from router.names import Answer
+from router.names import Answer, Outage
 from router.resolver import Resolver, Sources
 from router.saved import Saved, dump, parse
 from router.settings import Config
@@ -68,6 +68,7 @@ class Knowledge:
         every = endpoints(loaded.catalogue, loaded.config)
         self._product = next((e.product for e in every if e.edge != ANYWHERE), "")
         self._addresses: dict[str, tuple[str, ...]] = {}
+        self._outage = Outage()
         self._keeper: state.Keeper | None = None
         saved = self._restore()
         nameservers = loaded.config.resolver.nameservers
@@ -120,6 +121,13 @@ class Knowledge:
     def _answered(self, name: str, answer: Answer) -> None:
         before = self._addresses.get(name, ())
         tell_answer(self._log, name, answer, before)
+        ended = self._outage.note(name, answer.failed, time.monotonic())
+        if ended is not None:
+            self._log.say(
+                events.RESOLVER_RECOVERED,
+                names=ended.names,
+                held_s=round(ended.lasted, 1),
+            )
         if answer.addresses or answer.gone:
             self._addresses[name] = answer.addresses
             self.checker.addresses(name, answer.addresses)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 from protocols.record import FlowRecord
-from router import events
+from router import events, lines
 from router.events import Event, Level
 from router.repeats import Repeats
 from router.sinks import Said, Sink, open_sink
@@ -73,7 +73,9 @@ class Log:
         """Log an event, unless it only repeats itself. Never waits.
 
         `at` replaces the event's level, for events whose weight only the case shows.
+        Fields that are empty or None are left out.
         """
+        fields = _not_empty(fields)
         if self._strict:
             event.check(fields)
         level = event.level if at is None else at
@@ -195,12 +197,14 @@ class Log:
                 time.time_ns(),
                 event.level,
                 event,
-                {
-                    "of": repeated.key[0],
-                    "about": ", ".join(filter(None, repeated.key[1:])),
-                    "count": repeated.count,
-                    "seconds": round(repeated.seconds, 1),
-                },
+                _not_empty(
+                    {
+                        "of": repeated.key[0],
+                        "about": ", ".join(filter(None, repeated.key[1:])),
+                        "count": repeated.count,
+                        "seconds": round(repeated.seconds, 1),
+                    }
+                ),
             )
             for repeated in unsaid
         ]
@@ -211,6 +215,10 @@ class Log:
             fields["error"] = self._why_dropped
         event = events.LOG_DROPPED
         return Said(time.time_ns(), event.level, event, fields)
+
+
+def _not_empty(fields: lines.Fields) -> dict[str, object]:
+    return {name: v for name, v in fields.items() if v is not None and v != ""}
 
 
 class _Libraries(logging.Handler):

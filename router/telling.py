@@ -56,11 +56,13 @@ def tell_answer(log: Log, name: str, answer: Answer, before: tuple[str, ...]) ->
         log.say(events.NAME_GONE, name=name, before=known)
     elif not answer.addresses:
         log.say(events.NAME_UNRESOLVED, name=name, error=answer.error)
-    elif answer.stale:
+    elif answer.failed:
         log.say(events.NAME_STALE, name=name, addresses=found, error=answer.error)
-    else:
+    elif not answer.stale:  # else it is of the last run: `state.restored` tells of all
+        news = before and set(before) != set(answer.addresses)
         log.say(
             events.NAME_RESOLVED,
+            at=None if news else Level.DEBUG,
             name=name,
             addresses=found,
             before=known,
@@ -117,19 +119,23 @@ def _tell_flip(log: Log, flip: Flip) -> None:
         "reason": flip.reason,
         "held_s": round(flip.lasted, 1),
     }
-    if flip.product:
-        fields["product"] = flip.product
     if flip.result is not None:
         fields["result"] = flip.result.value
-    at = Level.INFO if flip.to is State.UP else None
-    if flip.first and flip.product:
-        at = Level.DEBUG  # at the start, one line for each edge is enough
     if flip.targets:
-        log.say(
-            events.ADDRESS_FLIPPED, at=at, address=flip.targets[0].address, **fields
-        )
+        event, fields["address"] = events.ADDRESS_FLIPPED, flip.targets[0].address
     else:
-        log.say(events.EDGE_FLIPPED, at=at, **fields)
+        event = events.PRODUCT_FLIPPED if flip.product else events.EDGE_FLIPPED
+    log.say(event, at=_weight(flip), product=flip.product, **fields)
+
+
+def _weight(flip: Flip) -> Level:
+    """How much a change of health matters: the more, the more it concerns."""
+    if flip.product and flip.first:
+        return Level.DEBUG  # at the start, one line for each edge is enough
+    if flip.targets:
+        return Level.INFO if State.DOWN in (flip.from_, flip.to) else Level.DEBUG
+    grave = flip.to is State.DOWN if flip.product else flip.to is not State.UP
+    return Level.WARNING if grave else Level.INFO
 
 
 def _tell_region(log: Log, failed: RegionFailed, region: str) -> None:
@@ -142,7 +148,7 @@ def _tell_region(log: Log, failed: RegionFailed, region: str) -> None:
 def _tell_switch(log: Log, switch: Switch) -> None:
     fields: dict[str, Any] = {
         "home": switch.to,
-        "before": switch.from_ or "",
+        "before": switch.from_,
         "reason": switch.reason,
         "window_s": round(switch.window),
         "held_s": round(switch.held, 1),
