@@ -69,6 +69,10 @@ class FlowRecord:
     "Whether a new TLS connection resumed a session."
     attempts: tuple[Attempt, ...] = ()
     "All targets turned to, in order; empty when the first one served at once."
+    request_id: str = ""
+    "What the far side calls the request, where a field of its answer is known to say."
+    waited: float | None = None
+    "Seconds from the request's arrival to a connection, where none was at hand."
     connect: float | None = None
     "Seconds for the transport connection, where one was made for this flow."
     tls: float | None = None

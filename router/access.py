@@ -5,18 +5,36 @@ the general encoder would, at a fraction of the time; a test compares the two.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
 
 from protocols.record import Attempt, FlowRecord
 from router import events, lines
+
+
+class Place(NamedTuple):
+    """What a record says of the edge that served, beside its name."""
+
+    region: str
+    "The provider's region, by configuration."
+    kind: str
+    "public or private."
+
+
+Places = Mapping[str, Place]
+"By name of the edge; receivers of the site are none."
+NOWHERE: Places = MappingProxyType({})
+_UNKNOWN = Place("", "")
 
 _LEVEL = events.FLOW_ENDED.level.name.lower()
 _HEAD = f'"level":"{_LEVEL}","event":"{events.FLOW_ENDED.name}"'
 _quote = json.encoder.encode_basestring_ascii
 
 
-def fields(record: FlowRecord) -> dict[str, object]:
+def fields(record: FlowRecord, places: Places = NOWHERE) -> dict[str, object]:
     """The fields of `flow.ended`; what does not apply to the flow is left out."""
+    place = places.get(record.edge, _UNKNOWN)
     shown: dict[str, object] = {
         "listener": record.listener,
         "protocol": record.protocol,
@@ -28,6 +46,9 @@ def fields(record: FlowRecord) -> dict[str, object]:
         "status": record.status,
         "edge": record.edge,
         "address": record.address,
+        "region": place.region,
+        "kind": place.kind,
+        "request_id": record.request_id,
         "reused": record.reused,
         "resumed": record.resumed,
         "attempts": len(record.attempts),
@@ -36,6 +57,7 @@ def fields(record: FlowRecord) -> dict[str, object]:
     }
     shown = {name: value for name, value in shown.items() if value}
     for name, seconds in (
+        ("waited_ms", record.waited),
         ("connect_ms", record.connect),
         ("tls_ms", record.tls),
         ("first_byte_ms", record.first_byte),
@@ -49,8 +71,9 @@ def fields(record: FlowRecord) -> dict[str, object]:
     return shown
 
 
-def as_json(when: str, record: FlowRecord) -> str:
+def as_json(when: str, record: FlowRecord, places: Places = NOWHERE) -> str:
     """The whole line of the record as a JSON object; `when` is its time."""
+    place = places.get(record.edge, _UNKNOWN)
     line = f'{{"time":"{when}",{_HEAD}'
     for name, value in (
         (',"listener":', record.listener),
@@ -62,6 +85,9 @@ def as_json(when: str, record: FlowRecord) -> str:
         (',"path":', record.path),
         (',"edge":', record.edge),
         (',"address":', record.address),
+        (',"region":', place.region),
+        (',"kind":', place.kind),
+        (',"request_id":', record.request_id),
         (',"reason":', record.reason),
     ):
         if value:
@@ -81,6 +107,8 @@ def as_json(when: str, record: FlowRecord) -> str:
 
 def _timers(record: FlowRecord) -> str:
     line = ""
+    if record.waited is not None:
+        line += f',"waited_ms":{_milliseconds(record.waited)}'
     if record.connect is not None:
         line += f',"connect_ms":{_milliseconds(record.connect)}'
     if record.tls is not None:

@@ -429,6 +429,9 @@ FLOW_ENDED = _event(
     Field("status", "status given to the client"),
     Field("edge", "edge that served, or the site's receiver; absent if none did"),
     Field("address", "its IP address"),
+    Field("region", "the provider's region, if an edge served"),
+    Field("kind", "`public` or `private`: how that edge is reached"),
+    Field("request_id", "what the provider calls the request; needs `log.request_id`"),
     Field(
         "reused", "true if the connection stood already: no handshake was waited for"
     ),
@@ -438,6 +441,11 @@ FLOW_ENDED = _event(
         "tried",
         "those that did not serve: edge, address, why, after how many milliseconds;"
         " `unfinished` if still under way",
+    ),
+    Field(
+        "waited_ms",
+        "milliseconds from arrival to a connection, all attempts included; absent if"
+        " one was at hand",
     ),
     Field("connect_ms", "milliseconds for the connection, if one was made for this"),
     Field("tls_ms", "milliseconds for its TLS handshake, if one was made for this"),

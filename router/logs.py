@@ -18,6 +18,7 @@ from typing import Any, TextIO
 
 from protocols.record import FlowRecord
 from router import events, lines
+from router.access import NOWHERE, Places
 from router.events import Event, Level
 from router.repeats import Repeats
 from router.sinks import Said, Sink, open_sink
@@ -251,6 +252,11 @@ def open_log(
     stream: TextIO = sys.stderr,
     environ: Mapping[str, str] = os.environ,
     strict: bool = True,
+    places: Places = NOWHERE,
 ) -> Log:
-    """The log of the process in one of the formats auto, journald, json, console."""
-    return Log(open_sink(form, stream, environ), level=level, strict=strict)
+    """The log of the process in one of the formats auto, journald, json, console.
+
+    `places` is what access records say of edges beside their names.
+    """
+    sink = open_sink(form, stream, environ, places=places)
+    return Log(sink, level=level, strict=strict)
