@@ -41,7 +41,8 @@ class Attempt:
 
 @dataclasses.dataclass(slots=True)
 class FlowRecord:
-    """What became of one flow; no field values, query or body: they hold secrets."""
+    """What became of one flow; no query or body, and no field value but one that was
+    asked for: they hold secrets."""
 
     listener: str
     "Name of the listener in the configuration."
