@@ -28,6 +28,7 @@ from protocols.net.tasks import Tasks
 from protocols.net.tls import Certificates, TLSFileError
 from protocols.target import Choose, Target
 from router import events, service, state
+from router.access import Place, Places
 from router.changes import Change, Flip
 from router.choice import Choice
 from router.config import Loaded
@@ -45,8 +46,10 @@ from router.listeners import (
     HttpsTerminate,
 )
 from router.logs import Log, open_log
+from router.problem import ConfigError
 from router.service import Notifier, Stop
 from router.snapshot import Snapshot
+from router.telling import tell_rejection
 
 READY_AFTER = 3.0
 "Seconds after which the daemon counts as started, measured or not."
@@ -64,11 +67,27 @@ DRAIN = 10.0
 def run(loaded: Loaded, path: Path) -> int:
     """Run the daemon until it is asked to stop; its exit code."""
     chosen = loaded.config.log
-    log = open_log(chosen.format, events.Level[chosen.level.upper()], strict=False)
+    level = events.Level[chosen.level.upper()]
+    log = open_log(chosen.format, level, strict=False, places=_places(loaded))
     try:
         return service.run(lambda stop: _serve(loaded, path, log, stop))
     finally:
         log.close()
+
+
+def _places(loaded: Loaded) -> Places:
+    """What records say of the edges that served: nothing that changes while we run."""
+    provider, edges = loaded.config.provider, loaded.catalogue.edges
+    return {
+        name: Place(provider.region, edges[name].kind.value) for name in provider.edges
+    }
+
+
+def reject(error: ConfigError, path: Path) -> None:
+    """Log that the configuration is refused; which log it wanted nobody knows."""
+    log = open_log(strict=False)
+    tell_rejection(log, path, error)
+    log.close()
 
 
 async def _serve(loaded: Loaded, path: Path, log: Log, stop: Stop) -> int:
@@ -190,6 +209,7 @@ class Daemon:
                 idle=deadlines.idle,
                 first_byte=deadlines.first_byte,
             ),
+            request_id=(to_provider and self._loaded.config.log.request_id) or "",
             pace=Pace(
                 window=deadlines.body_grace,
                 bytes=int(deadlines.body_grace * stream.limits.body_rate),
@@ -267,7 +287,7 @@ class Daemon:
             address=str(bound),
             protocol=stream.protocol.value,
             direction=stream.direction.value,
-            mode="" if isinstance(stream, HttpsFromProvider) else stream.mode.value,
+            mode=None if isinstance(stream, HttpsFromProvider) else stream.mode.value,
         )
 
     async def _become_ready(self) -> None:

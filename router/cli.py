@@ -58,6 +58,7 @@ def run(config: Path) -> None:
     try:
         loaded = read(config)
     except ConfigError as error:
+        app.reject(error, config)
         _refuse(error)
     _print(loaded.warnings)
     raise SystemExit(app.run(loaded, config))

@@ -76,6 +76,11 @@ class Answer:
     learnt: float | None = None
     "Loop time of the last good answer; None before the first since the start."
 
+    @property
+    def failed(self) -> bool:
+        """Whether a look-up failed, so that what there is is old, or nothing."""
+        return bool(self.error) and (self.stale or not self.addresses)
+
     def differs(self, other: "Answer") -> bool:
         """Whether a user of the addresses has to hear of the change."""
         return (self.addresses, self.stale, self.gone, bool(self.error)) != (
@@ -100,6 +105,40 @@ class Memory:
     "Loop time at which the last look-up ended."
     due: float = -math.inf
     "Loop time of the next look-up."
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ended:
+    """An outage that is over."""
+
+    names: int
+    "How many names were concerned."
+    lasted: float
+    "For how many seconds."
+
+
+class Outage:
+    """From the first name for which the resolver fails until it fails for none."""
+
+    def __init__(self) -> None:
+        self._failing: set[str] = set()
+        self._concerned: set[str] = set()
+        self._since = math.inf
+
+    def note(self, name: str, failed: bool, now: float) -> Ended | None:
+        """Take in the latest answer about a name; the outage, if that ended it."""
+        if failed:
+            self._since = min(self._since, now)
+            self._failing.add(name)
+            self._concerned.add(name)
+            return None
+        self._failing.discard(name)
+        if self._failing or not self._concerned:
+            return None
+        ended = Ended(len(self._concerned), now - self._since)
+        self._concerned.clear()
+        self._since = math.inf
+        return ended
 
 
 def recall(addresses: Iterable[str]) -> Memory:

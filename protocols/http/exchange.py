@@ -146,7 +146,8 @@ class Exchange:
         """A connection: send what there is of the request, in one write."""
         self._far = far
         far.exchange = self
-        self._reused = far.served > 0
+        # It stood already if it has served before, or lay ready for whoever comes.
+        self._reused = far.served > 0 or far.idle_since > 0.0
         far.served += 1
         if self._shared.to_provider:
             data = fields.request_to_provider(self.head, far.authority)
@@ -509,6 +510,11 @@ class Exchange:
             if not self._reused:
                 record.connect, record.tls = far.seconds
                 record.resumed = far.resumed
-        if self._search is not None:
-            record.attempts = self._search.attempts()
+        search, response = self._search, self._response
+        if search is not None:
+            record.attempts = search.attempts()
+            if search.won_at is not None:
+                record.waited = search.won_at - self._started
+        if shared.request_id is not None and response is not None:
+            record.request_id = fields.request_id(response, shared.request_id)
         shared.record(record)

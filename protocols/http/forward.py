@@ -14,6 +14,7 @@ from protocols.http.head import HEAD, HeadBuffer, HeadError, RequestHead, parse_
 from protocols.http.shared import Refused
 from protocols.http.tunnel import Connect, Tunnels
 from protocols.net.sockets import peer_address
+from protocols.record import FlowRecord
 from protocols.target import Choose
 
 Route = Callable[[str, int], Choose | str]
@@ -40,6 +41,8 @@ class Forward(asyncio.Protocol):
         self._refused = refused
         self._heads = HeadBuffer(head)
         self._deadline = deadline
+        self._began = 0.0
+        self._request: RequestHead | None = None
         self._transport: asyncio.Transport
         self._timer: asyncio.TimerHandle
 
@@ -47,6 +50,7 @@ class Forward(asyncio.Protocol):
         """Called once by the loop."""
         self._transport = cast("asyncio.Transport", transport)
         loop = asyncio.get_running_loop()
+        self._began = loop.time()
         self._timer = loop.call_later(self._deadline, self._late)
 
     def data_received(self, data: bytes) -> None:
@@ -65,6 +69,7 @@ class Forward(asyncio.Protocol):
         self._timer.cancel()
 
     def _serve(self, request: RequestHead, rest: bytes) -> None:
+        self._request = request
         if request.method != b"CONNECT":
             raise HeadError(405, "this listener serves CONNECT only")
         # RFC 9110 section 9.3.6: a CONNECT request has no content of defined meaning;
@@ -90,5 +95,21 @@ class Forward(asyncio.Protocol):
         self._timer.cancel()
         client = peer_address(self._transport)
         self._refused(client, error.status, error.reason)
+        self._tunnels.record(self._record(client, error))
         self._transport.write(answer(error.status, error.reason, close=True))
         self._transport.close()
+
+    def _record(self, client: str, error: HeadError) -> FlowRecord:
+        request = self._request
+        return FlowRecord(
+            self._tunnels.listener,
+            Connect.protocol,
+            self._tunnels.direction,
+            client,
+            method=request.verb if request is not None else "",
+            host=request.host if request is not None else "",
+            status=error.status,
+            total=asyncio.get_running_loop().time() - self._began,
+            ended="RH",
+            reason=error.reason,
+        )

@@ -428,6 +428,8 @@ async def test_request_that_finds_no_connection_in_time_becomes_503() -> None:
             await scene.until(lambda: scene.dials == 1)
             scene.relay.look(asyncio.get_running_loop().time() + 11.0)
             assert (await client.head()).startswith(b"HTTP/1.1 503 ")
+            (attempt,) = scene.records[0].attempts
+            assert attempt.detail == "still under way when the flow ended"
 
 
 async def test_get_is_not_sent_again_where_retry_is_off() -> None:

@@ -80,8 +80,21 @@ async def test_what_is_no_connect_to_the_provider_is_refused(
     scene: Scene, request_bytes: bytes, status: int
 ) -> None:
     assert (await scene.ask(request_bytes)).startswith(b"HTTP/1.1 %d " % status)
-    assert scene.refusals[0][0] == status
-    assert scene.records == []
+    ((refused, reason),) = scene.refusals
+    (record,) = scene.records
+    assert (refused, record.status) == (status, status)
+    assert (record.protocol, record.ended) == ("connect", "RH")
+    assert record.reason == reason
+
+
+async def test_refused_connect_is_recorded_with_the_host_that_it_asked_for(
+    scene: Scene,
+) -> None:
+    await scene.ask(b"CONNECT other.test:443 HTTP/1.1\r\nHost: other.test:443\r\n\r\n")
+    (record,) = scene.records
+    assert (record.method, record.host) == ("CONNECT", "other.test:443")
+    assert record.client == "127.0.0.1"
+    assert 0.0 <= record.total < 10.0
 
 
 async def test_connect_without_a_living_target_is_answered_503(scene: Scene) -> None:

@@ -51,6 +51,9 @@ async def test_what_is_no_request_is_answered_and_cut(
         assert (await client.rest()).startswith(b"HTTP/1.1 %d " % status)
         assert scene.refusals[0][0] == status
         assert scene.origins[0].requests == []
+        (record,) = scene.records
+        assert (record.status, record.ended) == (status, "RH")
+        assert record.reason == scene.refusals[0][1]
 
 
 async def test_head_that_trickles_is_answered_408() -> None:
@@ -59,6 +62,9 @@ async def test_head_that_trickles_is_answered_408() -> None:
         assert await client.ask(GET + b"GET / HTTP/1.1\r\nHo") == (200, b"ok")
         scene.relay.look(asyncio.get_running_loop().time() + 11.0)
         assert (await client.rest()).startswith(b"HTTP/1.1 408 ")
+        refused = scene.records[1]
+        assert (refused.status, refused.ended) == (408, "RH")
+        assert 0.0 <= refused.total < 1.0
 
 
 async def test_idle_connection_is_closed_without_a_word() -> None:
