@@ -6,33 +6,50 @@ from pathlib import Path
 
 from router.config import Loaded, cause
 from router.listeners import FromProvider, HttpsTerminate, Sip, Tls, WebsocketToProvider
-from router.problem import KeyPath, Problem
+from router.problem import KeyPath, Problem, Severity
 from router.settings import Config
 
+_AUTHORITIES = "a PEM file of certificates"
+_NOT_HERE = "the daemon would not start here"
 _NO_PASSPHRASE = "\n"  # an answer, so that OpenSSL does not ask the terminal
 
 
-def check_files(loaded: Loaded) -> Iterator[Problem]:
-    """Load every certificate, key, authority and secret; yield what is wrong."""
-    document = loaded.document
-    for path, tls in _pairs(loaded.config):
-        broken = [
-            document.problem((*path, key), found)
-            for key, file in (("certificate", tls.certificate), ("key", tls.key))
-            if (found := _unreadable(file))
-        ]
-        yield from broken
-        if not broken and (found := _unfit(tls)):
+def check_files(loaded: Loaded, *, elsewhere: bool = False) -> Iterator[Problem]:
+    """Load every certificate, key, authority and secret; yield what is wrong.
+
+    With `elsewhere`, the configuration may be meant for another machine: a file is a
+    warning if not even its directory is there.
+    """
+    document, config = loaded.document, loaded.config
+    unreadable = set()
+    for path, file, expected in _files(config):
+        if found := _unreadable(file):
+            unreadable.add(file)
+            yield (
+                document.problem(
+                    path, found, expected, _NOT_HERE, severity=Severity.WARNING
+                )
+                if elsewhere and _nowhere(file)
+                else document.problem(path, found, expected)
+            )
+    for path, tls in _pairs(config):
+        if unreadable.isdisjoint((tls.certificate, tls.key)) and (found := _unfit(tls)):
             expected = "PEM files of a certificate and of its key without a passphrase"
             yield document.problem(path, found, expected)
-    for path, file in _authorities(loaded.config):
-        found = _unreadable(file) or _no_authorities(file)
-        if found:
-            yield document.problem(path, found, "a PEM file of certificates")
-    for path, file in _secrets(loaded.config):
-        found = _unreadable(file)
-        if found:
-            yield document.problem(path, found, "a file with the secret")
+    for path, file in _authorities(config):
+        if file not in unreadable and (found := _no_authorities(file)):
+            yield document.problem(path, found, _AUTHORITIES)
+
+
+def _files(config: Config) -> Iterator[tuple[KeyPath, Path, str]]:
+    """Every file, where it is named, and what should be in it."""
+    for path, tls in _pairs(config):
+        yield (*path, "certificate"), tls.certificate, "a PEM file of the certificate"
+        yield (*path, "key"), tls.key, "a PEM file of the certificate's key"
+    for path, file in _authorities(config):
+        yield path, file, _AUTHORITIES
+    for path, file in _secrets(config):
+        yield path, file, "a file with the secret"
 
 
 def _pairs(config: Config) -> Iterator[tuple[KeyPath, Tls]]:
@@ -63,6 +80,17 @@ def _unreadable(file: Path) -> str:
             return "" if opened.read(1) else f"{file} is empty"
     except OSError as error:
         return f"cannot read {file}: {cause(error)}"
+
+
+def _nowhere(file: Path) -> bool:
+    """Whether not even the directory of the file is there."""
+    try:
+        file.parent.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _unfit(tls: Tls) -> str:

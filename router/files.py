@@ -1,5 +1,6 @@
 """Read configurations and catalogues from disk."""
 
+import dataclasses
 import errno
 import importlib.resources
 from pathlib import Path
@@ -7,15 +8,17 @@ from pathlib import Path
 from router.certificates import check_files
 from router.config import Loaded, cause, load
 from router.document import MAX_CHARACTERS
-from router.problem import ConfigError, Problem, did_you_mean, one_of
+from router.problem import ConfigError, Problem, Severity, did_you_mean, one_of
 
 _BUNDLED = importlib.resources.files("router.catalogues")
 
 
-def read(path: Path, *, verify: bool = True) -> Loaded:
+def read(path: Path, *, verify: bool = True, elsewhere: bool = False) -> Loaded:
     """Read a configuration file and its catalogue; `verify` looks at certificates, too.
 
-    Raises ConfigError with all problems, and nothing else.
+    With `elsewhere`, the file may be meant for another machine: certificates of which
+    not even the directory is there are warnings. Raises ConfigError with all problems,
+    and nothing else.
     """
     try:
         text = _read_text(path)
@@ -27,10 +30,11 @@ def read(path: Path, *, verify: bool = True) -> Loaded:
         return _read_catalogue(wanted, path.parent)
 
     loaded = load(text, str(path), read_catalogue, base=path.parent.absolute())
-    problems = list(check_files(loaded)) if verify else []
-    if problems:
-        raise ConfigError([*problems, *loaded.warnings])
-    return loaded
+    problems = list(check_files(loaded, elsewhere=elsewhere)) if verify else []
+    problems += loaded.warnings
+    if any(problem.severity is Severity.ERROR for problem in problems):
+        raise ConfigError(problems)
+    return dataclasses.replace(loaded, warnings=tuple(problems))
 
 
 def bundled_catalogues() -> list[str]:

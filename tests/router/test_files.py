@@ -108,3 +108,20 @@ def test_certificates_are_looked_at_unless_told_not_to(tmp_path: Path) -> None:
     site.cert_chain_pems[0].write_to_path(tmp_path / "site.pem")
     site.private_key_pem.write_to_path(tmp_path / "site.key")
     assert len(read(path).warnings) == 1
+
+
+def test_certificates_of_another_machine_are_warnings_beside_the_others(
+    tmp_path: Path,
+) -> None:
+    text = MINIMAL.replace("CATALOGUE", "twilio").replace(
+        "mode: connect",
+        "product: api\n    tls: {certificate: tls/site.pem, key: tls/site.key}",
+    )
+    path = write(tmp_path, text.replace("127.0.0.0/8", "0.0.0.0/0"))
+    assert [problem.key for problem in read(path, elsewhere=True).warnings] == [
+        "listeners.api.tls.certificate",
+        "listeners.api.tls.key",
+        "listeners.api.allow[0]",
+    ]
+    with pytest.raises(ConfigError):
+        read(path)
