@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,46 @@ def test_certificates_of_another_machine_are_warnings_beside_the_others(
     ]
     with pytest.raises(ConfigError):
         read(path)
+
+
+EXPECTED = (
+    "expected a directory that the daemon may write to; nothing would outlive a restart"
+)
+
+
+def state_complaints(directory: Path, state: str) -> list[str]:
+    text = MINIMAL.replace("CATALOGUE", "twilio")
+    path = write(directory, f"{text}state_directory: {state}\n")
+    warnings = [str(warning) for warning in read(path).warnings]
+    assert read(path, verify=False).warnings == ()
+    return [line.replace(f"{directory}/", "") for line in warnings]
+
+
+def test_state_directory_that_can_be_written_to_is_fine(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    assert state_complaints(tmp_path, "state") == []
+
+
+@pytest.mark.parametrize(
+    ("state", "found"),
+    [
+        ("none", "no directory none"),
+        ("none/state", "no directory none/state"),
+        ("f.yaml", "f.yaml is no directory"),
+        ("f.yaml/state", "no directory f.yaml/state"),
+        ("n" * 300, f"no directory {'n' * 300}"),
+    ],
+)
+def test_state_directory_of_no_use_is_a_warning(
+    tmp_path: Path, state: str, found: str
+) -> None:
+    assert state_complaints(tmp_path, state) == [
+        f"f.yaml:10:18: warning: state_directory: {found}; {EXPECTED}"
+    ]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_state_directory_of_somebody_else_is_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir(mode=0o500)
+    (found,) = state_complaints(tmp_path, "state")
+    assert "state_directory: cannot write to state; " in found
