@@ -419,6 +419,56 @@ async def test_body_that_trickles_is_answered_408() -> None:
         assert (await scene.recorded()).ended == "CB"
 
 
+EXPECTING = (
+    b"POST / HTTP/1.1\r\nHost: s\r\nContent-Length: 9999\r\n"
+    b"Expect: 100-continue\r\n\r\n"
+)
+
+
+async def test_far_side_that_never_asks_for_the_body_becomes_504() -> None:
+    async with stage(hang, patience=0.1) as scene:
+        client = await scene.client()
+        client.send(EXPECTING)
+        await scene.until(lambda: Result.SILENT in scene.results("a"))
+        now = asyncio.get_running_loop().time()
+        scene.relay.look(now)
+        scene.relay.look(now + 29.0)
+        assert scene.records == []
+        scene.relay.look(now + 31.0)
+        assert (await client.rest()).startswith(b"HTTP/1.1 504 ")
+        assert (await scene.recorded()).ended == "RW"
+
+
+@pytest.mark.parametrize("sent", [b"", b"abc"])
+async def test_body_that_was_asked_for_or_came_unasked_must_come_in_time(
+    sent: bytes,
+) -> None:
+    begun, come = asyncio.Event(), asyncio.Event()
+
+    async def script(visit: Visit) -> None:
+        await visit.reader.readuntil(b"\r\n\r\n")
+        begun.set()
+        if not sent:
+            visit.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        await visit.reader.readexactly(len(sent))
+        come.set()
+        await visit.reader.read()
+
+    async with stage(script) as scene:
+        client = await scene.client()
+        client.send(EXPECTING)
+        await begun.wait()
+        client.send(sent)
+        if not sent:
+            await client.head()
+        await come.wait()
+        now = asyncio.get_running_loop().time()
+        scene.relay.look(now)
+        scene.relay.look(now + 21.0)
+        assert (await client.head()).startswith(b"HTTP/1.1 408 ")
+        assert (await scene.recorded()).ended == "CB"
+
+
 async def test_request_that_finds_no_connection_in_time_becomes_503() -> None:
     async with stage(answering(OK)) as scene:
         with blackhole() as target:
