@@ -1,10 +1,15 @@
 """Requests and their answers, on real sockets."""
 
 import asyncio
+import socket
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from protocols.target import Result
+from protocols.net.handshake import Contexts
+from protocols.net.tls import server_context
+from protocols.target import Result, Target
 from tests.protocols.http.stage import OK, Visit, answering, blackhole, stage
 
 GET = b"GET /a?b=%20c HTTP/1.1\r\nHost: site.test\r\n\r\n"
@@ -172,6 +177,39 @@ async def test_answer_until_close_ends_the_clients_connection() -> None:
         assert b"Connection: close" in await client.head()
         assert await client.rest() == b"all of it"
         assert (await scene.recorded()).ended == "--"
+
+
+@pytest.mark.parametrize(
+    ("alert", "ended", "reason"),
+    [(True, "--", ""), (False, "FD", "the answer broke off: connection closed")],
+)
+async def test_answer_until_close_over_tls_is_whole_only_with_a_close_notify(
+    alert: bool,
+    ended: str,
+    reason: str,
+    pair: tuple[Path, Path],
+    ca_file: Path,
+    place: Callable[..., Target],
+) -> None:
+    def answer(listener: socket.socket) -> None:
+        accepted, _ = listener.accept()
+        with server_context(*pair).wrap_socket(accepted, server_side=True) as tls:
+            tls.recv(4096)
+            tls.sendall(b"HTTP/1.1 200 OK\r\n\r\nall of it")
+            if alert:
+                tls.unwrap()
+            socket.socket(fileno=tls.detach()).close()
+
+    async with stage(leave) as scene:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            scene.contexts = Contexts(ca_file)
+            scene.origins[0].target = place(listener.getsockname()[1])
+            answering = asyncio.gather(asyncio.to_thread(answer, listener))
+            client = await scene.client()
+            client.send(GET)
+            record = await scene.recorded()
+            await answering
+        assert (record.ended, record.reason) == (ended, reason)
 
 
 @pytest.mark.parametrize(
