@@ -11,6 +11,7 @@ from router.settings import Config
 
 _AUTHORITIES = "a PEM file of certificates"
 _NOT_HERE = "the daemon would not start here"
+_DATES = (9, 10)  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
 _NO_PASSPHRASE = "\n"  # an answer, so that OpenSSL does not ask the terminal
 
 
@@ -33,9 +34,19 @@ def check_files(loaded: Loaded, *, elsewhere: bool = False) -> Iterator[Problem]
                 else document.problem(path, found, expected)
             )
     for path, tls in _pairs(config):
-        if unreadable.isdisjoint((tls.certificate, tls.key)) and (found := _unfit(tls)):
+        if not unreadable.isdisjoint((tls.certificate, tls.key)):
+            continue
+        if found := _unfit(tls):
             expected = "PEM files of a certificate and of its key without a passphrase"
             yield document.problem(path, found, expected)
+        elif found := _outdated(tls):
+            # Only a warning: the other listeners need not suffer from it.
+            yield document.problem(
+                (*path, "certificate"),
+                f"{tls.certificate}: {found}",
+                "a certificate that clients accept today",
+                severity=Severity.WARNING,
+            )
     for path, file in _authorities(config):
         if file not in unreadable and (found := _no_authorities(file)):
             yield document.problem(path, found, _AUTHORITIES)
@@ -101,6 +112,31 @@ def _unfit(tls: Tls) -> str:
         if error.reason == "KEY_VALUES_MISMATCH":
             return f"the key {tls.key} is not that of {tls.certificate}"
         return _missing(tls) or _unusable(tls, error)
+    return ""
+
+
+def _outdated(tls: Tls) -> str:
+    """Why a client would object to the dates of a certificate; empty if it would not.
+
+    OpenSSL tells only those who shake hands, so that we do it with ourselves.
+    """
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(tls.certificate, tls.key)
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # whoever issued it
+    client.load_verify_locations(tls.certificate)
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = client.wrap_bio(back, there), server.wrap_bio(there, back, server_side=True)
+    for end in ends * 2:
+        try:
+            end.do_handshake()
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLCertVerificationError as error:
+            return error.verify_message if error.verify_code in _DATES else ""
+        except ssl.SSLError:
+            return ""
     return ""
 
 

@@ -1,3 +1,4 @@
+import datetime
 import importlib.resources
 from pathlib import Path
 
@@ -132,6 +133,27 @@ def test_file_in_place_of_the_directory_is_an_error_everywhere(
     (found,) = complaints(directory, text, elsewhere=True)
     assert found.startswith("listeners.trunk.key_file: cannot read ")
     assert "Not a directory" in found
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "reason"),
+    [(-9, -1, "certificate has expired"), (1, 9, "certificate is not yet valid")],
+)
+def test_certificate_out_of_its_time_is_a_warning(
+    directory: Path, begins: int, ends: int, reason: str
+) -> None:
+    now, day = datetime.datetime.now(datetime.UTC), datetime.timedelta(days=1)
+    site = trustme.CA().issue_cert(
+        "site.example", not_before=now + begins * day, not_after=now + ends * day
+    )
+    site.cert_chain_pems[0].write_to_path(directory / "site.pem")
+    site.private_key_pem.write_to_path(directory / "site.key")
+    found = complaints(directory)
+    assert found[0] == (
+        f"warning: listeners.api.tls.certificate: site.pem: {reason}; "
+        "expected a certificate that clients accept today"
+    )
+    assert len(found) == 4
 
 
 def test_configuration_without_authorities_needs_none(directory: Path) -> None:
