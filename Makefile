@@ -31,7 +31,7 @@ check: $(STAMP) ## formatting, lint, types
 bench: $(STAMP) ## benchmarks against real peers, as ratios
 	$(BIN)/python -m benchmarks
 
-lock: ## renew requirements.lock after a change of pyproject.toml
+lock: ## renew requirements.lock after a change of pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--extra simulator --group dev --output-file requirements.lock pyproject.toml
 

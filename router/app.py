@@ -160,10 +160,20 @@ class Daemon:
     ) -> None:
         config = self._loaded.config
         contexts = Contexts(config.provider.ca_file)
+        inward = {
+            n: one for n, one in streams.items() if isinstance(one, HttpsFromProvider)
+        }
+        theirs = {name: Contexts(stream.ca_file) for name, stream in inward.items()}
+        receivers = {
+            str(to): theirs[name]
+            for name, stream in inward.items()
+            for to in stream.to
+            if to.tls
+        }
         directory = state.directory(config.state_directory, os.environ)
         self._knowledge = Knowledge(
             self._loaded,
-            {Protocol.HTTPS: https_probe(contexts)},
+            {Protocol.HTTPS: https_probe(contexts, receivers)},
             self._changed,
             log=self._log,
             tasks=self._tasks,
@@ -174,7 +184,7 @@ class Daemon:
             if isinstance(stream, HttpsConnect | HttpsPassthrough):
                 factory = self._tunnel(name, stream)
             else:
-                factory = self._relay(name, stream, contexts)
+                factory = self._relay(name, stream, theirs.get(name, contexts))
             self._listen(name, stream, sockets[name], factory)
 
     def _relay(self, name: str, stream: _Relayed, contexts: Contexts) -> Factory:
@@ -184,7 +194,6 @@ class Daemon:
             product, to_provider = stream.product, True
         else:
             product, to_provider = name, False
-            contexts = Contexts(stream.ca_file)
         connect: Dial = functools.partial(
             dial,
             contexts=contexts,

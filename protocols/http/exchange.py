@@ -84,6 +84,7 @@ class Exchange:
     _near_paused = False
     _far_paused = False
     _reused = False
+    _awaits_continue = False
     _keep_alive = False
     _over = False
 
@@ -122,6 +123,8 @@ class Exchange:
         except HeadError as error:
             self._fail(error.status, error.reason, who="R")
             return b""
+        if self._awaits_continue:
+            self._continued()
         self._received += len(body)
         if isinstance(self._reader, Chunked):
             body = chunk(body) if body else b""
@@ -165,17 +168,28 @@ class Exchange:
         far.transport.write(data)
         if self._reader.done:
             self._asked()
+        elif self.head.expects_continue and not self._received:
+            # RFC 9110 section 10.1.1: "a client that will wait for a 100 (Continue)
+            # response before sending the request content" says so: no fault of its own.
+            self._awaits_continue = True
+            self._asked()
 
     def not_found(self) -> None:
         """No target can be reached."""
         self._fail(503, "no target can be reached now", who="R")
 
     def _asked(self) -> None:
-        """The request is out, whole: from now on the answer is awaited."""
+        """It is the far side's turn: from now on the answer is awaited, or 100."""
         self._told_at = now = self._shared.loop.time()
         self._asked_at = self._asked_at or now
         if self._response is None:
             self._shared.watch.add(self)
+
+    def _continued(self) -> None:
+        """The body is asked for, or comes unasked: it is the client's turn."""
+        self._awaits_continue = False
+        self._asked_at = 0.0
+        self._shared.watch.remove(self)
 
     # ---- Waiting for the answer --------------------------------------------------
 
@@ -276,6 +290,8 @@ class Exchange:
         self._interim += 1
         if response.status == 101 or self._interim > _INTERIM:
             raise HeadError(502, "unexpected interim response")
+        if response.status == 100 and self._awaits_continue:
+            self._continued()
         # RFC 9110 section 15.2: "A proxy MUST forward 1xx responses"; but "a server
         # MUST NOT send a 1xx response to an HTTP/1.0 client".
         if self.head.minor:
@@ -411,7 +427,7 @@ class Exchange:
         elif self._far is None:
             if now - self._started > deadlines.connect:
                 self._fail(503, "no target answered in time", who="R")
-        elif not self._reader.done:
+        elif not (self._reader.done or self._awaits_continue):
             self._look_at_pace(now)
         elif now - self._asked_at > deadlines.first_byte:
             self._note(self._far.target, Result.SILENT, "no answer")
@@ -482,7 +498,7 @@ class Exchange:
             return "D"
         if self._far is None:
             return "C"
-        return "W" if self._reader.done else "B"
+        return "W" if self._reader.done or self._awaits_continue else "B"
 
     def _record(self, status: int, ended: str, reason: str, far: Far | None) -> None:
         head = self.head

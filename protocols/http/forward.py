@@ -34,8 +34,12 @@ class Forward(asyncio.Protocol):
         *,
         head: int = HEAD,
         deadline: float = 10.0,
+        linger: float = 2.0,
     ) -> None:
-        """`head` is in bytes, `deadline` for it in seconds."""
+        """`head` is in bytes, `deadline` for it in seconds.
+
+        For `linger` seconds a refused client can read why, before it is cut.
+        """
         self._tunnels = tunnels
         self._route = route
         self._refused = refused
@@ -43,6 +47,8 @@ class Forward(asyncio.Protocol):
         self._deadline = deadline
         self._began = 0.0
         self._request: RequestHead | None = None
+        self._linger = linger
+        self._over = False
         self._transport: asyncio.Transport
         self._timer: asyncio.TimerHandle
 
@@ -55,7 +61,7 @@ class Forward(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop until a tunnel takes over."""
-        if self._transport.is_closing():
+        if self._over:
             return
         try:
             head = self._heads.feed(data)
@@ -92,12 +98,18 @@ class Forward(asyncio.Protocol):
         self._refuse(HeadError(408, "the request's head took too long"))
 
     def _refuse(self, error: HeadError) -> None:
+        self._over = True
         self._timer.cancel()
         client = peer_address(self._transport)
         self._refused(client, error.status, error.reason)
         self._tunnels.record(self._record(client, error))
         self._transport.write(answer(error.status, error.reason, close=True))
-        self._transport.close()
+        # RFC 9112 section 9.6: closing with data unread resets the connection, and the
+        # client may lose the response. So only our half is closed, and what still comes
+        # is read and dropped.
+        self._transport.write_eof()
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._linger, self._transport.abort)
 
     def _record(self, client: str, error: HeadError) -> FlowRecord:
         request = self._request

@@ -47,8 +47,10 @@ def test_there_are_wrong_files_enough() -> None:
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda p: p.stem)
 def test_example_is_fine(path: Path) -> None:
-    result = run("check", "--no-files", path)
-    assert (result.exit_code, result.stderr) == (0, "")
+    result = run("check", path)
+    warnings = result.stderr.splitlines()
+    assert all(": warning: " in line and "/tls/" in line for line in warnings)
+    assert result.exit_code == 0
     assert re.search(r"fine; (twilio|simulated) in region us1", result.stdout)
 
 
@@ -69,8 +71,16 @@ def test_demo_takes_its_own_options() -> None:
     assert result.exit_code == 2
 
 
-def test_example_whose_certificates_are_not_there_is_not_fine() -> None:
-    result = run("check", EXAMPLES / "edge-router.yaml")
+def test_example_checked_without_files_has_no_warnings() -> None:
+    result = run("check", "--no-files", EXAMPLES / "edge-router.yaml")
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", [["check", "--files"], ["run", "--config"]])
+def test_example_without_its_certificates_is_refused_by_who_needs_them(
+    command: list[str],
+) -> None:
+    result = run(*command, EXAMPLES / "edge-router.yaml")
     assert result.exit_code == EX_CONFIG
     assert result.stderr.count("cannot read /etc/edge-router/tls/") == 4
 

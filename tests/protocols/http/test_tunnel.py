@@ -116,22 +116,14 @@ async def hear(port: int, data: bytes) -> bytes:
 
 def hello(name: str = "edge.test") -> bytes:
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    connection = (
-        ssl.create_default_context().wrap_bio(
-            incoming, outgoing, server_hostname=name or None
-        )
-        if name
-        else _nameless().wrap_bio(incoming, outgoing)
-    )
+    # Trusts nobody, since loading the authorities of the system takes a while, in which
+    # the event loop of a test stands still.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = bool(name)
+    connection = context.wrap_bio(incoming, outgoing, server_hostname=name or None)
     with pytest.raises(ssl.SSLWantReadError):
         connection.do_handshake()
     return outgoing.read()
-
-
-def _nameless() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    return context
 
 
 def passing(tunnels: Tunnels, choose: Choose) -> Callable[[], Passthrough]:
@@ -250,6 +242,8 @@ async def test_passthrough_without_any_living_target_is_closed_and_told(
 async def test_client_that_leaves_while_connecting_is_told_so(
     serve: Serve, place: Place, tunnels: Tunnels, site: Site
 ) -> None:
+    # The client leaves before any deadline does the same to its flow.
+    tunnels.deadlines = Deadlines(hello=60.0, connect=60.0, answer=60.0)
     heard = asyncio.Event()
 
     class Hears(Silent):
