@@ -15,11 +15,12 @@ from pathlib import Path
 
 from protocols.http import tunnel
 from protocols.http.forward import Forward
+from protocols.http.passthrough import Passthrough
 from protocols.http.pool import Dial
 from protocols.http.probe import https_probe
 from protocols.http.relay import Relay
 from protocols.http.shared import Deadlines, Pace
-from protocols.http.tunnel import Passthrough, Tunnels
+from protocols.http.tunnel import Tunnels
 from protocols.net.admission import Admission, Limits, Refusal
 from protocols.net.dial import dial
 from protocols.net.handshake import Contexts

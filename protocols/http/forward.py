@@ -10,9 +10,10 @@ from collections.abc import Callable
 from typing import cast
 
 from protocols.http.answers import answer
+from protocols.http.connect import Connect
 from protocols.http.head import HEAD, HeadBuffer, HeadError, RequestHead, parse_request
 from protocols.http.shared import Refused
-from protocols.http.tunnel import Connect, Tunnels
+from protocols.http.tunnel import Tunnels
 from protocols.net.sockets import peer_address
 from protocols.record import FlowRecord
 from protocols.target import Choose
