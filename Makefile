@@ -21,7 +21,7 @@ demo: $(STAMP) ## a simulated provider, the daemon, real traffic, and an edge th
 	$(BIN)/edge-router demo
 
 test: $(STAMP) ## the whole suite
-	$(BIN)/python -m pytest -q -n 2 --dist loadscope --max-worker-restart 2
+	$(BIN)/python -m pytest -q -n 2 --dist loadscope --max-worker-restart 0
 
 check: $(STAMP) ## formatting, lint, types
 	$(BIN)/ruff format --check .
