@@ -58,6 +58,9 @@ class NearSide(Protocol):
     def transport(self) -> asyncio.Transport:
         """Where the response goes."""
 
+    def read_on(self) -> None:
+        """The exchange has no more reason to keep the client unread."""
+
     def exchange_ended(self, *, keep_alive: bool, complete: bool) -> None:
         """The response is written; `complete` says that the request was read whole."""
 
@@ -410,7 +413,7 @@ class Exchange:
 
     def _release_near(self) -> None:
         self._near_paused = False
-        self._near.transport.resume_reading()
+        self._near.read_on()
 
     # ---- Ends --------------------------------------------------------------------
 

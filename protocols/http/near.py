@@ -101,6 +101,11 @@ class Near(Buffered):
             exchange.client_lost()
         self._gone(self)
 
+    def read_on(self) -> None:
+        """Called by the exchange when it bears more; the queue may still be full."""
+        if len(self._queued) <= QUEUED:
+            self.transport.resume_reading()
+
     def exchange_ended(self, *, keep_alive: bool, complete: bool) -> None:
         """Called by the exchange when the response is written."""
         self._exchange = None

@@ -145,3 +145,33 @@ async def test_client_that_pipelines_and_does_not_read_is_not_served_further() -
         for _ in range(100):
             await client.head()
             assert len(await client.exactly(size)) == size
+
+
+async def test_far_side_that_drains_does_not_lift_the_bound_of_the_queue() -> None:
+    drained, go = asyncio.Event(), asyncio.Event()
+    size = 8 << 20
+
+    async def late(visit: Visit) -> None:
+        visit.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await go.wait()
+        visit.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        await visit.reader.readexactly(size)
+        drained.set()
+        await visit.reader.read()
+
+    async with stage(late, head=2 * size) as scene:
+        scene.dialling = asyncio.Event()
+        client = await scene.client()
+        client.send(b"GET / HTTP/1.1\r\nHost: s\r\nX: %b\r\n\r\n" % (b"x" * size))
+        client.send(GET * 200_000)
+        # The queue is full before there is a connection, which is full at once.
+        await asyncio.sleep(0.5)
+        unsent = client.transport.get_write_buffer_size()
+        assert unsent > size // 4
+        scene.dialling.set()
+        await scene.origins[0].visited.wait()
+        go.set()
+        async with asyncio.timeout(20):
+            await drained.wait()
+        await asyncio.sleep(0.5)
+        assert client.transport.get_write_buffer_size() > unsent / 2
