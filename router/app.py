@@ -110,7 +110,7 @@ class Daemon:
         self._relays: dict[str, Relay] = {}
         self._routes: dict[str, str] = {}
         self._tunnels: dict[str, Tunnels] = {}
-        self._listeners: list[Listener] = []
+        self._listeners: dict[str, Listener] = {}
         self._measured = asyncio.Event()
         self._knowledge: Knowledge
 
@@ -186,7 +186,9 @@ class Daemon:
                 factory = self._tunnel(name, stream)
             else:
                 factory = self._relay(name, stream, theirs.get(name, contexts))
-            self._listen(name, stream, sockets[name], factory)
+            self._listeners[name] = self._listener(name, stream, sockets[name], factory)
+        for name, stream in streams.items():
+            self._listen(name, stream, sockets[name].getsockname()[1])
 
     def _relay(self, name: str, stream: _Relayed, contexts: Contexts) -> Factory:
         checker = self._knowledge.checker
@@ -265,15 +267,15 @@ class Daemon:
 
         return lambda: Passthrough(tunnels, by_name)
 
-    def _listen(
+    def _listener(
         self,
         name: str,
         stream: _Relayed | _Tunnelled,
         sock: socket.socket,
         factory: Factory,
-    ) -> None:
+    ) -> Listener:
         tls = stream.tls if isinstance(stream, _Relayed) else None
-        listener = Listener(
+        return Listener(
             sock,
             factory,
             admission=Admission(
@@ -288,9 +290,10 @@ class Daemon:
             certificates=Certificates(tls.certificate, tls.key) if tls else None,
             handshake_timeout=stream.deadlines.tls,
         )
-        listener.start()
-        self._listeners.append(listener)
-        bound = dataclasses.replace(stream.bind, port=sock.getsockname()[1])
+
+    def _listen(self, name: str, stream: _Relayed | _Tunnelled, port: int) -> None:
+        self._listeners[name].start()
+        bound = dataclasses.replace(stream.bind, port=port)
         self._log.say(
             events.LISTENER_BOUND,
             listener=name,
@@ -368,7 +371,7 @@ class Daemon:
         flows += sum(len(tunnels.open) for tunnels in self._tunnels.values())
         self._notifier.stopping(f"{flows} flows to end")
         self._log.say(events.DAEMON_STOPPING, reason=reason, flows=flows)
-        for listener in self._listeners:
+        for listener in self._listeners.values():
             listener.close()
         cut = await asyncio.gather(
             *(relay.drain(DRAIN) for relay in self._relays.values()),

@@ -40,7 +40,10 @@ def _name(value: object) -> str:
     expected = "a name of lower-case letters, digits, - and _"
     text = read_text(value, expected)
     if not _NAME.fullmatch(text):
-        raise wrong(expected)
+        lower = text.lower()
+        raise wrong(
+            expected, f"did you mean '{lower}'?" if _NAME.fullmatch(lower) else ""
+        )
     return text
 
 

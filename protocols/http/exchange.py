@@ -178,8 +178,11 @@ class Exchange:
             self._asked()
 
     def not_found(self) -> None:
-        """No target can be reached."""
-        self._fail(503, "no target can be reached now", who="R")
+        """No target can be reached, or none that has not failed this request."""
+        if self._resends:
+            self._fail(502, "the far side closed without an answer", who="F")
+        else:
+            self._fail(503, "no target can be reached now", who="R")
 
     def _asked(self) -> None:
         """It is the far side's turn: from now on the answer is awaited, or 100."""
@@ -231,13 +234,20 @@ class Exchange:
             return
         # An idle connection may be closed by the far side just as we use it: that
         # is no sign of illness, only a reason to look.
-        result = Result.SILENT if self._reused else Result.RESET
-        self._shared.report(far.target, Outcome(result, detail=detail))
+        self._blame(far.target, Result.SILENT if self._reused else Result.RESET, detail)
         if self._may_resend():
             self._again(far.target, Result.RESET, detail)
         else:
             self._note(far.target, Result.RESET, detail)
             self._fail(502, "the far side closed without an answer", who="F")
+
+    def _blame(self, target: Target, result: Result, detail: str) -> None:
+        """Tell that a request ended badly at a target that was reached."""
+        if result is not Result.SILENT and not self._shared.to_provider:
+            # Anybody may send to the site, and a receiver that hangs up on one request
+            # may do well with all others: no stranger shall take it out of service.
+            result = Result.SERVER_ERROR
+        self._shared.report(target, Outcome(result, detail=detail))
 
     def _may_resend(self) -> bool:
         # RFC 9110 section 9.2.2: a proxy "MUST NOT automatically retry non-idempotent
@@ -380,7 +390,7 @@ class Exchange:
     def _bad_answer(self, reason: str) -> None:
         far = self._far
         assert far is not None
-        self._shared.report(far.target, Outcome(Result.BAD_ANSWER, detail=reason))
+        self._blame(far.target, Result.BAD_ANSWER, reason)
         cause = f"the answer is not plain HTTP/1.1: {reason}"
         if self._response is None:
             self._note(far.target, Result.BAD_ANSWER, reason)
@@ -499,7 +509,7 @@ class Exchange:
     def _phase(self) -> str:
         if self._response is not None:
             return "D"
-        if self._far is None:
+        if self._far is None and not self._resends:
             return "C"
         return "W" if self._reader.done or self._awaits_continue else "B"
 

@@ -10,7 +10,7 @@ import pytest
 from protocols.net.handshake import Contexts
 from protocols.net.tls import server_context
 from protocols.target import Result, Target
-from tests.protocols.http.stage import OK, Visit, answering, blackhole, stage
+from tests.protocols.http.stage import OK, Script, Visit, answering, blackhole, stage
 
 GET = b"GET /a?b=%20c HTTP/1.1\r\nHost: site.test\r\n\r\n"
 POST = b"POST /p HTTP/1.1\r\nHost: site.test\r\nContent-Length: 3\r\n\r\nabc"
@@ -82,6 +82,23 @@ async def test_get_is_sent_at_most_three_times() -> None:
         client = await scene.client()
         assert (await client.ask(GET))[0] == 502
         assert [len(origin.requests) for origin in scene.origins] == [1, 1, 1, 0]
+
+
+async def test_get_that_every_target_breaks_is_the_far_sides_fault() -> None:
+    async with stage(leave) as scene:
+        client = await scene.client()
+        assert (await client.ask(GET))[0] == 502
+        assert (await scene.recorded()).ended == "FW"
+
+
+@pytest.mark.parametrize("script", [leave, answering(b"nonsense\r\n\r\n")])
+async def test_receiver_that_breaks_a_request_is_blamed_less_than_an_edge(
+    script: Script,
+) -> None:
+    async with stage(script, to_provider=False) as scene:
+        client = await scene.client()
+        assert (await client.ask(POST))[0] == 502
+        assert scene.results("a")[-1] is Result.SERVER_ERROR
 
 
 async def test_silence_is_told_and_a_forsaken_get_moves_on() -> None:

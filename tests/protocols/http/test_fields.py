@@ -292,7 +292,7 @@ def test_field_that_only_looks_like_one_that_ends_here_stays() -> None:
     stays = [
         b"X: a Connection: b",
         b"Connections: 1",
-        b"Content_Length: 5",
+        b"Keep_Alive: 5",
         b"Trailer: X",
     ]
     head = request(*stays)
