@@ -1,12 +1,17 @@
 """Each core is covered whole, every branch, by its own twin alone.
 
-By its plain tests, even: properties and long runs come on top of them.
+By its plain tests, even: properties and long runs come on top of them. All twins run
+once, in a process of their own, and coverage keeps apart what each file of tests runs
+(`tests/contexts.py`).
 """
 
+import io
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import coverage
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -34,24 +39,39 @@ CORES = (
 )
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("core", CORES)
-def test_core_is_covered_by_its_twin_alone(core: str, tmp_path: Path) -> None:
+def twin(core: str) -> Path:
     path = Path(core)
-    twin = Path("tests") / path.parent / f"test_{path.name}"
-    coverage = [sys.executable, "-m", "coverage"]
-    data = f"--data-file={tmp_path / 'data'}"
+    return ROOT / "tests" / path.parent / f"test_{path.name}"
+
+
+@pytest.fixture(scope="module")
+def covered(tmp_path_factory: pytest.TempPathFactory) -> coverage.Coverage:
+    """What all twins have run."""
+    data = tmp_path_factory.mktemp("coverage") / "data"
     ran = subprocess.run(
         [
-            *coverage, "run", data, "--branch", f"--include={core}",
-            "-m", "pytest", "-q", "-p", "no:cacheprovider",
-            "-m", "not hypothesis and not long", str(twin),
+            *(sys.executable, "-m", "coverage", "run", f"--data-file={data}"),
+            *("--branch", f"--include={','.join(CORES)}"),
+            *("-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "tests.contexts"),
+            *("-m", "not hypothesis and not long", *(str(twin(one)) for one in CORES)),
         ],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert ran.returncode == 0, ran.stdout
-    report = subprocess.run(
-        [*coverage, "report", data, "--show-missing", "--fail-under=100"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert report.returncode == 0, report.stdout
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    found = coverage.Coverage(data_file=str(data))
+    found.load()
+    return found
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("core", CORES)
+def test_core_is_covered_by_its_twin_alone(
+    core: str, covered: coverage.Coverage
+) -> None:
+    # What runs while modules are imported has no context.
+    contexts = ["^$", f"^{re.escape(str(twin(core)))}$"]
+    shown = io.StringIO()
+    share = covered.report(
+        include=[str(ROOT / core)], contexts=contexts, show_missing=True, file=shown
+    )
+    assert share == 100, shown.getvalue()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.http import fields
+from protocols.http import fields, head
 from protocols.http.head import (
     Body,
     HeadBuffer,
@@ -30,6 +30,13 @@ def request(*lines: bytes, first: bytes = b"GET / HTTP/1.1") -> RequestHead:
 
 def response(*lines: bytes, to: bytes = b"GET") -> ResponseHead:
     return parse_response(b"\r\n".join((*lines, b"", b"")), to)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forgetful() -> None:
+    """Heads that other tests have parsed are parsed here anew."""
+    head._remembered_request.cache_clear()
+    head._remembered_response.cache_clear()
 
 
 # ---- Gathering ---------------------------------------------------------------------
