@@ -24,6 +24,8 @@ CORES = (
     "protocols/http/hello.py",
     "protocols/net/admission.py",
     "protocols/net/race.py",
+    "protocols/websocket/frames.py",
+    "protocols/websocket/handshake.py",
     "router/catalogue.py",
     "router/choice.py",
     "router/config.py",

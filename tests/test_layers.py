@@ -22,6 +22,8 @@ CORES = (
     "protocols.net.race",
     "protocols.record",
     "protocols.target",
+    "protocols.websocket.frames",
+    "protocols.websocket.handshake",
     "router.access",
     "router.addresses",
     "router.agenda",

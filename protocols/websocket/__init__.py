@@ -1,0 +1,1 @@
+"""WebSockets relayed: the opening handshake is read, what follows it is not."""

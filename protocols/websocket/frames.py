@@ -1,0 +1,217 @@
+"""Where the frames of a WebSocket stream begin and end (RFC 6455 section 5.2).
+
+A relay passes the bytes on as they come. It still has to know where one frame ends and
+the next begins: only there a Close of its own fits in. So a `FrameTracker` is shown
+each chunk. It reads headers, keeps at most one that is not whole yet, and skips the
+payload unread; only of a Close frame it reads the code.
+
+It finds what breaks a stream for any endpoint, whatever the extensions in use: their
+bits are not its business, and neither is text that is no UTF-8.
+"""
+
+import struct
+
+CONTROL = 125
+"Most bytes of payload in a control frame (RFC 6455 section 5.5)."
+NO_CODE = 1005
+"Stands for the code of a Close frame that has none (RFC 6455 section 7.4.1)."
+
+_NEVER = 1 << 65  # farther than any frame reaches: no boundary will come
+_CLOSE = 0x88
+
+# What a frame is, by its first byte. The commonest is 0, as the quickest to test.
+_MESSAGE, _FIRST, _MORE, _LAST, _PING_OR_PONG, _CLOSING, *_BREACHES = range(10)
+_REASONS = dict(
+    zip(
+        _BREACHES,
+        (
+            "reserved opcode",
+            "fragmented control frame",
+            "continuation of no message",
+            "new message within a fragmented one",
+        ),
+        strict=True,
+    )
+)
+_RESERVED, _FRAGMENTED, _NOTHING_OPEN, _STILL_OPEN = _BREACHES
+
+
+def _kind(first: int, *, within: bool) -> int:
+    """What a frame with this first byte is, between messages or within one."""
+    final, opcode = first & 0x80, first & 0x0F
+    if opcode > 10 or 2 < opcode < 8:
+        return _RESERVED
+    if opcode >= 8:
+        if not final:
+            return _FRAGMENTED
+        return _CLOSING if opcode == 8 else _PING_OR_PONG
+    if opcode == 0:
+        if not within:
+            return _NOTHING_OPEN
+        return _LAST if final else _MORE
+    if within:
+        return _STILL_OPEN
+    return _MESSAGE if final else _FIRST
+
+
+_BETWEEN = bytes(_kind(first, within=False) for first in range(256))
+_WITHIN = bytes(_kind(first, within=True) for first in range(256))
+
+
+class FrameTracker:
+    """Follows one direction of a WebSocket; show it every chunk by `feed`."""
+
+    __slots__ = (
+        "_head",
+        "_kinds",
+        "_masked",
+        "_short",
+        "breach",
+        "code",
+        "left",
+        "messages",
+    )
+
+    def __init__(self, *, masked: bool) -> None:
+        """`masked`: from the end that opened it (RFC 6455 section 5.1)."""
+        self._masked = 0x80 if masked else 0
+        self._short = 6 if masked else 2  # bytes of a header without a long length
+        self._kinds = _BETWEEN
+        self._head = b""
+        self.left = 0
+        """Bytes until the frame under way ends, once its length is known. After a Close
+        frame or a breach more than ever come."""
+        self.messages = 0
+        "Messages whose last frame has begun."
+        self.code: int | None = None
+        "Code of the Close frame, once it came."
+        self.breach = ""
+        "What broke the stream, in words; empty while nothing did."
+
+    def at_boundary(self) -> bool:
+        """Whether a frame of another's fits in here."""
+        return not (self.left or self._head)
+
+    def feed(self, data: bytes) -> bool:
+        """Follow what came; false once, at a Close frame or a breach."""
+        size = len(data)
+        position = self.left
+        if position >= size:
+            self.left = position - size
+            return True
+        if self._head:
+            data = self._head + data
+            size = len(data)
+            self._head = b""
+        while position < size:
+            if not self._kinds[data[position]] and position + 4 <= size:
+                length = data[position + 1] ^ self._masked
+                if length < 126:
+                    self.messages += 1
+                    position += self._short + length
+                    continue
+                if length == 126:
+                    self.messages += 1
+                    length = data[position + 2] << 8 | data[position + 3]
+                    position += self._short + 2 + length
+                    continue
+            position = self._header(data, position)
+        self.left = position - size
+        return position != _NEVER
+
+    def to_boundary(self, data: bytes) -> int:
+        """Follow `data` to the next boundary and no further.
+
+        Returns how many bytes that took; -1 if no boundary is within.
+        """
+        taken = 0
+        while not self.at_boundary():
+            if taken >= len(data):
+                return -1
+            step = self.left or 1
+            self.feed(data[taken : taken + step])
+            taken += step
+        return taken
+
+    def _header(self, data: bytes, start: int) -> int:
+        """Read one header; where its frame ends. What is not whole yet is kept."""
+        kind = self._kinds[data[start]]
+        if kind in _REASONS:
+            return self._broken(_REASONS[kind])
+        size = len(data)
+        if start + 2 > size:
+            self._head = data[start:]
+            return size
+        length = data[start + 1] ^ self._masked
+        if length > 127:
+            masked = "is" if not self._masked else "is not"
+            return self._broken(f"a frame {masked} masked")
+        if length > CONTROL:
+            if kind in (_CLOSING, _PING_OR_PONG):
+                return self._broken(f"control frame of more than {CONTROL} bytes")
+            return self._long(data, start, kind, length)
+        if kind == _CLOSING:
+            return self._closing(data, start, length)
+        self._begin(kind)
+        return start + self._short + length
+
+    def _long(self, data: bytes, start: int, kind: int, length: int) -> int:
+        """Read a length of 16 or 64 bits."""
+        more = 2 if length == 126 else 8
+        if start + 2 + more > len(data):
+            self._head = data[start:]
+            return len(data)
+        # RFC 6455 section 5.2: "the minimal number of bytes MUST be used to encode the
+        # length". One that was not leaves no doubt about boundaries, so it passes.
+        length = int.from_bytes(data[start + 2 : start + 2 + more])
+        if length >> 63:
+            return self._broken("length of more than 63 bits")
+        self._begin(kind)
+        return start + self._short + more + length
+
+    def _closing(self, data: bytes, start: int, length: int) -> int:
+        """Read a Close frame as far as its code: the last of the stream."""
+        # RFC 6455 section 5.5.1: "If there is a body, the first two bytes of the body
+        # MUST be a 2-byte unsigned integer".
+        if length < 2:
+            self.code = NO_CODE
+            return _NEVER
+        end = start + self._short + 2
+        if end > len(data):
+            self._head = data[start:]
+            return len(data)
+        code = int.from_bytes(data[end - 2 : end])
+        if self._masked:
+            code ^= int.from_bytes(data[start + 2 : start + 4])
+        self.code = code
+        return _NEVER
+
+    def _begin(self, kind: int) -> None:
+        """Note what a frame means for its message."""
+        if kind == _FIRST:
+            self._kinds = _WITHIN
+        elif kind == _LAST:
+            self._kinds = _BETWEEN
+            self.messages += 1
+        elif kind == _MESSAGE:
+            self.messages += 1
+
+    def _broken(self, reason: str) -> int:
+        self.breach = reason
+        return _NEVER
+
+
+def close(code: int, reason: str, *, mask: bytes = b"") -> bytes:
+    """A Close frame (RFC 6455 section 5.5.1).
+
+    `mask` is the masking key of four unpredictable bytes where the frame goes to the
+    end that did not open the WebSocket; else it is empty.
+    """
+    payload = struct.pack("!H", code) + reason.encode()
+    if len(payload) > CONTROL:
+        raise AssertionError("reason too long for a Close frame")
+    if not mask:
+        return bytes((_CLOSE, len(payload))) + payload
+    key = mask * (len(payload) // 4 + 1)
+    hidden = bytes(byte ^ k for byte, k in zip(payload, key, strict=False))
+    return bytes((_CLOSE, 0x80 | len(payload))) + mask + hidden
