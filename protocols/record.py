@@ -83,9 +83,15 @@ class FlowRecord:
     total: float = 0.0
     "Seconds from the request's arrival to the end of the flow."
     received: int = 0
-    "Bytes of body taken from the client, or of tunnelled data."
+    "Bytes of body taken from the client, or of tunnelled data or frames."
     sent: int = 0
-    "Bytes of body given to the client, or of tunnelled data."
+    "Bytes of body given to the client, or of tunnelled data or frames."
+    received_messages: int = 0
+    "Whole WebSocket messages taken from the client."
+    sent_messages: int = 0
+    "Whole WebSocket messages given to the client."
+    close_code: int = 0
+    "Code of the first Close of a WebSocket, whoever said it; 0 for none."
     ended: str = "--"
     "Who ended it and in which phase: see the module's tables."
     reason: str = ""

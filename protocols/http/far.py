@@ -4,11 +4,11 @@ import asyncio
 import select
 from typing import Protocol, cast
 
+from protocols.http.fields import authority
 from protocols.http.head import HeadBuffer
 from protocols.net.buffered import Buffered
-from protocols.target import Target, Transport
-
-_DEFAULT_PORTS = {Transport.TLS: 443, Transport.TCP: 80}
+from protocols.net.sockets import keep_nothing
+from protocols.target import Target
 
 
 class Answered(Protocol):
@@ -27,25 +27,11 @@ class Answered(Protocol):
         """The far side took it: go on."""
 
 
-class _TlsTransport(Protocol):
-    """What event loops give beside `asyncio.Transport` where there is TLS."""
-
-    def set_read_buffer_limits(self, high: int) -> None:
-        """Read no more while so many bytes wait to be decrypted."""
-
-
 class Idle(Protocol):
     """What a far connection without an exchange tells the pool."""
 
     def drop(self, far: "Far") -> None:
         """The connection is of no use any more."""
-
-
-def authority(target: Target) -> bytes:
-    """What stands in the Host field of requests to this target."""
-    if target.port == _DEFAULT_PORTS.get(target.transport):
-        return target.host.encode("ascii")
-    return f"{target.host}:{target.port}".encode("ascii")
 
 
 class Far(Buffered):
@@ -87,10 +73,7 @@ class Far(Buffered):
         """Called once by the loop."""
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=65_536)
-        if self.target.transport is Transport.TLS:
-            # uvloop drops what it has not decrypted yet when it reads the end of the
-            # stream. So that it reads none while the client is slow, it keeps nothing.
-            cast("_TlsTransport", transport).set_read_buffer_limits(high=1)
+        keep_nothing(transport)
 
     def is_quiet(self) -> bool:
         """Whether nothing has come that the loop has not read yet, an end included."""

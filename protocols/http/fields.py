@@ -9,6 +9,7 @@ one way that nobody misreads: no tab, no leading zero, no other case.
 import re
 
 from protocols.http.head import Head, RequestHead, ResponseHead
+from protocols.target import Target, Transport
 
 # A peer must not have these removed by naming them in Connection: the next hop would
 # then route, read or trust the message in another way than we did.
@@ -16,6 +17,7 @@ _NOT_BY_NOMINATION = frozenset(
     b"authorization content-encoding content-type date expect host "
     b"x-twilio-signature".split()
 )
+_DEFAULT_PORTS = {Transport.TLS: 443, Transport.TCP: 80}
 _USUAL = frozenset([b"", b"close", b"keep-alive"])
 _ENDS = (b"\r\nVia: 1.0 edge-router\r\n\r\n", b"\r\nVia: 1.1 edge-router\r\n\r\n")
 # What a client claims about the hops before us, in every spelling that a receiver may
@@ -24,6 +26,13 @@ _CLAIMS = re.compile(
     rb"\r\n(?:forwarded|x[-_](?:forwarded[-_](?:for|host|port|proto)|real[-_]ip)):[^\r]*",
     re.IGNORECASE,
 )
+
+
+def authority(target: Target) -> bytes:
+    """What stands in the Host field of requests to this target."""
+    if target.port == _DEFAULT_PORTS.get(target.transport):
+        return target.host.encode("ascii")
+    return f"{target.host}:{target.port}".encode("ascii")
 
 
 def request_to_provider(head: RequestHead, authority: bytes) -> bytes:

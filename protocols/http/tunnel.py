@@ -14,10 +14,10 @@ import time
 from typing import cast
 
 from protocols.http.hello import Hello, HelloError, HelloReader
-from protocols.http.splice import HIGH_WATER, Splice, Spliced
 from protocols.net.dial import DialError, Dialled, dial
 from protocols.net.hedge import Dialling, NoTarget, Won, hedge
 from protocols.net.sockets import peer_address
+from protocols.net.splice import HIGH_WATER, End, Splice, Spliced
 from protocols.net.tasks import Tasks
 from protocols.record import Attempt, FlowRecord, Record
 from protocols.target import Choose, Report, Result, Target, Transport
@@ -276,8 +276,8 @@ class Tunnel(asyncio.Protocol):
         if not hello.early_data:
             record.first_byte = self._loop.time() - self._began
         self._splice = Splice(
-            self._client,
-            won.dialled.transport,
+            End(self._client),
+            End(won.dialled.transport),
             idle=self._tunnels.deadlines.idle,
             ended=self._spliced,
         )

@@ -17,7 +17,7 @@ from protocols.target import Outcome, Result, Target, Transport
 SHUTDOWN_TIMEOUT = 2.0
 "Seconds that the far side has to answer our close_notify."
 
-Phase = Literal["connect", "tls"]
+Phase = Literal["connect", "tls", "answer"]
 "How far a dial had come."
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import struct
+from typing import Protocol, cast
 
 KEEPALIVE_IDLE = 30
 "Seconds of silence before the first keep-alive probe."
@@ -26,6 +27,23 @@ def harden(sock: socket.socket) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
     # Without it, unacknowledged data outlives the keep-alive limit by many minutes.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+
+
+class _TlsTransport(Protocol):
+    """What event loops give beside `asyncio.Transport` where there is TLS."""
+
+    def set_read_buffer_limits(self, high: int) -> None:
+        """Read no more while so many bytes wait to be decrypted."""
+
+
+def keep_nothing(transport: asyncio.BaseTransport) -> None:
+    """Have a TLS transport read nothing while it is paused.
+
+    uvloop drops what it has not decrypted yet when it reads the end of the stream. So
+    that it reads none while the other side is slow, it must not read ahead.
+    """
+    if transport.get_extra_info("sslcontext") is not None:
+        cast("_TlsTransport", transport).set_read_buffer_limits(high=1)
 
 
 def reset(transport: asyncio.Transport) -> None:

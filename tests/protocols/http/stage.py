@@ -198,6 +198,10 @@ def _contexts() -> Contexts:
 class Stage:
     """The relay under test, and all that it told."""
 
+    make: Callable[..., Any] = Relay
+    "What makes the relay."
+    relay: Relay
+
     def __init__(self, *origins: Origin, to_provider: bool, **options: Any) -> None:
         self.origins = origins
         self.records: list[FlowRecord] = []
@@ -211,7 +215,7 @@ class Stage:
         self.hidden: set[str] = set()
         self._clients: list[Client] = []
         self.contexts = _contexts()
-        self.relay = Relay(
+        self.relay = self.make(
             "test",
             to_provider=to_provider,
             choose=self.choose,

@@ -53,6 +53,19 @@ def test_answer_asks_to_come_back_only_when_nothing_can_be_reached(
     assert dict(response.headers).get(b"retry-after") == again
 
 
+@pytest.mark.parametrize("allow", ["CONNECT", "GET"])
+def test_refused_method_comes_with_the_one_that_is_served(allow: str) -> None:
+    response, _ = read(answer(405, "why", close=True, allow=allow), "POST")
+    assert dict(response.headers)[b"allow"] == allow.encode()
+
+
+def test_answer_that_wants_an_upgrade_names_it() -> None:
+    response, _ = read(answer(426, "why", close=True), "GET")
+    fields = dict(response.headers)
+    assert fields[b"upgrade"] == b"websocket"
+    assert fields[b"sec-websocket-version"] == b"13"
+
+
 def test_cause_in_another_script_does_not_break_the_answer() -> None:
     _, body = read(answer(502, "Verbindung abgelehnt: Gerät", close=False), "GET")
     assert body == b"edge-router: Verbindung abgelehnt: Ger?t\n"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from protocols.http.splice import Splice, Spliced
+from protocols.net.splice import End, Splice, Spliced
 
 Make = Callable[[], Any]
 
@@ -21,7 +21,9 @@ class Joined:
     async def join(self) -> None:
         self.client, client = await self._pair()
         self.far, far = await self._pair()
-        self.splice = Splice(client, far, idle=self.idle, ended=self.ended.set_result)
+        self.splice = Splice(
+            End(client), End(far), idle=self.idle, ended=self.ended.set_result
+        )
 
     async def _pair(self) -> tuple[socket.socket, asyncio.Transport]:
         with socket.create_server(("127.0.0.1", 0)) as server:
@@ -147,7 +149,7 @@ async def test_far_side_lost_before_the_joining_ends_the_client_in_good_order() 
     while not far.is_closing():  # noqa: ASYNC110
         await asyncio.sleep(0)
     await asyncio.sleep(0)
-    splice = Splice(client, far, idle=60, ended=joined.ended.set_result)
+    splice = Splice(End(client), End(far), idle=60, ended=joined.ended.set_result)
     splice.give(b"farewell")
     splice.far_lost()
     assert await joined.receive(joined.client) == b"farewell"

@@ -9,6 +9,8 @@ import asyncio
 import dataclasses
 from collections.abc import Callable
 
+from protocols.net.buffered import Buffered
+
 HIGH_WATER = 65_536
 "Bytes that may wait for a slow reader before the other side is paused."
 
@@ -27,14 +29,14 @@ class Spliced:
     "In words, why it did not run to its end."
 
 
-class End(asyncio.Protocol):
+class End(Buffered):
     """One of the two ends; becomes its transport's protocol when they are joined."""
 
     __slots__ = ("count", "finished", "peer", "splice", "transport")
 
-    def __init__(self, transport: asyncio.Transport, splice: "Splice") -> None:
+    def __init__(self, transport: asyncio.Transport) -> None:
         self.transport = transport
-        self.splice = splice
+        self.splice: Splice
         self.peer = self
         self.count = 0
         "Bytes that came from here."
@@ -74,8 +76,8 @@ class Splice:
 
     def __init__(
         self,
-        client: asyncio.Transport,
-        far: asyncio.Transport,
+        client: End,
+        far: End,
         *,
         idle: float,
         ended: Callable[[Spliced], None],
@@ -83,11 +85,10 @@ class Splice:
         """Join them, and call `ended` once when both are gone.
 
         After `idle` to one and a half times `idle` seconds without a byte either way
-        both are closed.
+        they are cut.
         """
-        self._client = End(client, self)
-        self._far = End(far, self)
-        self._client.peer, self._far.peer = self._far, self._client
+        self._client, self._far = client, far
+        client.peer, far.peer = far, client
         self._open = 2
         self._ended = ended
         self._code = "--"
@@ -97,7 +98,8 @@ class Splice:
         self._still = 0
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(self._tick, self._look)
-        for end in (self._client, self._far):
+        for end in (client, far):
+            end.splice = self
             end.transport.set_protocol(end)
             if not end.transport.is_closing():
                 end.transport.set_write_buffer_limits(high=HIGH_WATER)
@@ -147,6 +149,10 @@ class Splice:
         self._still = self._still + 1 if moved == self._seen else 0
         self._seen = moved
         if self._still >= 2:
-            self.abort("RD", f"no byte either way for {2 * self._tick:g} s")
+            self._idled(f"no byte either way for {2 * self._tick:g} s")
         else:
             self._timer = self._loop.call_later(self._tick, self._look)
+
+    def _idled(self, reason: str) -> None:
+        """Nothing has passed for long."""
+        self.abort("RD", reason)

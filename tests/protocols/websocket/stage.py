@@ -1,0 +1,118 @@
+"""A WebSocket relay on real sockets between a raw client and scripted origins."""
+
+import asyncio
+import contextlib
+import struct
+from collections.abc import AsyncIterator
+from typing import Any
+
+from websockets.frames import Close, Frame, Opcode
+from websockets.utils import accept_key
+
+from protocols.websocket.relay import Relay
+from protocols.websocket.shared import Deadlines, Drain
+from tests.protocols.http import stage as http
+from tests.protocols.http.stage import Client, Origin, Script, Visit
+
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="
+OPENING = (
+    "GET /signal?token=hush HTTP/1.1\r\nHost: voice.test\r\nConnection: Upgrade\r\n"
+    f"Upgrade: websocket\r\nSec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n"
+    "X-Twilio-Signature: c2lnbmVk\r\n\r\n"
+).encode()
+"An opening handshake as many clients send it."
+ACCEPTED = (
+    "HTTP/1.1 101 Switching Protocols\r\nupgrade: WebSocket\r\nConnection:upgrade\r\n"
+    f"Sec-WebSocket-Accept: {accept_key(KEY)}\r\nX-Odd:  spelt\r\n\r\n"
+).encode()
+"The answer of a far side that agrees, in its own spelling."
+MASK = b"\x37\xfa\x21\x3d"
+
+
+def text(payload: bytes, *, masked: bool) -> bytes:
+    """A text message."""
+    return Frame(Opcode.TEXT, payload).serialize(mask=masked)
+
+
+def closing(code: int, *, masked: bool) -> bytes:
+    """A Close frame."""
+    return Frame(Opcode.CLOSE, Close(code, "").serialize()).serialize(mask=masked)
+
+
+async def read_frame(reader: asyncio.StreamReader) -> Frame:
+    """The next frame, in either direction."""
+    first, second = await reader.readexactly(2)
+    length = second & 0x7F
+    if length == 126:
+        (length,) = struct.unpack("!H", await reader.readexactly(2))
+    elif length == 127:
+        (length,) = struct.unpack("!Q", await reader.readexactly(8))
+    mask = await reader.readexactly(4) if second & 0x80 else bytes(4)
+    payload = await reader.readexactly(length)
+    plain = bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
+    return Frame(Opcode(first & 0x0F), plain, fin=bool(first & 0x80))
+
+
+async def read_close(reader: asyncio.StreamReader) -> int:
+    """The code of the next frame, a Close."""
+    frame = await read_frame(reader)
+    assert frame.opcode is Opcode.CLOSE, frame
+    return int(Close.parse(frame.data).code)
+
+
+async def accepting(visit: Visit) -> None:
+    """An origin that agrees, and then leaves everything to the test."""
+    await visit.reader.readuntil(b"\r\n\r\n")
+    visit.writer.write(ACCEPTED)
+    await visit.writer.wait_closed()
+
+
+def saying(answer: bytes) -> Script:
+    """An origin that answers every handshake like this, and waits."""
+
+    async def script(visit: Visit) -> None:
+        await visit.reader.readuntil(b"\r\n\r\n")
+        visit.writer.write(answer)
+        await visit.writer.wait_closed()
+
+    return script
+
+
+async def silent(visit: Visit) -> None:
+    """An origin that takes the handshake and says nothing."""
+    await visit.writer.wait_closed()
+
+
+class Stage(http.Stage):
+    """The relay under test, and all that it told."""
+
+    make = Relay
+    relay: Relay  # type: ignore[assignment]
+
+    async def open(self, origin: int = 0) -> tuple[Client, Visit]:
+        """A client with an open WebSocket, and the far end of it."""
+        client = await self.client()
+        client.send(OPENING)
+        assert await client.head() == ACCEPTED
+        return client, self.origins[origin].visits[-1]
+
+
+@contextlib.asynccontextmanager
+async def stage(
+    *scripts: Script,
+    to_provider: bool = True,
+    patience: float = 5.0,
+    deadlines: dict[str, float] | None = None,
+    **options: Any,
+) -> AsyncIterator[Stage]:
+    """A relay before origins `a`, `b`, ... with these scripts."""
+    origins = [Origin(script) for script in scripts]
+    for origin, label in zip(origins, "abcdefgh", strict=False):
+        await origin.open(label, patience)
+    options.setdefault("draining", Drain(spread=0.0))
+    chosen = Deadlines(**{"closing": 2.0, **(deadlines or {})})
+    scene = Stage(*origins, to_provider=to_provider, deadlines=chosen, **options)
+    try:
+        yield scene
+    finally:
+        await scene.end()
