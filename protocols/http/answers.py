@@ -15,9 +15,9 @@ def answer(
 ) -> bytes:
     """A whole response: `cause` becomes its body, unless only the head is wanted.
 
-    `allow` is the method that a 405 tells to use, where one alone is served. A 426 names
-    what is spoken instead: the WebSocket. A 503 asks the client to come back after a
-    second: by then the health checks have looked at every edge again.
+    `allow` is the method that a 405 names: the only one served. A 426 names what is
+    spoken instead: the WebSocket. A 503 asks the client to come back after a second: by
+    then the health checks have looked at every edge again.
     """
     body = f"edge-router: {cause}\n".encode("ascii", "replace")
     lines = [

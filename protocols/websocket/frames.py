@@ -25,10 +25,10 @@ _REASONS = dict(
     zip(
         _BREACHES,
         (
-            "reserved opcode",
-            "fragmented control frame",
-            "continuation of no message",
-            "new message within a fragmented one",
+            "a reserved opcode",
+            "a fragmented control frame",
+            "a continuation of no message",
+            "a new message within a fragmented one",
         ),
         strict=True,
     )
@@ -144,11 +144,11 @@ class FrameTracker:
             return size
         length = data[start + 1] ^ self._masked
         if length > 127:
-            masked = "is" if not self._masked else "is not"
-            return self._broken(f"a frame {masked} masked")
+            wrong = "no mask" if self._masked else "a mask"
+            return self._broken(f"{wrong} on a frame")
         if length > CONTROL:
             if kind in (_CLOSING, _PING_OR_PONG):
-                return self._broken(f"control frame of more than {CONTROL} bytes")
+                return self._broken(f"a control frame of more than {CONTROL} bytes")
             return self._long(data, start, kind, length)
         if kind == _CLOSING:
             return self._closing(data, start, length)
@@ -165,7 +165,7 @@ class FrameTracker:
         # length". One that was not leaves no doubt about boundaries, so it passes.
         length = int.from_bytes(data[start + 2 : start + 2 + more])
         if length >> 63:
-            return self._broken("length of more than 63 bits")
+            return self._broken("a length of more than 63 bits")
         self._begin(kind)
         return start + self._short + more + length
 

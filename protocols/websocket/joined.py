@@ -21,8 +21,6 @@ SERVICE_RESTART = 1012
 BAD_GATEWAY = 1014
 "Close code (IANA registry): a gateway lost what is behind it."
 
-_JUDGING = 2.0  # seconds for the receiver of a broken stream to say so itself
-
 
 class FrameEnd(End):
     """One end of a WebSocket; `tracker` follows what comes from it."""
@@ -135,12 +133,18 @@ class Joined(Splice):
         """Ask the near side to come back: its answer passes on to the far side."""
         self._note("RD", reason)
         self._say(self.far, SERVICE_RESTART, reason)
-        self._expire_in(self._closing)
+        self._begin_closing()
 
     def forsake(self, reason: str) -> None:
         """The far side is dead, though nobody said so."""
         self._note("FD", reason)
         self.far.transport.abort()
+
+    def abort(self, code: str, reason: str) -> None:
+        """Break both connections."""
+        self._note(code, reason)
+        for end in (self.near, self.far):
+            reset(end.transport)
 
     def heard_last(self, end: FrameEnd) -> None:
         """A Close came from `end`, or a breach."""
@@ -149,13 +153,13 @@ class Joined(Splice):
             self._note(self._who(end), f"the {who} sent {end.tracker.breach}")
             # Whoever it was sent to ends the connection by itself, in its own words.
             self._last_code = PROTOCOL_ERROR
-            self._expire_in(_JUDGING)
+            self._begin_closing()
             return
         self.code = self.code or end.tracker.code or 0
         if end.peer.finished:
             end.transport.close()
         elif end.peer.has_closed():
-            self._expire_in(self._closing)
+            self._begin_closing()
 
     def lost(self, end: End, error: Exception | None) -> None:
         """One end is gone: the other is told, and may answer."""
@@ -178,13 +182,13 @@ class Joined(Splice):
         elif peer.tracker.code is not None or peer.finished:
             peer.transport.close()
         else:
-            self._expire_in(self._closing)
+            self._begin_closing()
 
     def _idled(self, reason: str) -> None:
         self._note("RD", reason)
         for end in (self.near, self.far):
             self._say(end, GOING_AWAY, reason)
-        self._expire_in(self._closing)
+        self._begin_closing()
 
     def _say(self, end: FrameEnd, code: int, reason: str) -> None:
         """Say a Close in the place of `end`."""
@@ -192,9 +196,9 @@ class Joined(Splice):
             self.code = self.code or code
             end.part(code, reason)
 
-    def _expire_in(self, seconds: float) -> None:
+    def _begin_closing(self) -> None:
         if self._expiry is None:
-            self._expiry = self._loop.call_later(seconds, self._expire)
+            self._expiry = self._loop.call_later(self._closing, self._expire)
 
     def _expire(self) -> None:
         """End what has not ended by itself."""

@@ -163,7 +163,7 @@ class Near(Buffered):
             raise HeadError(400, "data before the handshake was answered")
         self._stop_timer()
         if shared.draining:
-            self._answer(503, "the router restarts", "RC")
+            self._answer(503, "the router stops", "RC")
             return
         opening = self._open(request, offer)
         self._task = shared.tasks.start(opening, name="open websocket")

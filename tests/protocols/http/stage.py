@@ -277,10 +277,14 @@ class Stage:
             self.told.clear()
             await self.told.wait()
 
+    def pair(self) -> tuple[socket.socket, socket.socket]:
+        """Both ends of a connection."""
+        return socket.socketpair()
+
     async def client(self) -> Client:
         """A new connection to the relay."""
         loop = asyncio.get_running_loop()
-        ours, theirs = socket.socketpair()
+        ours, theirs = self.pair()
         theirs.setblocking(False)
         await loop.connect_accepted_socket(self.relay.connection, theirs)
         reader, writer = await asyncio.open_connection(sock=ours, limit=2**20)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import struct
 from collections.abc import AsyncIterator
 from typing import Any
@@ -89,12 +90,23 @@ class Stage(http.Stage):
     make = Relay
     relay: Relay  # type: ignore[assignment]
 
+    def pair(self) -> tuple[socket.socket, socket.socket]:
+        """Both ends of a connection that can be reset."""
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            ours = socket.create_connection(server.getsockname())
+            return ours, server.accept()[0]
+
     async def open(self, origin: int = 0) -> tuple[Client, Visit]:
         """A client with an open WebSocket, and the far end of it."""
         client = await self.client()
         client.send(OPENING)
         assert await client.head() == ACCEPTED
         return client, self.origins[origin].visits[-1]
+
+    def ask_to_leave(self) -> None:
+        """What a drain does to each open WebSocket, at once."""
+        for near in list(self.relay._nears):
+            near.leave("the router stops")
 
 
 @contextlib.asynccontextmanager
@@ -112,7 +124,12 @@ async def stage(
     options.setdefault("draining", Drain(spread=0.0))
     chosen = Deadlines(**{"closing": 2.0, **(deadlines or {})})
     scene = Stage(*origins, to_provider=to_provider, deadlines=chosen, **options)
+    mistakes: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: mistakes.append(context))
     try:
         yield scene
     finally:
         await scene.end()
+        loop.set_exception_handler(None)
+    assert not mistakes, mistakes

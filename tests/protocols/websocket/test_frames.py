@@ -87,11 +87,15 @@ def test_length_that_could_be_shorter_passes(masked: bool) -> None:
 
 
 BREACHES: dict[str, list[tuple[int, ...]]] = {
-    "reserved opcode": [(0x83, 0), (0x87, 0), (0x8B, 0), (0x0F, 0)],
-    "fragmented control frame": [(0x08, 0), (0x09, 0), (0x0A, 0)],
-    "continuation of no message": [(0x00, 0), (0x80, 0)],
-    "new message within a fragmented one": [(0x01, 0, 0x81), (0x02, 0, 0x01)],
-    "control frame of more than 125 bytes": [(0x88, 126), (0x89, 1 << 16), (0x8A, 200)],
+    "a reserved opcode": [(0x83, 0), (0x87, 0), (0x8B, 0), (0x0F, 0)],
+    "a fragmented control frame": [(0x08, 0), (0x09, 0), (0x0A, 0)],
+    "a continuation of no message": [(0x00, 0), (0x80, 0)],
+    "a new message within a fragmented one": [(0x01, 0, 0x81), (0x02, 0, 0x01)],
+    "a control frame of more than 125 bytes": [
+        (0x88, 126),
+        (0x89, 1 << 16),
+        (0x8A, 200),
+    ],
 }
 
 
@@ -120,7 +124,7 @@ def test_breach_is_told_once_and_no_boundary_follows(
 
 @pytest.mark.parametrize(
     ("masked", "reason"),
-    [(True, "a frame is not masked"), (False, "a frame is masked")],
+    [(True, "no mask on a frame"), (False, "a mask on a frame")],
 )
 @pytest.mark.parametrize("first", [0x81, 0x01, 0x89, 0x88])
 @pytest.mark.parametrize("length", [0, 5, 126])
@@ -137,7 +141,7 @@ def test_wrong_direction_of_masking_is_a_breach(
 def test_length_of_64_bits_is_a_breach(length: int, masked: bool) -> None:
     tracker = FrameTracker(masked=masked)
     assert not tracker.feed(frame(0x82, length, masked, b""))
-    assert tracker.breach == "length of more than 63 bits"
+    assert tracker.breach == "a length of more than 63 bits"
 
 
 def test_longest_length_is_none() -> None:

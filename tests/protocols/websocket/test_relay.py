@@ -1,24 +1,26 @@
-"""WebSockets through the relay, with raw clients and origins."""
+"""The relay of one listener: its counts, its drain, and what it tells of the far side."""
 
-import asyncio
+import pytest
 
+from protocols.target import Result
+from protocols.websocket.shared import Drain
+from tests.protocols.http.stage import Client
 from tests.protocols.websocket.stage import (
-    ACCEPTED,
     OPENING,
     accepting,
     closing,
     read_close,
+    silent,
     stage,
     text,
 )
 
 
-async def test_bytes_pass_both_ways_untouched() -> None:
+async def test_bytes_pass_both_ways_untouched_and_are_recorded() -> None:
     async with stage(accepting) as scene:
         client, far = await scene.open()
-        asked = scene.origins[0]
-        assert asked.visits
-        question, answer = text(b"question", masked=True), text(b"x" * 300, masked=False)
+        question = text(b"question", masked=True)
+        answer = text(b"x" * 300, masked=False)
         client.send(question)
         assert await far.reader.readexactly(len(question)) == question
         far.writer.write(answer)
@@ -30,8 +32,142 @@ async def test_bytes_pass_both_ways_untouched() -> None:
         assert await read_close(client.reader) == 1000
         assert await client.rest() == b""
         record = await scene.recorded()
-    assert (record.ended, record.reason, record.close_code) == ("--", "", 1000)
+    assert (record.protocol, record.direction) == ("websocket", "to_provider")
+    assert (record.method, record.host, record.path) == ("GET", "voice.test", "/signal")
+    assert (record.status, record.edge, record.address) == (101, "a", "127.0.0.1")
     assert (record.received_messages, record.sent_messages) == (1, 1)
     assert record.received == len(question) + 8
     assert record.sent == len(answer) + 4
-    assert (record.status, record.edge, record.path) == (101, "a", "/signal")
+    assert record.attempts == ()
+    assert record.connect is not None
+    assert record.first_byte is not None
+    assert record.total >= record.first_byte > 0
+
+
+async def test_connections_are_counted_until_they_are_gone() -> None:
+    async with stage(accepting) as scene:
+        client, _ = await scene.open()
+        other = await scene.client()
+        assert scene.relay.flows == 2
+        other.close()
+        client.close()
+        await scene.recorded()
+
+
+# ---- Drain -------------------------------------------------------------------------
+
+
+async def test_drain_refuses_handshakes_and_ends_idle_connections() -> None:
+    async with stage(accepting, draining=Drain(wait=5.0, spread=0.0)) as scene:
+        client, far = await scene.open()
+        idle, late = await scene.client(), await scene.client()
+        late.send(OPENING[:50])
+        leaving = scene.tasks.start(scene.relay.drain(), name="drain")
+        assert await idle.rest() == b""
+        late.send(OPENING[50:])
+        answer = await late.rest()
+        client.send(closing(1000, masked=True))
+        assert await read_close(far.reader) == 1000
+        far.writer.close()
+        await client.rest()
+        assert await leaving == 0
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 503 ")
+
+
+async def test_handshake_that_comes_while_draining_is_told_to_come_back() -> None:
+    async with stage(accepting) as scene:
+        client = await scene.client()
+        scene.relay._shared.draining = True
+        client.send(OPENING)
+        answer = await client.rest()
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"Retry-After" in answer
+        assert (await scene.recorded()).reason == "the router stops"
+
+
+async def test_drain_closes_one_after_the_other() -> None:
+    async with stage(accepting, draining=Drain(spread=0.3)) as scene:
+        opened = [await scene.open() for _ in range(3)]
+        began = scene.relay._loop.time()
+        leaving = scene.tasks.start(scene.relay.drain(), name="drain")
+        seen = []
+        for client, far in _in_order(opened):
+            assert await read_close(client.reader) == 1012
+            seen.append(scene.relay._loop.time() - began)
+            client.close()
+            far.writer.close()
+        assert await leaving == 0
+        assert len(scene.records) == 3
+
+
+def _in_order(opened: list[tuple[Client, object]]) -> list[tuple[Client, object]]:
+    return opened
+
+
+async def test_drain_gives_up_handshakes_that_nobody_answers() -> None:
+    async with stage(silent, deadlines={"closing": 0.05}) as scene:
+        client = await scene.client()
+        client.send(OPENING)
+        await scene.origins[0].visited.wait()
+        assert await scene.relay.drain() == 1
+        assert await client.rest() == b""
+
+
+async def test_drain_of_nothing_is_done() -> None:
+    async with stage() as scene:
+        assert await scene.relay.drain() == 0
+
+
+# ---- Health ------------------------------------------------------------------------
+
+
+async def test_far_side_that_is_heard_is_reported_alive() -> None:
+    async with stage(accepting) as scene:
+        client, far = await scene.open()
+        scene.relay.look()
+        assert scene.results("a") == []
+        far.writer.write(text(b"tick", masked=False))
+        await client.exactly(6)
+        scene.relay.look()
+        assert scene.results("a") == [Result.ALIVE]
+        scene.relay.look()
+        assert scene.results("a") == [Result.ALIVE]
+        client.close()
+
+
+async def test_websockets_through_a_dead_address_end_and_others_stay() -> None:
+    async with stage(accepting, accepting) as scene:
+        client, _ = await scene.open()
+        scene.hidden.add("a")
+        other, far = await scene.open(1)
+        scene.relay.forsake(scene.origins[0].target)
+        scene.relay.look()
+        assert await read_close(client.reader) == 1014
+        client.send(closing(1014, masked=True))
+        assert await client.rest() == b""
+        record = await scene.recorded()
+        far.writer.write(text(b"still here", masked=False))
+        assert len(await other.exactly(12)) == 12
+        other.close()
+    assert (record.ended, record.edge) == ("FD", "a")
+    assert record.reason == "the health checks hold it for dead"
+
+
+@pytest.mark.parametrize("looks", [1, 5])
+async def test_websocket_that_shows_life_stays_at_an_address_held_for_dead(
+    looks: int,
+) -> None:
+    async with stage(accepting) as scene:
+        client, far = await scene.open()
+        scene.relay.forsake(scene.origins[0].target)
+        for _ in range(looks):
+            far.writer.write(text(b"tick", masked=False))
+            await client.exactly(6)
+            scene.relay.look()
+        scene.relay.look()
+        if looks == 5:  # and has proved it long enough
+            far.writer.write(text(b"tick", masked=False))
+            assert len(await client.exactly(6)) == 6
+        else:
+            assert await read_close(client.reader) == 1014
+        client.close()
