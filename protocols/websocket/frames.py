@@ -92,6 +92,10 @@ class FrameTracker:
         """Whether a frame of another's fits in here."""
         return not (self.left or self._head)
 
+    def ended(self) -> bool:
+        """Whether a Close frame or a breach came: no boundary follows."""
+        return self.code is not None or bool(self.breach)
+
     def feed(self, data: bytes) -> bool:
         """Follow what came; false once, at a Close frame or a breach."""
         size = len(data)

@@ -57,10 +57,12 @@ class FrameEnd(End):
     def eof_received(self) -> bool:
         """Called by the loop on a half-close.
 
-        After a Close the answer to it may be outstanding; before, it is a loss: a
-        WebSocket has no use for one direction alone.
+        The answer to a Close may be outstanding. Without one it is a loss: a WebSocket
+        has no use for one direction alone.
         """
-        return self.has_closed() and super().eof_received()
+        peer = self.peer
+        awaited = self.has_closed() and not (peer.has_closed() or peer.tracker.breach)
+        return awaited and super().eof_received()
 
     def has_closed(self) -> bool:
         """Whether the peer was told a Close, by this end or in its place."""
@@ -68,8 +70,7 @@ class FrameEnd(End):
 
     def part(self, code: int, reason: str) -> None:
         """Say a Close to the peer in this end's place, at the next boundary."""
-        tracker = self.tracker
-        if self._parting or tracker.code is not None or tracker.breach:
+        if self._parting or self.tracker.ended():
             return
         self._parting = True
         self._farewell = close(code, reason, mask=self._mask() if self._mask else b"")
@@ -91,7 +92,7 @@ class FrameEnd(End):
             end = self.tracker.to_boundary(data)
             if end < 0:
                 self.peer.transport.write(data)
-                if self.tracker.code is not None or self.tracker.breach:
+                if self.tracker.ended():
                     self.splice.heard_last(self)
                 return
             self.muted = self._parted = True
@@ -171,15 +172,16 @@ class Joined(Splice):
             return
         peer = end.peer
         if not end.has_closed():
-            reason = str(error) if error is not None else "left without a Close"
-            self._note(self._who(end), reason)
+            if not self.code:
+                reason = str(error) if error is not None else "left without a Close"
+                self._note(self._who(end), reason)
             code = GOING_AWAY if end is self.near else BAD_GATEWAY
             if end.tracker.at_boundary():
                 self._say(end, code, "connection lost")
         peer.mute()
         if not end.has_closed():
             reset(peer.transport)
-        elif peer.tracker.code is not None or peer.finished:
+        elif peer.tracker.ended() or peer.finished:
             peer.transport.close()
         else:
             self._begin_closing()

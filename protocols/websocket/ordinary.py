@@ -19,8 +19,8 @@ class _Asker(End):
         """Called by the loop; nothing goes behind a handshake that failed."""
 
     def eof_received(self) -> bool:
-        """Called by the loop; the answer is still wanted, where it can be given."""
-        return self.transport.can_write_eof()
+        """Called by the loop: a client that leaves wants no answer."""
+        return False
 
 
 class _Answerer(End):

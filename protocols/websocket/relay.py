@@ -10,6 +10,7 @@ from protocols.websocket.near import Near
 from protocols.websocket.shared import Deadlines, Dial, Drain, Refused, Shared
 
 _LOOK = 1.0  # seconds between two looks at who was heard
+_MARGIN = 0.2  # seconds for connections that were closed to be gone
 
 
 class Relay:
@@ -81,7 +82,7 @@ class Relay:
             near.leave("the router stops")
             if await self._ended_within(self._drain.spread / len(remaining)):
                 return 0
-        if await self._ended_within(self._closing + _LOOK):
+        if await self._ended_within(self._closing + _MARGIN):
             return 0
         cut = len(self._nears)
         self.close()

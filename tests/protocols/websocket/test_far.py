@@ -1,4 +1,4 @@
-"""The far side until it is joined: which answers count, and what becomes of the rest."""
+"""The far side until it is joined: which answers count, and what is kept of them."""
 
 import asyncio
 from collections.abc import Callable

@@ -48,6 +48,7 @@ def test_empty_message_in_single_bytes_ends_at_a_boundary(masked: bool) -> None:
     tracker = FrameTracker(masked=masked)
     for byte in frame(0x81, 0, masked):
         assert tracker.feed(bytes((byte,)))
+        assert not tracker.ended()
     assert tracker.at_boundary()
     assert tracker.messages == 1
 
@@ -116,6 +117,7 @@ def test_breach_is_told_once_and_no_boundary_follows(
     assert not whole.feed(data)
     for tracker in (single, whole):
         assert tracker.breach == reason
+        assert tracker.ended()
         assert tracker.feed(frame(0x81, 1, masked))
         assert not tracker.at_boundary()
         assert tracker.to_boundary(frame(0x81, 1, masked)) == -1
@@ -159,6 +161,7 @@ def test_code_of_a_close_frame_is_seen_in_any_pieces(masked: bool) -> None:
         verdicts = [tracker.feed(before + data[:cut]), tracker.feed(data[cut:])]
         assert verdicts.count(False) == 1
         assert tracker.code == 4001
+        assert tracker.ended()
         assert not tracker.breach
         assert not tracker.at_boundary()
         assert tracker.feed(b"whatever comes behind it")

@@ -288,7 +288,7 @@ async def test_request_to_leave_waits_for_the_end_of_a_frame() -> None:
         assert await client.exactly(300 + 4 - HALF) == message[HALF:]
         assert await read_close(client.reader) == 1012
         client.close()
-        await far.reader.read()
+        assert await read_close(far.reader) == 1001
         far.writer.close()
         assert (await scene.recorded()).ended == "RD"
 

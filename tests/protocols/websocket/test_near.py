@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from protocols.target import Result
-from tests.protocols.http.stage import Origin, Visit, answering, blackhole
 from tests.protocols.http.stage import OK as OK_ANSWER
+from tests.protocols.http.stage import Visit, answering, blackhole
 from tests.protocols.websocket.stage import (
     ACCEPTED,
     OPENING,
@@ -25,7 +25,8 @@ UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n"
 
 def status(answer: bytes) -> int:
     """The status of the only answer that came."""
-    assert answer.count(b"HTTP/1.1 ") == 1, answer
+    assert answer.startswith(b"HTTP/1.1 "), answer
+    assert b"\nHTTP/1.1 " not in answer
     return int(answer.split(b" ")[1])
 
 
@@ -89,7 +90,6 @@ async def test_data_before_the_answer_ends_the_attempt() -> None:
         client.send(SMUGGLED)
         assert status(await client.rest()) == 400
         far = scene.origins[0].visits[0]
-        assert await far.reader.read() in (b"", OPENING)
         assert SMUGGLED not in await far.reader.read()
     assert len(scene.records) == 1
 
@@ -108,10 +108,11 @@ async def test_nothing_passes_behind_a_handshake_that_failed(refusal: bytes) -> 
         client = await scene.client()
         client.send(OPENING)
         head = await client.head()
-        client.send(SMUGGLED * 100)
-        body = await client.rest()
+        body = b""
+        while b"no" not in body:
+            body += await client.exactly(1)
+        client.send(SMUGGLED)
         assert status(head + body) == int(refusal.split()[1])
-        assert b"no" in body
         assert b"connection: close" in head.lower()
         assert b"upgrade" not in head.lower()
         far = scene.origins[0].visits[0]
@@ -200,9 +201,9 @@ async def test_fault_of_an_edge_is_answered_by_the_next_edge(
     script: object, result: Result
 ) -> None:
     async with stage(script, accepting) as scene:  # type: ignore[arg-type]
-        client, _ = await scene.open(1)
+        await scene.open(1)
         assert scene.results("a") == [result]
-        client.close()
+        scene.relay.close()
         record = await scene.recorded()
     assert record.edge == "b"
     assert [one.target.label for one in record.attempts] == ["a", "b"]
@@ -217,19 +218,19 @@ async def test_silent_edge_is_overtaken_after_its_patience() -> None:
 
 
 async def test_edge_that_takes_no_connection_is_overtaken() -> None:
-    with blackhole() as black:
-        origin = Origin(silent)
-        origin.target = black
-        async with stage(silent, accepting) as scene:
-            await scene.origins[0].close()
-            client, _ = await scene.open(1)
+    async with stage(silent, silent, accepting, patience=0.1) as scene:
+        await scene.origins[0].close()
+        with blackhole() as black:
+            scene.origins[1].target = black
+            client, _ = await scene.open(2)
             assert scene.results("a") == [Result.REFUSED]
+            assert scene.results("black")[0] is Result.SILENT
             client.close()
 
 
 async def test_edge_that_never_answers_is_given_up() -> None:
-    deadlines = {"answer": 0.05}
-    async with stage(silent, patience=0.01, deadlines=deadlines) as scene:
+    deadlines = {"answer": 0.2}
+    async with stage(silent, patience=0.12, deadlines=deadlines) as scene:
         client = await scene.client()
         client.send(OPENING)
         assert status(await client.rest()) == 503

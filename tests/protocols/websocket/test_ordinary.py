@@ -22,11 +22,16 @@ async def ask(scene: Stage) -> bytes:
         (HEAD + b"Content-Length: 2\r\n\r\nno", b"Content-Length: 2", b"no"),
         (HEAD + b"Content-Length: 0\r\n\r\n", b"Content-Length: 0", b""),
         (
-            HEAD + b"Transfer-Encoding: chunked\r\n\r\n2;x=y\r\nno\r\n0\r\nA: b\r\n\r\n",
+            HEAD
+            + b"Transfer-Encoding: chunked\r\n\r\n2;x=y\r\nno\r\n0\r\nA: b\r\n\r\n",
             b"Transfer-Encoding: chunked",
             b"2\r\nno\r\n0\r\nA: b\r\n\r\n",
         ),
-        (b"HTTP/1.1 100 Go on\r\n\r\n" + HEAD + b"Content-Length: 2\r\n\r\nno", b"", b"no"),
+        (
+            b"HTTP/1.1 100 Go on\r\n\r\n" + HEAD + b"Content-Length: 2\r\n\r\nno",
+            b"",
+            b"no",
+        ),
     ],
 )
 async def test_answer_passes_with_its_framing(
@@ -120,22 +125,3 @@ async def test_client_that_leaves_within_the_answer_ends_it() -> None:
         far = scene.origins[0].visits[0]
         await scene.recorded()
         assert await far.reader.read() == b""
-
-
-async def test_client_that_has_no_more_to_say_gets_the_rest() -> None:
-    async def script(visit: Visit) -> None:
-        await visit.reader.readuntil(b"\r\n\r\n")
-        visit.writer.write(HEAD + b"Content-Length: 4\r\n\r\nno")
-        await scene.until(lambda: ended)
-        visit.writer.write(b"no")
-        await visit.writer.wait_closed()
-
-    ended = False
-    async with stage(script) as scene:
-        client = await scene.client()
-        client.send(OPENING)
-        await client.head()
-        client.writer.write_eof()
-        ended = True
-        scene.told.set()
-        assert await client.rest() == b"nono"
