@@ -27,6 +27,7 @@ Places = Mapping[str, Place]
 "By name of the edge; receivers of the site are none."
 NOWHERE: Places = MappingProxyType({})
 _UNKNOWN = Place("", "")
+_SWITCHED = 101  # the status of a WebSocket
 
 _LEVEL = events.FLOW_ENDED.level.name.lower()
 _HEAD = f'"level":"{_LEVEL}","event":"{events.FLOW_ENDED.name}"'
@@ -69,6 +70,11 @@ def fields(record: FlowRecord, places: Places = NOWHERE) -> dict[str, object]:
     shown["total_ms"] = _milliseconds(record.total)
     shown["received_bytes"] = record.received
     shown["sent_bytes"] = record.sent
+    if record.status == _SWITCHED:
+        shown["received_messages"] = record.received_messages
+        shown["sent_messages"] = record.sent_messages
+        if record.close_code:
+            shown["close_code"] = record.close_code
     shown["ended"] = record.ended
     return shown
 
@@ -159,6 +165,13 @@ def _measured(record: FlowRecord) -> str:
     ):
         if seconds is not None:
             line += f',"{name}":{seconds * 1000:.3f}'
+    if record.status == _SWITCHED:
+        line += (
+            f',"received_messages":{record.received_messages}'
+            f',"sent_messages":{record.sent_messages}'
+        )
+        if record.close_code:
+            line += f',"close_code":{record.close_code}'
     return (
         f'{line},"total_ms":{record.total * 1000:.3f}'
         f',"received_bytes":{record.received},"sent_bytes":{record.sent}}}'

@@ -41,6 +41,7 @@ from router.health import State
 from router.hosts import host_names
 from router.knowledge import Knowledge
 from router.listeners import (
+    FromProvider,
     HttpsConnect,
     HttpsFromProvider,
     HttpsPassthrough,
@@ -50,6 +51,7 @@ from router.logs import Log, open_log
 from router.problem import ConfigError
 from router.service import Notifier, Stop
 from router.snapshot import Snapshot
+from router.sockets import Listening, Sockets
 from router.telling import tell_rejection
 
 READY_AFTER = 3.0
@@ -57,6 +59,7 @@ READY_AFTER = 3.0
 
 _Relayed = HttpsTerminate | HttpsFromProvider
 _Tunnelled = HttpsConnect | HttpsPassthrough
+_Stream = _Relayed | _Tunnelled | Listening
 
 Factory = Callable[[], asyncio.BaseProtocol]
 "Makes the protocol of a new client connection."
@@ -110,6 +113,7 @@ class Daemon:
         self._relays: dict[str, Relay] = {}
         self._routes: dict[str, str] = {}
         self._tunnels: dict[str, Tunnels] = {}
+        self._sockets = Sockets(log.log_flow, self._tasks)
         self._listeners: dict[str, Listener] = {}
         self._measured = asyncio.Event()
         self._knowledge: Knowledge
@@ -140,11 +144,7 @@ class Daemon:
     def _build(self) -> None:
         """Bind every listener, then compose; on an error nothing is left behind."""
         chosen = self._loaded.config.listeners
-        streams = {
-            n: one
-            for n, one in chosen.items()
-            if isinstance(one, _Relayed | _Tunnelled)
-        }
+        streams = {n: one for n, one in chosen.items() if isinstance(one, _Stream)}
         places = [(str(s.bind.address), s.bind.port) for s in streams.values()]
         sockets = dict(zip(streams, bind(places), strict=True))
         try:
@@ -156,14 +156,12 @@ class Daemon:
 
     def _compose(
         self,
-        streams: Mapping[str, _Relayed | _Tunnelled],
+        streams: Mapping[str, _Stream],
         sockets: dict[str, socket.socket],
     ) -> None:
         config = self._loaded.config
         contexts = Contexts(config.provider.ca_file)
-        inward = {
-            n: one for n, one in streams.items() if isinstance(one, HttpsFromProvider)
-        }
+        inward = {n: one for n, one in streams.items() if isinstance(one, FromProvider)}
         theirs = {name: Contexts(stream.ca_file) for name, stream in inward.items()}
         receivers = {
             str(to): theirs[name]
@@ -171,10 +169,11 @@ class Daemon:
             for to in stream.to
             if to.tls
         }
+        probe = https_probe(contexts, receivers)
         directory = state.directory(config.state_directory, os.environ)
         self._knowledge = Knowledge(
             self._loaded,
-            {Protocol.HTTPS: https_probe(contexts, receivers)},
+            {Protocol.HTTPS: probe, Protocol.WEBSOCKET: probe},
             self._changed,
             log=self._log,
             tasks=self._tasks,
@@ -182,10 +181,16 @@ class Daemon:
             now=self._loop.time(),
         )
         for name, stream in streams.items():
+            trust = theirs.get(name, contexts)
+            factory: Factory
             if isinstance(stream, HttpsConnect | HttpsPassthrough):
                 factory = self._tunnel(name, stream)
+            elif isinstance(stream, Listening):
+                refused = functools.partial(self._request_refused, name)
+                checker = self._knowledge.checker
+                factory = self._sockets.compose(name, stream, checker, trust, refused)
             else:
-                factory = self._relay(name, stream, theirs.get(name, contexts))
+                factory = self._relay(name, stream, trust)
             self._listeners[name] = self._listener(name, stream, sockets[name], factory)
         for name, stream in streams.items():
             self._listen(name, stream, sockets[name].getsockname()[1])
@@ -270,11 +275,11 @@ class Daemon:
     def _listener(
         self,
         name: str,
-        stream: _Relayed | _Tunnelled,
+        stream: _Stream,
         sock: socket.socket,
         factory: Factory,
     ) -> Listener:
-        tls = stream.tls if isinstance(stream, _Relayed) else None
+        tls = None if isinstance(stream, _Tunnelled) else stream.tls
         return Listener(
             sock,
             factory,
@@ -291,16 +296,17 @@ class Daemon:
             handshake_timeout=stream.deadlines.tls,
         )
 
-    def _listen(self, name: str, stream: _Relayed | _Tunnelled, port: int) -> None:
+    def _listen(self, name: str, stream: _Stream, port: int) -> None:
         self._listeners[name].start()
         bound = dataclasses.replace(stream.bind, port=port)
+        mode = None if isinstance(stream, FromProvider | Listening) else stream.mode
         self._log.say(
             events.LISTENER_BOUND,
             listener=name,
             address=str(bound),
             protocol=stream.protocol.value,
             direction=stream.direction.value,
-            mode=None if isinstance(stream, HttpsFromProvider) else stream.mode.value,
+            mode=mode.value if mode is not None else None,
         )
 
     async def _become_ready(self) -> None:
@@ -328,6 +334,7 @@ class Daemon:
         for change in changes:
             if isinstance(change, Flip) and change.to is not State.UP:
                 self._forsake(change.targets)
+        self._sockets.changed(changes)
         if all(edge.score is not None for edge in snapshot.edges.values()):
             self._measured.set()
         for change in changes:
@@ -369,14 +376,21 @@ class Daemon:
         """Take no new flows, let those that run end, save what was learnt."""
         flows = sum(relay.flows for relay in self._relays.values())
         flows += sum(len(tunnels.open) for tunnels in self._tunnels.values())
+        flows += self._sockets.flows
         self._notifier.stopping(f"{flows} flows to end")
         self._log.say(events.DAEMON_STOPPING, reason=reason, flows=flows)
-        for listener in self._listeners.values():
-            listener.close()
+        listeners = self._loaded.config.listeners
+        for name, listener in self._listeners.items():
+            # Who opens a WebSocket meanwhile is told to come back, not turned away.
+            if not isinstance(listeners[name], Listening):
+                listener.close()
         cut = await asyncio.gather(
             *(relay.drain(DRAIN) for relay in self._relays.values()),
             *(tunnels.drain(DRAIN) for tunnels in self._tunnels.values()),
+            self._sockets.drain(),
         )
+        for listener in self._listeners.values():
+            listener.close()
         await self._knowledge.close()
         await self._tasks.close()
         ran = round(self._loop.time() - self._started, 1)

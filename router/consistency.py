@@ -12,7 +12,7 @@ from router.problem import KeyPath, Problem, Severity, key_text, one_of
 from router.settings import Config
 from router.units import duration
 
-SERVED = frozenset({Protocol.HTTPS})
+SERVED = frozenset({Protocol.HTTPS, Protocol.WEBSOCKET})
 "Protocols that this version can serve; listeners of others are refused."
 
 _WARNING = Severity.WARNING

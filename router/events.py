@@ -453,6 +453,9 @@ FLOW_ENDED = _event(
     Field("total_ms", "milliseconds from arrival to the end"),
     Field("received_bytes", "bytes of body taken from the client"),
     Field("sent_bytes", "bytes of body given to the client"),
+    Field("received_messages", "of a WebSocket: whole messages taken from the client"),
+    Field("sent_messages", "of a WebSocket: whole messages given to the client"),
+    Field("close_code", "of a WebSocket: code of the first Close, whoever said it"),
     Field("ended", "two letters: who ended it, in which phase; see below"),
     REASON,
 )

@@ -89,6 +89,25 @@ class Deadlines(Section):
     "For the next request on a connection."
 
 
+class SocketDeadlines(Deadlines):
+    """How long a listener for WebSockets waits."""
+
+    silence: Annotated[Seconds, between("1s", "24h")] = 3_600.0
+    "Without a byte either way."
+    closing: Annotated[Seconds, between("100ms", "1m")] = 5.0
+    "For the end of a connection on which a Close was said."
+
+
+class Draining(Section):
+    """How WebSockets are ended when the daemon stops."""
+
+    wait: Annotated[Seconds, between("0s", "1h")] | None = None
+    """Time that they have to end by themselves. Omitted: none with to_provider, a minute
+    with from_provider, since a media stream lasts as long as its call."""
+    spread: Annotated[Seconds, between("0s", "10m")] = 5.0
+    "Time over which the others are asked to come back."
+
+
 class Stream(Section):
     """What all listeners for HTTPS and WebSocket have."""
 
@@ -194,6 +213,10 @@ class WebsocketToProvider(ToProvider):
     "The product of the catalogue that sockets go to."
     tls: Tls
     "The certificate that clients see."
+    deadlines: SocketDeadlines = SocketDeadlines()
+    "How long the listener waits."
+    drain: Draining = Draining()
+    "How sockets are ended when the daemon stops."
 
 
 class WebsocketFromProvider(FromProvider):
@@ -204,6 +227,10 @@ class WebsocketFromProvider(FromProvider):
     "What is spoken."
     to: Annotated[tuple[WebsocketReceiver, ...], pydantic.Field(min_length=1)]
     "The site's receivers, the preferred one first."
+    deadlines: SocketDeadlines = SocketDeadlines()
+    "How long the listener waits."
+    drain: Draining = Draining()
+    "How sockets are ended when the daemon stops."
 
 
 class SipSite(Section):

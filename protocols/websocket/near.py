@@ -113,6 +113,10 @@ class Near(Buffered):
         self._stop_opening()
         self._forget()
 
+    def is_open(self) -> bool:
+        """Whether a far side is asked, or was joined."""
+        return self._task is not None and not self._over
+
     def drain(self) -> None:
         """End what has not begun."""
         if self._task is None and not self._over:

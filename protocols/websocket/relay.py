@@ -54,7 +54,7 @@ class Relay:
             deadlines=deadlines,
         )
         self._timer = loop.call_later(_LOOK, self._tick)
-        self._empty = asyncio.Event()
+        self._left = asyncio.Event()
 
     def connection(self) -> Near:
         """The protocol of a new client connection."""
@@ -70,21 +70,22 @@ class Relay:
     async def drain(self) -> int:
         """Open no more, end those that are open; returns how many had to be cut.
 
-        Clients are asked to come back (Close 1012), one after the other.
+        Clients are asked to come back (Close 1012), one after the other. Who comes
+        meanwhile is answered 503, if the listener still accepts.
         """
         self._shared.draining = True
         for near in list(self._nears):
             near.drain()
         if await self._ended_within(self._drain.wait):
             return 0
-        remaining = list(self._nears)
+        remaining = [near for near in self._nears if near.is_open()]
         for near in remaining:
             near.leave("the router stops")
             if await self._ended_within(self._drain.spread / len(remaining)):
                 return 0
         if await self._ended_within(self._closing + _MARGIN):
             return 0
-        cut = len(self._nears)
+        cut = sum(near.is_open() for near in self._nears)
         self.close()
         return cut
 
@@ -109,17 +110,16 @@ class Relay:
     async def _ended_within(self, seconds: float) -> bool:
         try:
             async with asyncio.timeout(seconds):
-                while self._nears:
-                    self._empty.clear()
-                    await self._empty.wait()
+                while any(near.is_open() for near in self._nears):
+                    self._left.clear()
+                    await self._left.wait()
         except TimeoutError:
             return False
         return True
 
     def _gone(self, near: Near) -> None:
         self._nears.discard(near)
-        if not self._nears:
-            self._empty.set()
+        self._left.set()
 
     def _tick(self) -> None:
         self._timer = self._loop.call_later(_LOOK, self._tick)
