@@ -102,8 +102,8 @@ class Draining(Section):
     """How WebSockets are ended when the daemon stops."""
 
     wait: Annotated[Seconds, between("0s", "1h")] | None = None
-    """Time that they have to end by themselves. Omitted: none with to_provider, a minute
-    with from_provider, since a media stream lasts as long as its call."""
+    """Time that they have to end by themselves. Omitted: none with to_provider; with
+    from_provider a minute, since a media stream lasts as long as its call."""
     spread: Annotated[Seconds, between("0s", "10m")] = 5.0
     "Time over which the others are asked to come back."
 

@@ -104,7 +104,8 @@ def test_sip_listener_must_not_meet_itself_and_needs_a_certificate_for_tls() -> 
     assert [line.split(": ", 1)[1] for line in found] == [
         "listeners.l0.edge.bind[0]: found 0.0.0.0:5060, which meets 10.0.0.2:5060 of "
         "listeners.l0.site.bind[0]; expected another address or port",
-        "listeners.l0.protocol: found 'sip'; expected https or websocket, which this version serves",
+        "listeners.l0.protocol: found 'sip'; expected https or websocket, which this "
+        "version serves",
         "warning: listeners.l0.site.allow[0]: found 0.0.0.0/0, everyone; expected your "
         "own networks; whoever reaches this listener can act in your name",
         "listeners.l0.edge.tls: no certificate for tls://10.0.0.2:5061; "
