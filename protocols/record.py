@@ -16,7 +16,7 @@
 | `C` | choosing and connecting |
 | `B` | relaying the body of the request |
 | `W` | waiting for the first byte of the answer |
-| `D` | relaying the answer, or the data of a tunnel |
+| `D` | relaying the answer, or the data of a tunnel or WebSocket |
 """
 
 import dataclasses

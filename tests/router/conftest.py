@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterable
 
 import pytest
+import uvloop
 
 from protocols.target import ALIVE, Outcome, Result, Target, Transport
 from router.changes import Change
@@ -14,6 +15,11 @@ from router.health import Health, State
 from router.records import ProbeOrder
 from router.snapshot import Address, Edge, Home, Score, Service, Settings, Snapshot
 from router.table import Table
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], uvloop.Loop]]:
+    return {"uvloop": uvloop.Loop}
+
 
 Answer = Callable[[Target, float], tuple[float, Outcome]]
 "What a probe of a target at a time will find, and after how many seconds."

@@ -82,7 +82,7 @@ def test_example_without_its_certificates_is_refused_by_who_needs_them(
 ) -> None:
     result = run(*command, EXAMPLES / "edge-router.yaml")
     assert result.exit_code == EX_CONFIG
-    assert result.stderr.count("cannot read /etc/edge-router/tls/") == 4
+    assert result.stderr.count("cannot read /etc/edge-router/tls/") == 8
 
 
 def test_check_prints_where_each_listener_leads() -> None:

@@ -44,7 +44,7 @@ class Endpoint:
         """Listen on one port of all these addresses."""
         self._server = await serve(
             self._serve,
-            list(hosts),
+            list(hosts),  # type: ignore[arg-type]  # as asyncio's own servers take
             port,
             ssl=context,
             process_request=self._judge,
