@@ -64,11 +64,13 @@ class End(Buffered):
 
     def pause_writing(self) -> None:
         """Called by the loop when this end takes less than the other gives."""
-        self.peer.transport.pause_reading()
+        if not self.peer.finished:
+            self.peer.transport.pause_reading()
 
     def resume_writing(self) -> None:
         """Called by the loop when it has caught up."""
-        self.peer.transport.resume_reading()
+        if not self.peer.finished:
+            self.peer.transport.resume_reading()
 
 
 class Splice:

@@ -25,7 +25,7 @@ BAD_GATEWAY = 1014
 class FrameEnd(End):
     """One end of a WebSocket; `tracker` follows what comes from it."""
 
-    __slots__ = ("_farewell", "_mask", "_parted", "_parting", "muted", "tracker")
+    __slots__ = ("_code", "_farewell", "_mask", "_parting", "muted", "tracker")
 
     peer: "FrameEnd"
     splice: "Joined"
@@ -38,7 +38,7 @@ class FrameEnd(End):
         self._mask = mask
         self.tracker = FrameTracker(masked=mask is not None)
         self._parting = False
-        self._parted = False
+        self._code = 0
         self._farewell = b""
         self.muted = False
         "Whether nothing that comes from here passes any more."
@@ -66,21 +66,24 @@ class FrameEnd(End):
 
     def has_closed(self) -> bool:
         """Whether the peer was told a Close, by this end or in its place."""
-        return self.tracker.code is not None or self._parted
+        return self.tracker.code is not None or (self.muted and self._code > 0)
 
     def part(self, code: int, reason: str) -> None:
         """Say a Close to the peer in this end's place, at the next boundary."""
         if self._parting or self.tracker.ended():
             return
         self._parting = True
+        self._code = code
         self._farewell = close(code, reason, mask=self._mask() if self._mask else b"")
         self._listen()
         self._part(b"")
 
     def mute(self) -> None:
         """Let nothing more pass: the peer is gone."""
-        self._parting = self.muted = True
-        self._listen()
+        if not self.muted:
+            self._code = 0  # a Close that waited for a boundary is not said any more
+            self._parting = self.muted = True
+            self._listen()
 
     def _listen(self) -> None:
         """Read on, however slow the peer is: what comes is not kept any more."""
@@ -95,7 +98,8 @@ class FrameEnd(End):
                 if self.tracker.ended():
                     self.splice.heard_last(self)
                 return
-            self.muted = self._parted = True
+            self.muted = True
+            self.splice.said(self._code)
             self.peer.transport.write(data[:end] + self._farewell)
             data = data[end:]
         if not self.tracker.feed(data):
@@ -156,11 +160,15 @@ class Joined(Splice):
             self._last_code = PROTOCOL_ERROR
             self._begin_closing()
             return
-        self.code = self.code or end.tracker.code or 0
+        self.said(end.tracker.code or 0)
         if end.peer.finished:
             end.transport.close()
         elif end.peer.has_closed():
             self._begin_closing()
+
+    def said(self, code: int) -> None:
+        """A Close was said to a side, by the other one or in its place."""
+        self.code = self.code or code
 
     def lost(self, end: End, error: Exception | None) -> None:
         """One end is gone: the other is told, and may answer."""
@@ -195,7 +203,6 @@ class Joined(Splice):
     def _say(self, end: FrameEnd, code: int, reason: str) -> None:
         """Say a Close in the place of `end`."""
         if not end.peer.transport.is_closing():
-            self.code = self.code or code
             end.part(code, reason)
 
     def _begin_closing(self) -> None:

@@ -43,6 +43,7 @@ class Near(Buffered):
 
     __slots__ = (
         "_began",
+        "_came",
         "_doubts",
         "_gone",
         "_heads",
@@ -58,8 +59,14 @@ class Near(Buffered):
         "transport",
     )
 
-    def __init__(self, shared: Shared, gone: Callable[["Near"], None]) -> None:
+    def __init__(
+        self,
+        shared: Shared,
+        came: Callable[["Near"], None],
+        gone: Callable[["Near"], None],
+    ) -> None:
         self._shared = shared
+        self._came = came
         self._gone = gone
         self._began = shared.loop.time()
         self._heads: HeadBuffer | None = HeadBuffer(shared.head)
@@ -82,6 +89,7 @@ class Near(Buffered):
         """Called once by the loop, after the TLS handshake."""
         self.transport = cast("asyncio.Transport", transport)
         keep_nothing(transport)
+        self._came(self)
         self._record.client = peer_address(transport)
         allowed = self._shared.deadlines.head
         self._timer = self._shared.loop.call_later(allowed, self._late)
@@ -107,21 +115,12 @@ class Near(Buffered):
         if self._over:
             self._forget()
             return
-        phase = "C" if self._task is not None else "H"
-        if phase == "C" or len(cast("HeadBuffer", self._heads)):
-            self._end(f"C{phase}", "the client left")
-        self._stop_opening()
+        self._break_off("C", "the client left")
         self._forget()
 
     def is_open(self) -> bool:
         """Whether a far side is asked, or was joined."""
         return self._task is not None and not self._over
-
-    def drain(self) -> None:
-        """End what has not begun."""
-        if self._task is None and not self._over:
-            self._over = True
-            self.transport.close()
 
     def leave(self, reason: str) -> None:
         """End an open WebSocket in good order."""
@@ -152,8 +151,7 @@ class Near(Buffered):
             self._splice.abort("RD", reason)
             return
         if not self._over:
-            self._end("RC" if self._task is not None else "RH", reason)
-            self._stop_opening()
+            self._break_off("R", reason)
         self.transport.abort()
 
     def _serve(self, head: bytes, rest: bytes) -> None:
@@ -281,7 +279,8 @@ class Near(Buffered):
             self.transport.abort()
 
     def _refuse(self, error: HeadError) -> None:
-        self._stop_opening()
+        if self._task is not None:
+            self._task.cancel()
         self._shared.refused(self._record.client, error.status, error.reason)
         self._answer(error.status, error.reason, "RH")
 
@@ -311,9 +310,14 @@ class Near(Buffered):
         record.total = self._shared.loop.time() - self._began
         self._shared.record(record)
 
-    def _stop_opening(self) -> None:
+    def _break_off(self, who: str, reason: str) -> None:
+        """End what was not answered yet; of a client that asked nothing none knows."""
         if self._task is not None:
             self._task.cancel()
+            self._end(f"{who}C", reason)
+        elif self._heads is not None and len(self._heads):
+            self._end(f"{who}H", reason)
+        self._over = True
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

@@ -58,9 +58,7 @@ class Relay:
 
     def connection(self) -> Near:
         """The protocol of a new client connection."""
-        near = Near(self._shared, self._gone)
-        self._nears.add(near)
-        return near
+        return Near(self._shared, self._nears.add, self._gone)
 
     def forsake(self, target: Target) -> None:
         """The target is held for dead: end what it does not serve any more."""
@@ -74,20 +72,21 @@ class Relay:
         meanwhile is answered 503, if the listener still accepts.
         """
         self._shared.draining = True
-        for near in list(self._nears):
-            near.drain()
+        try:
+            await self._end_all()
+            return sum(near.is_open() for near in self._nears)
+        finally:
+            self.close()
+
+    async def _end_all(self) -> None:
         if await self._ended_within(self._drain.wait):
-            return 0
+            return
         remaining = [near for near in self._nears if near.is_open()]
         for near in remaining:
             near.leave("the router stops")
             if await self._ended_within(self._drain.spread / len(remaining)):
-                return 0
-        if await self._ended_within(self._closing + _MARGIN):
-            return 0
-        cut = sum(near.is_open() for near in self._nears)
-        self.close()
-        return cut
+                return
+        await self._ended_within(self._closing + _MARGIN)
 
     def look(self) -> None:
         """See who is heard; the relay calls it about every second itself."""

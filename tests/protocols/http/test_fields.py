@@ -14,6 +14,7 @@ from protocols.http.head import (
     parse_request,
     parse_response,
 )
+from protocols.target import Target, Transport
 from tests.protocols.http.messages import (
     PATIENT,
     Fields,
@@ -42,6 +43,22 @@ FORWARDED = fields.forwarded_lines("192.0.2.1", "https")
 
 def request(*lines: bytes, first: bytes = b"GET /a HTTP/1.1") -> RequestHead:
     return parse_request(b"\r\n".join((first, b"Host: a.test", *lines, b"", b"")))
+
+
+@pytest.mark.parametrize(
+    ("transport", "port", "authority"),
+    [
+        (Transport.TLS, 443, b"a.test"),
+        (Transport.TLS, 8443, b"a.test:8443"),
+        (Transport.TCP, 80, b"a.test"),
+        (Transport.TCP, 443, b"a.test:443"),
+    ],
+)
+def test_authority_has_the_port_unless_it_is_the_usual_one(
+    transport: Transport, port: int, authority: bytes
+) -> None:
+    target = Target("192.0.2.1", port, transport, "a.test")
+    assert fields.authority(target) == authority
 
 
 def response(*lines: bytes, to: bytes = b"GET") -> ResponseHead:

@@ -321,15 +321,13 @@ async def test_refused_client_that_stays_is_cut() -> None:
     assert len(scene.records) == 1
 
 
-@pytest.mark.parametrize("begun", [True, False])
-async def test_cut_ends_what_is_not_open_yet(begun: bool) -> None:
+async def test_cut_ends_an_attempt() -> None:
     async with stage(silent) as scene:
-        client = await scene.client()
-        if begun:
-            client.send(OPENING)
-            await scene.origins[0].visited.wait()
+        client, idle = await scene.client(), await scene.client()
+        client.send(OPENING)
+        await scene.origins[0].visited.wait()
         scene.relay.close()
-        await asyncio.sleep(0)
         assert await client.rest() == b""
-        record = await scene.recorded()
-    assert record.ended == ("RC" if begun else "RH")
+        assert await idle.rest() == b""
+        assert (await scene.recorded()).ended == "RC"
+    assert len(scene.records) == 1
