@@ -28,6 +28,7 @@ from protocols.net.listen import BindError, Listener, bind
 from protocols.net.tasks import Tasks
 from protocols.net.tls import Certificates, TLSFileError
 from protocols.target import Choose, Target
+from protocols.websocket.probe import websocket_probe
 from router import events, service, state
 from router.access import Place, Places
 from router.changes import Change, Flip
@@ -35,7 +36,7 @@ from router.choice import Choice
 from router.config import Loaded
 from router.election import Switch
 from router.endpoint import Protocol
-from router.endpoints import products_of
+from router.endpoints import endpoints, products_of
 from router.forwarding import forward
 from router.health import State
 from router.hosts import host_names
@@ -173,7 +174,10 @@ class Daemon:
         directory = state.directory(config.state_directory, os.environ)
         self._knowledge = Knowledge(
             self._loaded,
-            {Protocol.HTTPS: probe, Protocol.WEBSOCKET: probe},
+            {
+                Protocol.HTTPS: probe,
+                Protocol.WEBSOCKET: websocket_probe(probe, contexts, self._paths()),
+            },
             self._changed,
             log=self._log,
             tasks=self._tasks,
@@ -194,6 +198,13 @@ class Daemon:
             self._listeners[name] = self._listener(name, stream, sockets[name], factory)
         for name, stream in streams.items():
             self._listen(name, stream, sockets[name].getsockname()[1])
+
+    def _paths(self) -> dict[str, str]:
+        """Where WebSockets are opened to probe, by host; others are greeted only."""
+        products = self._loaded.catalogue.products
+        used = endpoints(self._loaded.catalogue, self._loaded.config)
+        asked = ((one.host, products[one.product].probe_path) for one in used)
+        return {host: path for host, path in asked if path is not None}
 
     def _relay(self, name: str, stream: _Relayed, contexts: Contexts) -> Factory:
         checker = self._knowledge.checker

@@ -48,6 +48,7 @@ Template = Annotated[str, pydantic.AfterValidator(_template)]
 Answers = tuple[Annotated[str, pydantic.AfterValidator(_answer)], ...]
 "Answers: a code, `5xx` for a class, or a code and the start of its reason phrase."
 _Port = Annotated[int, pydantic.Strict(), pydantic.Field(ge=1, le=65535)]
+_PATH = pydantic.Field(pattern=r"^/[!-~]*$")
 _Networks = tuple[Network, ...]
 
 
@@ -136,6 +137,9 @@ class Product(Section):
     "Further names that clients may ask for in the modes passthrough and connect."
     min_probe_interval: Annotated[Seconds, between("0s", "1h")] = 0.0
     "Least time between two probes of one address."
+    probe_path: Annotated[str, pydantic.Strict(), _PATH] | None = None
+    """Of a WebSocket product: path at which probes open one, without credentials.
+    Omitted: probes are TLS handshakes."""
     failover: Failover = Failover()
     "What its failing answers mean."
 

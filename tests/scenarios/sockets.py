@@ -21,6 +21,8 @@ from websockets.typing import Subprotocol
 from simulator.provider import Provider
 from tests.stage import HERE, NAME, Settings, Site, free_port
 
+PROBE = "/probe"
+"Path of the router's own opening handshakes, which are always welcome."
 SUBPROTOCOL = Subprotocol("signal.v2")
 
 
@@ -32,6 +34,7 @@ class Endpoint:
         self.status = 0
         "What handshakes are refused with, if not 0."
         self.asked: list[Request] = []
+        self.probes = 0
         self.connections: set[ServerConnection] = set()
         self.closed: list[int] = []
         self.flooded = 0
@@ -66,6 +69,9 @@ class Endpoint:
         await self._server.wait_closed()
 
     def _judge(self, _: ServerConnection, request: Request) -> Response | None:
+        if request.path == PROBE:
+            self.probes += 1
+            return None
         self.asked.append(request)
         if not self.status:
             return None
@@ -84,7 +90,8 @@ class Endpoint:
                 else:
                     await connection.send(message)
         self.connections.discard(connection)
-        self.closed.append(connection.close_code or 0)
+        if connection.request is not None and connection.request.path != PROBE:
+            self.closed.append(connection.close_code or 0)
 
     async def _flood(self, connection: ServerConnection) -> None:
         while True:
@@ -112,6 +119,7 @@ async def signalling(
             stack.push_async_callback(endpoint.close)
         catalogue = yaml.safe_load(provider.catalogue())
         catalogue["products"]["voice-js"]["transports"] = {"tls": port}
+        catalogue["products"]["voice-js"]["probe_path"] = PROBE
         path = directory / "sockets.yaml"
         path.write_text(yaml.safe_dump(catalogue), encoding="utf-8")
         trusted = directory / "sockets-ca.pem"

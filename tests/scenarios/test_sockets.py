@@ -104,6 +104,14 @@ async def test_websockets_client_and_server_meet_through_the_daemon(
     assert (ended["received_messages"], ended["sent_messages"]) == (6, 6)
 
 
+async def test_edges_are_probed_by_opening_handshakes(
+    daemon: Daemon, ashburn: Endpoint, dublin: Endpoint
+) -> None:
+    assert daemon.events("daemon.ready")
+    assert ashburn.probes > 0
+    assert dublin.probes > 0
+
+
 async def test_aiohttp_client_meets_the_server_through_the_daemon(
     daemon: Daemon, site: Site
 ) -> None:
