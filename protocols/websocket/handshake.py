@@ -17,6 +17,7 @@ from protocols.http import fields
 from protocols.http.head import HeadError, RequestHead, ResponseHead
 
 _UPGRADE = b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+_LIST = 4_096  # bytes of a list; more would take longer to read than TLS does
 # RFC 6455 section 4.1: "a nonce consisting of a randomly selected 16-byte value that
 # has been base64-encoded".
 _KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
@@ -124,20 +125,24 @@ def _values(head: bytes, name: bytes) -> list[bytes]:
 
 
 def _subprotocols(head: bytes, status: int) -> frozenset[str]:
-    names: set[str] = set()
+    values = _list(head, b"Sec-WebSocket-Protocol", status)
     try:
-        for value in _values(head, b"sec-websocket-protocol"):
-            names.update(parse_subprotocol(value.decode("latin-1")))
+        return frozenset(name for value in values for name in parse_subprotocol(value))
     except InvalidHeader:
         raise HeadError(status, "malformed Sec-WebSocket-Protocol") from None
-    return frozenset(names)
 
 
 def _extensions(head: bytes, status: int) -> frozenset[str]:
-    names: set[str] = set()
+    values = _list(head, b"Sec-WebSocket-Extensions", status)
     try:
-        for value in _values(head, b"sec-websocket-extensions"):
-            names.update(name for name, _ in parse_extension(value.decode("latin-1")))
+        return frozenset(name for value in values for name, _ in parse_extension(value))
     except InvalidHeader:
         raise HeadError(status, "malformed Sec-WebSocket-Extensions") from None
-    return frozenset(names)
+
+
+def _list(head: bytes, name: bytes, status: int) -> list[str]:
+    """All values of a field whose items are to be read, one after the other."""
+    values = _values(head, name)
+    if sum(map(len, values)) > _LIST:
+        raise HeadError(status, f"{name.decode()} too long")
+    return [value.decode("latin-1") for value in values]

@@ -79,13 +79,11 @@ class Relay:
             self.close()
 
     async def _end_all(self) -> None:
-        if await self._ended_within(self._drain.wait):
-            return
+        await self._ended_within(self._drain.wait)
         remaining = [near for near in self._nears if near.is_open()]
         for near in remaining:
             near.leave("the router stops")
-            if await self._ended_within(self._drain.spread / len(remaining)):
-                return
+            await self._ended_within(self._drain.spread / len(remaining))
         await self._ended_within(self._closing + _MARGIN)
 
     def look(self) -> None:
@@ -106,15 +104,15 @@ class Relay:
         for near in list(self._nears):
             near.cut("the router stops")
 
-    async def _ended_within(self, seconds: float) -> bool:
+    async def _ended_within(self, seconds: float) -> None:
+        """Wait until none is open, or so long."""
         try:
             async with asyncio.timeout(seconds):
                 while any(near.is_open() for near in self._nears):
                     self._left.clear()
                     await self._left.wait()
         except TimeoutError:
-            return False
-        return True
+            pass
 
     def _gone(self, near: Near) -> None:
         self._nears.discard(near)

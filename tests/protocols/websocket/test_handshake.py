@@ -105,6 +105,14 @@ REFUSED = {
         400,
         head(*without(A_KEY), b"Sec-WebSocket-Key: " + b"?" * 24),
     ),
+    "too many subprotocols": (
+        400,
+        head(*USUAL, *[b"Sec-WebSocket-Protocol: " + b"a," * 1_000 + b"a"] * 3),
+    ),
+    "too many extensions": (
+        400,
+        head(*USUAL, b"Sec-WebSocket-Extensions: a" + b";b=1" * 1_100),
+    ),
     "odd subprotocol": (400, head(*USUAL, b"Sec-WebSocket-Protocol: a b")),
     "no subprotocol": (400, head(*USUAL, b"Sec-WebSocket-Protocol: ")),
     "odd extension": (400, head(*USUAL, b"Sec-WebSocket-Extensions: a; =1")),

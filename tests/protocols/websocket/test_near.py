@@ -331,3 +331,21 @@ async def test_cut_ends_an_attempt() -> None:
         assert await idle.rest() == b""
         assert (await scene.recorded()).ended == "RC"
     assert len(scene.records) == 1
+
+
+async def test_attempt_that_is_broken_off_from_above_ends_its_client() -> None:
+    async with stage(silent) as scene:
+        client = await scene.client()
+        client.send(OPENING)
+        await scene.origins[0].visited.wait()
+        await scene.tasks.close()
+        assert await client.rest() == b""
+        record = await scene.recorded()
+    assert (record.ended, record.reason) == ("RC", "opening it was broken off")
+
+
+async def test_receiver_that_is_held_for_dead_is_not_waited_for() -> None:
+    async with stage(silent, to_provider=False, patience=0.05) as scene:
+        client = await scene.client()
+        client.send(OPENING)
+        assert status(await client.rest()) == 503
