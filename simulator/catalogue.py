@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import yaml
 
 from simulator.plan import REGIONS, EdgePlan
+from simulator.signalling import Voice
 from simulator.zone import REST, Zone
 
 
@@ -46,6 +47,13 @@ def catalogue(zone: Zone, plans: Sequence[EdgePlan], port: int) -> str:
                     "transports": {"tls": port},
                     "host": f"voice-js.{{edge}}.{zone.domain}",
                     "region_from": "token",
+                    "probe_path": Voice.path,
+                },
+                "vss": {
+                    "protocol": "websocket",
+                    "transports": {"tls": port},
+                    "host": f"{{region}}.vss.{zone.domain}",
+                    "also": [f"global.vss.{zone.domain}"],
                 },
             },
         },

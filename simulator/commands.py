@@ -11,8 +11,9 @@ commands on standard input, one a line; each is answered by one line on standard
                            refuse reset kill blackhole freeze stall
                            expired wrong-name unknown-ca
                            status=503 slow-first-byte=2s slow-body=200ms cut-body
+                           mute sever drain (of WebSockets)
   127.20.1.2 blackhole     the same for one address
-  us1 status=500           the same for a region; answers only (the line above)
+  us1 status=500           the same for a region: status ... cut-body alone
   ashburn heal             no fault any more; `heal` alone ends every fault
   ashburn round-trip=80ms  how far away the edge is from now on
   dns servfail             a fault of the name server for every name; any of:

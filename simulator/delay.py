@@ -91,6 +91,7 @@ class End(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the peer, as late as if it had been a chunk."""
         self._transport = None
+        self.resume_writing()  # what the peer still has for it is dropped
         self.data_received(b"")
         self._closed()
 

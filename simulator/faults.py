@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+from collections.abc import Callable, Collection, Iterable
 
 from simulator.ledger import Ledger
 from simulator.plan import seconds
@@ -36,6 +37,12 @@ class Fault(enum.StrEnum):
     "The body comes in ten parts, each the given time late; 0.2 s if none is given."
     CUT_BODY = "cut-body"
     "The connection is closed after half of the body."
+    MUTE = "mute"
+    "WebSockets are accepted, and nothing is said on any of them."
+    SEVER = "sever"
+    "Open WebSockets end within a frame and without a Close, new ones when one speaks."
+    DRAIN = "drain"
+    "Open WebSockets are closed with 1001; new ones are answered 503."
 
 
 CERTIFICATES = frozenset({Fault.EXPIRED, Fault.WRONG_NAME, Fault.UNKNOWN_CA})
@@ -45,6 +52,11 @@ ANSWERS = frozenset(
     {Fault.STATUS, Fault.SLOW_FIRST_BYTE, Fault.SLOW_BODY, Fault.CUT_BODY}
 )
 "Faults of the answer to a request; the only ones that a region can have."
+
+SOCKETS = frozenset(
+    {Fault.STATUS, Fault.SLOW_FIRST_BYTE, Fault.MUTE, Fault.SEVER, Fault.DRAIN}
+)
+"Faults that a WebSocket notices, beside those of the network."
 
 _DEFAULTS = {Fault.STATUS: 503.0, Fault.SLOW_FIRST_BYTE: 1.0, Fault.SLOW_BODY: 0.2}
 
@@ -96,6 +108,8 @@ class Place:
     def __init__(self, name: str, ledger: Ledger) -> None:
         self.name = name
         self.active: Active | None = None
+        self.watchers: set[Callable[[], None]] = set()
+        "Told of every change."
         self._ledger = ledger
 
     def fail(self, fault: Fault, value: float | None = None) -> None:
@@ -107,6 +121,8 @@ class Place:
         self.active = active
         self._ledger.record("fault", detail=f"{self.name} {active or 'healed'}")
         self.changed()
+        for told in tuple(self.watchers):
+            told()
 
     def heal(self) -> None:
         """Have no fault."""
@@ -134,6 +150,14 @@ class Place:
 
     def changed(self) -> None:
         """Put the fault into effect."""
+
+
+def at_work(places: Iterable[Place], kinds: Collection[Fault]) -> Active | None:
+    """The first fault of these kinds among the places."""
+    for place in places:
+        if place.active is not None and place.active.fault in kinds:
+            return place.active
+    return None
 
 
 class Region(Place):

@@ -52,12 +52,29 @@ class Site:
     "How far away it is."
     sources: tuple[str, ...]
     "Source addresses that it answers; empty for all."
-    accept: Callable[[Arrival], asyncio.Protocol]
-    "What stands behind: gives the protocol of a new connection."
+    accept: Callable[[Arrival, str], asyncio.Protocol]
+    "What stands behind: gives the protocol of a connection with that server name."
     context: Callable[[str, Fault | None], ssl.SSLContext]
     "The TLS context for an edge, its certificate flawed or not."
     ledger: Ledger
     "Where events are noted."
+
+
+class _Threshold(asyncio.Protocol):
+    """Stands until TLS has said which service is meant, and makes way for it."""
+
+    def __init__(
+        self, accept: Callable[[Arrival, str], asyncio.Protocol], arrival: Arrival
+    ) -> None:
+        self._accept = accept
+        self._arrival = arrival
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the loop after the TLS handshake."""
+        session = transport.get_extra_info("ssl_object")
+        protocol = self._accept(self._arrival, session.server_name)
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
 
 
 class Front:
@@ -220,7 +237,7 @@ class Front:
         connection.settle()
         try:
             transport, _ = await self._loop.connect_accepted_socket(
-                lambda: site.accept(arrival),
+                lambda: _Threshold(site.accept, arrival),
                 far,
                 ssl=site.context(site.edge, flaw),
                 ssl_handshake_timeout=PATIENCE,

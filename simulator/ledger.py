@@ -52,6 +52,10 @@ class Event:
     "Length of the request body in bytes, where it was read."
     digest: str = ""
     "SHA-256 of the request body, where it was read."
+    messages: int = 0
+    "How many messages of a WebSocket passed one way; size and digest are theirs."
+    code: int = 0
+    "Code with which a WebSocket was closed."
     round_trip: float = 0.0
     "Delay injected into the connection, in seconds there and back."
     detail: str = ""

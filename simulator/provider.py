@@ -14,12 +14,15 @@ from simulator.client import Answer, ask
 from simulator.delay import Line
 from simulator.edge import Edge
 from simulator.faults import Fault, Region
-from simulator.front import Site
+from simulator.front import Arrival, Site
 from simulator.ledger import Ledger
 from simulator.nameserver import Nameserver
 from simulator.plan import REGIONS, EdgePlan, addresses, read_edges
 from simulator.resources import Account, Resources, account
 from simulator.rest import Rest
+from simulator.signalling import HEARTBEAT
+from simulator.sockets import VIDEO, VOICE, Sockets
+from simulator.streams import StreamEngine
 from simulator.webhooks import WebhookEngine
 from simulator.zone import build
 
@@ -42,6 +45,7 @@ class Provider:
         ttl: int,
         ledger_file: Path | None,
         seed: int | None,
+        heartbeat: float,
     ) -> None:
         chance = random.Random(seed)
         at = addresses(plans)
@@ -64,13 +68,13 @@ class Provider:
         }
         self.regions = {name: Region(name, self.ledger) for name in REGIONS}
         self.account: Account = account()
-        self.webhooks = WebhookEngine(
-            {plan.name: at[plan.name][0] for plan in plans},
-            self.account.tokens[REGIONS[0]],
-            self.ledger,
-        )
+        sources = {plan.name: at[plan.name][0] for plan in plans}
+        token = self.account.tokens[REGIONS[0]]
+        self.webhooks = WebhookEngine(sources, token, self.ledger)
+        self.streams = StreamEngine(sources, self.account.sid, token, self.ledger)
         self._authority = Authority(directory)
         self._contexts: dict[tuple[str, Fault | None], ssl.SSLContext] = {}
+        self._sockets = Sockets(self.ledger, heartbeat)
         self._rest = Rest(self.zone, self.ledger, Resources(self.account), self.regions)
 
     @classmethod
@@ -86,6 +90,7 @@ class Provider:
         ttl: int = 600,
         ledger_file: Path | None = None,
         seed: int | None = None,
+        heartbeat: float = HEARTBEAT,
     ) -> AsyncIterator["Provider"]:
         """Run a provider with the given edges until the context ends.
 
@@ -98,6 +103,7 @@ class Provider:
           ttl: seconds for which DNS answers hold.
           ledger_file: file to which events are appended as lines of JSON.
           seed: makes jitter and the order of addresses repeatable.
+          heartbeat: seconds between two heartbeats to voice clients.
 
         Raises ValueError for edges that make no provider, OSError without a port.
         """
@@ -113,6 +119,7 @@ class Provider:
                 ttl=ttl,
                 ledger_file=ledger_file,
                 seed=seed,
+                heartbeat=heartbeat,
             )
             try:
                 await provider._open(port, dns_port)
@@ -198,7 +205,7 @@ class Provider:
                 edge.name,
                 edge.line,
                 edge.plan.sources,
-                self._rest.accept,
+                self._accept,
                 self._context,
                 self.ledger,
             )
@@ -215,6 +222,13 @@ class Provider:
         await self._unbind()
         await self._rest.stop()
         self.ledger.close()
+
+    def _accept(self, arrival: Arrival, name: str) -> asyncio.Protocol:
+        """What serves a connection, by its TLS server name."""
+        entry = self.zone.find(name.lower())
+        if entry is not None and entry.product in (VOICE, VIDEO):
+            return self._sockets.accept(arrival, entry, name)
+        return self._rest.accept(arrival)
 
     def _context(self, edge: str, flaw: Fault | None) -> ssl.SSLContext:
         """A TLS context of an edge, made when it is first needed."""

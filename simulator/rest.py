@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
 from simulator import bodies
-from simulator.faults import ANSWERS, Active, Fault, Place, Region
+from simulator.faults import ANSWERS, Fault, Region, at_work
 from simulator.front import Arrival
 from simulator.ledger import Ledger
 from simulator.resources import Resources, refusal
@@ -137,7 +137,8 @@ class Rest:
         """Serve the request as the fault at work would have it."""
         visit = request[VISIT]
         region = self._regions.get(visit.entry.region or "")
-        active = _at_work((*visit.arrival.places, *([region] if region else [])))
+        places = (*visit.arrival.places, *([region] if region else []))
+        active = at_work(places, ANSWERS)
         if active is None:
             return await go_on(request)
         if active.fault is Fault.STATUS:
@@ -153,14 +154,6 @@ class Rest:
             return await bodies.drip(request, response, active.value)
         body = response.body if isinstance(response.body, bytes) else b""
         return bodies.cut_short(body, len(body) // 2, status=response.status)
-
-
-def _at_work(places: tuple[Place, ...]) -> Active | None:
-    """The first fault of the answer among these places."""
-    for place in places:
-        if place.active is not None and place.active.fault in ANSWERS:
-            return place.active
-    return None
 
 
 async def echo(request: web.Request) -> web.StreamResponse:

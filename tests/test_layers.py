@@ -64,8 +64,10 @@ CORES = (
     "router.uplink",
     "router.validation",
     "router.window",
+    "simulator.messages",
     "simulator.overrides",
     "simulator.plan",
+    "simulator.signalling",
     "simulator.zone",
 )
 "Modules that decide and do nothing else."

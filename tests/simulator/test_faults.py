@@ -1,6 +1,6 @@
 import pytest
 
-from simulator.faults import Active, Fault, Place, Region, make, parse
+from simulator.faults import Active, Fault, Place, Region, at_work, make, parse
 from simulator.ledger import Ledger
 
 
@@ -76,3 +76,23 @@ def test_region_has_faults_of_the_answer_only() -> None:
         region.refuse()
 
     assert region.active == Active(Fault.STATUS, 503)
+
+
+def test_watcher_is_told_of_a_fault_and_of_its_end() -> None:
+    place = Place("somewhere", Ledger(lambda: 0.0))
+    seen: list[Active | None] = []
+    place.watchers.add(lambda: seen.append(place.active))
+    place.fail(Fault.DRAIN)
+    place.heal()
+    assert seen == [Active(Fault.DRAIN), None]
+
+
+def test_fault_of_the_first_place_that_has_one_is_at_work() -> None:
+    address, edge = (Place(name, Ledger(lambda: 0.0)) for name in ("address", "edge"))
+    places, kinds = (address, edge), (Fault.MUTE, Fault.SEVER)
+    assert at_work(places, kinds) is None
+    edge.fail(Fault.SEVER)
+    address.fail(Fault.REFUSE)
+    assert at_work(places, kinds) == Active(Fault.SEVER)
+    address.fail(Fault.MUTE)
+    assert at_work(places, kinds) == Active(Fault.MUTE)
