@@ -160,12 +160,12 @@ class Socket(asyncio.Protocol):
 
     def _asked(self, request: Request) -> None:
         self._request = request
+        self._note.fields["marker"] = request.headers.get("Idempotency-Key", "")
         self._note(
             "upgrade",
             method="GET",
             target=request.path,
             host=request.headers.get("Host", ""),
-            marker=request.headers.get("Idempotency-Key", ""),
         )
         fault = self._fault()
         if fault is not None and fault.fault is Fault.SLOW_FIRST_BYTE:
