@@ -35,6 +35,8 @@ class Stream:
         self.sent, self.received = Messages(), Messages()
         self.marks: list[str] = []
         "Names of the site's marks, each told back to it."
+        self._news = asyncio.Event()
+        self._over = False
         self._connection = connection
         self._call = {"accountSid": account, "callSid": f"CA{secrets.token_hex(16)}"}
         self._number = 0
@@ -65,6 +67,14 @@ class Stream:
             due += pace
             await asyncio.sleep(max(0.0, due - clock()))
 
+    async def marked(self, count: int) -> None:
+        """Wait until the site has set so many marks; ConnectionError if it leaves."""
+        while len(self.marks) < count:
+            if self._over:
+                raise ConnectionError(f"{len(self.marks)} marks, then the end")
+            self._news.clear()
+            await self._news.wait()
+
     async def begin(self, parameters: Mapping[str, str]) -> None:
         """Say what this is."""
         await self._send({"event": "connected", "protocol": "Call", "version": "1.0.0"})
@@ -93,6 +103,9 @@ class Stream:
                 if mark is not None:
                     self.marks.append(mark)
                     await self._tell("mark", {"mark": {"name": mark}})
+                    self._news.set()
+        self._over = True
+        self._news.set()
 
     async def _tell(self, event: str, more: Mapping[str, Any]) -> None:
         self._number += 1

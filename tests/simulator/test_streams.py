@@ -151,6 +151,7 @@ async def test_marks_come_back_and_both_sums_agree(
 ) -> None:
     async with engine.open(URL, **where(site)) as stream:
         await stream.play(2, pace=0.01)
+        await stream.marked(2)
         await site.answered.wait()
     assert stream.marks == ["m", "m"]
     assert [one["mark"] for one in site.heard if one["event"] == "mark"] == [
@@ -182,6 +183,8 @@ async def test_stream_that_the_site_leaves_can_play_no_more(
     with pytest.raises(ConnectionClosed):
         async with engine.open(URL, **where(site)) as stream:
             await stream.play(500, pace=0.01)
+    with pytest.raises(ConnectionError, match="then the end"):
+        await stream.marked(9)
     assert ledger.events("closed", code=LEFT)
 
 
