@@ -8,18 +8,19 @@ import asyncio
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import uvloop
 from rich.text import Text
 
+from protocols.net.tasks import Tasks
 from router.demo.clients import WAYS, Curl, Request
 from router.demo.daemon import Daemon, DaemonError, Line
 from router.demo.load import SLOW, Load
 from router.demo.screen import Screen, console, logged
 from router.demo.stage import EDGES, HOME, Stage, set_up
-from router.demo.tally import tally, timeline, total
+from router.demo.tally import Row, tally, timeline, total
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,8 +74,45 @@ async def _play(screen: Screen, directory: Path, client: str) -> int:
         )
         await _rank(screen, stage)
         await _visit(screen, stage)
-        await _kill(screen, stage)
+        async with _sockets(stage):
+            await _kill(screen, stage)
+            await _drain(screen, stage)
         return _reckon(screen, stage)
+
+
+@contextlib.asynccontextmanager
+async def _sockets(stage: Stage) -> AsyncIterator[None]:
+    """A voice client that signals, and a media stream, until the context ends."""
+    tasks, ended = Tasks(), asyncio.Event()
+    signalling = tasks.start(stage.phone.run(), name="signal")
+    streaming = tasks.start(stage.stream(ended), name="stream")
+    try:
+        await stage.phone.reach(visits=0)
+        yield
+        ended.set()
+        stage.phone.leave()
+        await asyncio.gather(streaming, signalling)
+    finally:
+        await tasks.close()
+
+
+async def _drain(screen: Screen, stage: Stage) -> None:
+    phone = stage.phone
+    async with asyncio.timeout(20):
+        stayed = await phone.reach(visits=1)
+        stage.drain(stayed)
+        last = await phone.reach(visits=2, but=stayed)
+    first, second = phone.visits[:2]
+    screen.chapter("Meanwhile, a WebSocket of a voice client and a media stream")
+    away = second.opened - first.closed
+    screen.say(
+        f"The voice client signalled through {first.edge}. When that died it was told "
+        f"{first.code}, and was back through {second.edge} {away:.2f} s later. There "
+        f"it stayed when {HOME} was home again: what is open is never moved. At last the "
+        f"provider drained {second.edge}: its own word, {second.code}, reached the "
+        f"client, which came back through {last}. The media stream, from the provider "
+        "to the site, has no edge to lose, and noticed nothing."
+    )
 
 
 async def _rank(screen: Screen, stage: Stage) -> None:
@@ -178,8 +216,17 @@ def _reckon(screen: Screen, stage: Stage) -> int:
         token: stage.receiver.genuine.count(token) for token in stage.receiver.genuine
     }
     rows.append(tally("webhook", stage.webhooks, received))
+    sound, sent = stage.sound, stage.sounded
+    lost = sent - sound.received
+    rows.append(Row("sound", sent, sound.received, sound.repeated, lost, 0.0))
     screen.reckoning([*rows, total(rows)])
-    fine = all(row.fine for row in rows)
+    phone = stage.phone
+    screen.say(
+        f"The voice client had {phone.acknowledged} of its {phone.sent} messages "
+        f"acknowledged, the slowest after {phone.slowest:.1f} s; {phone.again} it sent "
+        "again when a WebSocket had ended."
+    )
+    fine = all(row.fine for row in rows) and phone.acknowledged == phone.sent
     if fine:
         screen.say("Every request was answered once.", "bold green")
     else:

@@ -14,11 +14,14 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import trustme
+from websockets.asyncio.server import serve
 
 from router.demo.clients import Client, Curl, Doors, Python, Reply, Request
 from router.demo.daemon import Daemon
 from router.demo.receiver import Receiver
+from router.demo.sockets import Phone, Sound
 from router.demo.tally import Sent
+from simulator.faults import Fault
 from simulator.plan import EdgePlan
 from simulator.provider import Provider
 from simulator.webhooks import Webhook, sign
@@ -38,7 +41,8 @@ EDGES = (
 SITE = "pbx.example.com"
 "Name by which the provider knows the site."
 
-_NAMESERVER, _RECEIVER = "127.20.0.53:10053", "127.0.0.1:18080"
+_NAMESERVER = "127.20.0.53:10053"
+_RECEIVER, _SOUND = "127.0.0.1:18080", "127.0.0.1:18081"
 "Written in demo.yaml, and replaced by the addresses that are free."
 
 
@@ -52,6 +56,7 @@ class Stage:
         receiver: Receiver,
         client: Client,
         doors: Doors,
+        sound: Sound,
     ) -> None:
         self.provider = provider
         self.daemon = daemon
@@ -60,6 +65,10 @@ class Stage:
         self.sent: list[Sent] = []
         self.webhooks: list[Sent] = []
         self.doors = doors
+        self.sound = sound
+        self.phone = Phone(doors.ports["voice"], doors.site_ca)
+        self.sounded = 0
+        "Messages of media streams that were sent and numbered."
         self._trust = ssl.create_default_context(cafile=str(doors.site_ca))
         self._numbers = itertools.count(1)
         self._time = asyncio.get_running_loop().time
@@ -106,6 +115,24 @@ class Stage:
         self.webhooks.append(one)
         return one
 
+    async def stream(self, ended: asyncio.Event) -> int:
+        """Have the provider send the sound of a call until then: its closing code."""
+        async with self.provider.streams.open(
+            f"wss://{SITE}/stream",
+            address="127.0.0.1",
+            port=self.doors.ports["media"],
+            trust=self._trust,
+        ) as stream:
+            while not ended.is_set():
+                await stream.play(10)
+        # The first message, `connected`, has no number.
+        self.sounded += stream.sent.count - 1
+        return stream.code
+
+    def drain(self, edge: str) -> None:
+        """Have an edge close its WebSockets, and refuse others."""
+        self.provider.edges[edge].fail(Fault.DRAIN)
+
     def edges(self) -> dict[str, str]:
         """Which edge answered each request, by the ledger."""
         return {e.marker: e.edge for e in self.provider.ledger.events("answered")}
@@ -132,9 +159,17 @@ async def set_up(directory: Path, client: str) -> AsyncIterator[Stage]:
             return hmac.compare_digest(sign(token, url, form), signature)
 
         with Receiver(verify) as receiver:
-            config = _configure(directory, provider, receiver.port)
-            async with Daemon.start(config, directory / "daemon.log") as daemon:
-                lines = await daemon.wait("listener.bound", count=4, seconds=20)
+            sound = Sound()
+            async with (
+                serve(sound.take, "127.0.0.1", 0, ping_interval=None) as server,
+                contextlib.AsyncExitStack() as stack,
+            ):
+                port = next(iter(server.sockets)).getsockname()[1]
+                config = _configure(directory, provider, receiver.port, port)
+                daemon = await stack.enter_async_context(
+                    Daemon.start(config, directory / "daemon.log")
+                )
+                lines = await daemon.wait("listener.bound", count=6, seconds=20)
                 ports = {
                     line["listener"]: int(line["address"].rpartition(":")[2])
                     for line in lines
@@ -147,10 +182,10 @@ async def set_up(directory: Path, client: str) -> AsyncIterator[Stage]:
                     password=token,
                 )
                 sender = Curl(doors) if client == "curl" else Python(doors)
-                yield Stage(provider, daemon, receiver, sender, doors)
+                yield Stage(provider, daemon, receiver, sender, doors, sound)
 
 
-def _configure(directory: Path, provider: Provider, receiver: int) -> Path:
+def _configure(directory: Path, provider: Provider, receiver: int, sound: int) -> Path:
     """Put everything into the directory that the configuration refers to."""
     catalogue = directory / "catalogues" / "simulated.yaml"
     catalogue.parent.mkdir(exist_ok=True)
@@ -167,6 +202,7 @@ def _configure(directory: Path, provider: Provider, receiver: int) -> Path:
     for written, found in (
         (_NAMESERVER, f"{address}:{port}"),
         (_RECEIVER, f"127.0.0.1:{receiver}"),
+        (_SOUND, f"127.0.0.1:{sound}"),
     ):
         assert text.count(written) == 1, f"demo.yaml should have {written} once"
         text = text.replace(written, found)
