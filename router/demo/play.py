@@ -108,8 +108,8 @@ async def _drain(screen: Screen, stage: Stage) -> None:
     screen.say(
         f"The voice client signalled through {first.edge}. When that died it was told "
         f"{first.code}, and was back through {second.edge} {away:.2f} s later. There "
-        f"it stayed when {HOME} was home again: what is open is never moved. At last the "
-        f"provider drained {second.edge}: its own word, {second.code}, reached the "
+        f"it stayed when {HOME} was home again: what is open is never moved. At last "
+        f"the provider drained {second.edge}: its own word, {second.code}, reached the "
         f"client, which came back through {last}. The media stream, from the provider "
         "to the site, has no edge to lose, and noticed nothing."
     )
