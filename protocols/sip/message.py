@@ -294,11 +294,12 @@ def _unfolded(lines: list[bytes]) -> list[bytes]:
 def _names(lines: list[bytes]) -> list[bytes]:
     """The canonical name of each field."""
     names = []
+    known = _NAMES.get
     for line in lines:
         field, colon, _ = line.partition(b":")
         if not colon:
             raise MessageError(None, "line that is no header field")
-        names.append(_NAMES.get(field) or _learn(field))
+        names.append(known(field) or _learn(field))
     return names
 
 
