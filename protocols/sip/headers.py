@@ -35,13 +35,13 @@ _CSEQ = re.compile(rb"([0-9]{1,20})[ \t]++(" + _TOKEN + rb")")
 _BRACKETED = re.compile(
     rb"(?:" + _QUOTED + rb'[ \t]*+|[^"<>,;:@\\]*+)<([^<>"\s]++)>', re.DOTALL
 )
-# RFC 3261 section 20: without brackets, what follows a ";" is of the field, not the URI.
+# RFC 3261 section 20: without brackets, what follows a ";" belongs to the field.
 _BARE = re.compile(rb'[A-Za-z][A-Za-z0-9+.-]*+:[^\s"<>,;?]++')
 _SCHEME = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*+):([\x21-\x7e]++)")
 # RFC 3261 section 25.1: userinfo; its user part may hold ";" and "?".
 _SIP_URI = re.compile(
     rb"(?:([^\x00-\x20\x7f\"<>@:]++)(?::[^\x00-\x20\x7f\"<>@]*+)?+@)?+"
-    + _HOST + rb"(?::([0-9]{1,5}))?+((?:;[^;?@]*+)*+)(?:\?([^?@]*+))?+",
+    + _HOST + rb"(?::([0-9]{1,5}))?+((?:;[^;?@\"<>]*+)*+)(?:\?([^?@]*+))?+",
 )  # fmt: skip
 
 

@@ -19,8 +19,8 @@ Commas within quotes and angle brackets belong to the value. A match that ends b
 anything else ends at a quote or bracket that nobody closes.
 """
 
-# RFC 3261 section 25.1: token, and what may stand between a name and its colon. Both are
-# bounded, since names are remembered.
+# RFC 3261 section 25.1: token, and what may stand between a name and its colon. Both
+# are bounded, since names are remembered.
 _FIELD = re.compile(rb"([A-Za-z0-9.!%*_+`'~-]{1,128})[ \t]{0,128}")
 _TOKEN = re.compile(rb"[A-Za-z0-9.!%*_+`'~-]+")
 _VERSION = re.compile(rb"[Ss][Ii][Pp]/[0-9]{1,9}\.[0-9]{1,9}")
@@ -188,13 +188,24 @@ class Message:
 
 
 def parse(data: bytes) -> Message:
-    """Read a datagram, or one message cut out of a stream.
+    """Read a datagram.
 
     Raises MessageError with status None for what is to be dropped without an answer.
     """
     head, end, body = data.partition(b"\r\n\r\n")
     if not end:
         raise MessageError(None, "no end of the head")
+    message = parse_head(head)
+    message.body = body
+    _trim(message)
+    return message
+
+
+def parse_head(head: bytes) -> Message:
+    """Read what stands before the empty line; the message has no body yet.
+
+    Raises MessageError with status None for what is to be dropped without an answer.
+    """
     lines = head.split(b"\r\n")
     text = b"".join(lines)
     # What others take for the end of a line must not be part of one.
@@ -211,9 +222,8 @@ def parse(data: bytes) -> Message:
     message.start = start
     message.lines = lines
     message.names = names
-    message.body = body
+    message.body = b""
     _read_start(message)
-    _trim(message)
     return message
 
 
@@ -226,7 +236,7 @@ def content_length(message: Message) -> int | None:
     if not found:
         return None
     value = _value(message.lines[message.names.index(b"content-length")])
-    if not value.isdigit() or len(value) > 9:
+    if not value.isdigit() or len(value) > 20:
         raise MessageError(400, "invalid Content-Length")
     if found > 1 and len({*message.all(b"content-length")}) > 1:
         raise MessageError(400, "two values of Content-Length")
