@@ -19,9 +19,9 @@ Commas within quotes and angle brackets belong to the value. A match that ends b
 anything else ends at a quote or bracket that nobody closes.
 """
 
-# RFC 3261 section 25.1: token, and what may stand between a name and its colon. Both are
-# bounded, since names are remembered.
-_FIELD = re.compile(rb"([A-Za-z0-9.!%*_+`'~-]{1,128})[ \t]{0,128}:")
+# RFC 3261 section 25.1: token, and what may stand between a name and its colon. Both
+# are bounded, since names are remembered.
+_FIELD = re.compile(rb"([A-Za-z0-9.!%*_+`'~-]{1,128})[ \t]{0,128}")
 _TOKEN = re.compile(rb"[A-Za-z0-9.!%*_+`'~-]+")
 _VERSION = re.compile(rb"[Ss][Ii][Pp]/[0-9]{1,9}\.[0-9]{1,9}")
 _STATUS = re.compile(rb"[Ss][Ii][Pp]/2\.0 ([1-6][0-9][0-9])(?: .*)?", re.DOTALL)
@@ -50,6 +50,9 @@ _COMPACT = {
     b"x": b"session-expires",
     b"y": b"identity",
 }
+_SPELLINGS = 2_048
+_NAMES: dict[bytes, bytes] = {}
+"Canonical names by the spellings met, as many as _SPELLINGS: peers repeat themselves."
 _SPELLED = {b"call-id": b"Call-ID", b"cseq": b"CSeq"}
 
 
@@ -185,27 +188,42 @@ class Message:
 
 
 def parse(data: bytes) -> Message:
-    """Read a datagram, or one message cut out of a stream.
+    """Read a datagram.
 
     Raises MessageError with status None for what is to be dropped without an answer.
     """
     head, end, body = data.partition(b"\r\n\r\n")
     if not end:
         raise MessageError(None, "no end of the head")
-    start, *lines = head.split(b"\r\n")
+    message = parse_head(head)
+    message.body = body
+    _trim(message)
+    return message
+
+
+def parse_head(head: bytes) -> Message:
+    """Read what stands before the empty line; the message has no body yet.
+
+    Raises MessageError with status None for what is to be dropped without an answer.
+    """
+    lines = head.split(b"\r\n")
+    text = b"".join(lines)
     # What others take for the end of a line must not be part of one.
-    if not head.count(b"\n") == head.count(b"\r") == len(lines):
+    if b"\n" in text or b"\r" in text:
         raise MessageError(None, "line end that is not CR LF")
-    if b"\r\n " in head or b"\r\n\t" in head:
+    start = lines.pop(0)
+    try:
+        names = _names(lines)
+    except MessageError:
+        # Folding is rare: it is looked for when something is no field otherwise.
         lines = _unfolded(lines)
+        names = _names(lines)
     message = Message()
     message.start = start
     message.lines = lines
-    message.names = [_name(line[: line.find(b":") + 1]) for line in lines]
-    message.body = body
+    message.names = names
+    message.body = b""
     _read_start(message)
-    if b"content-length" in message.names:
-        _trim(message)
     return message
 
 
@@ -214,12 +232,14 @@ def content_length(message: Message) -> int | None:
 
     Raises MessageError with status 400 if it says nothing, or two things.
     """
-    values = {*message.all(b"content-length")}
-    if not values:
+    found = message.names.count(b"content-length")
+    if not found:
         return None
-    value = values.pop()
-    if values or not value.isdigit() or len(value) > 9:
+    value = _value(message.lines[message.names.index(b"content-length")])
+    if not value.isdigit() or len(value) > 20:
         raise MessageError(400, "invalid Content-Length")
+    if found > 1 and len({*message.all(b"content-length")}) > 1:
+        raise MessageError(400, "two values of Content-Length")
     return int(value)
 
 
@@ -229,13 +249,15 @@ def _read_start(message: Message) -> None:
     Requests are told generously: one that is wrong in a detail can still be answered.
     """
     method, _, rest = message.start.partition(b" ")
-    uri, _, version = rest.rstrip(b" \t").rpartition(b" ")
-    if _is_version(version) and _is_token(method):
+    uri, _, version = rest.rpartition(b" ")
+    if version != b"SIP/2.0":
+        uri, _, version = rest.rstrip(b" \t").rpartition(b" ")
+    if _is_request(method, version):
         message.method = method
         message.uri = uri
         message.status = 0
         return
-    # RFC 4475 section 3.1.2.19 and others: a response that makes no sense is dropped.
+    # RFC 4475 section 3.1.2.19: a response that makes no sense is dropped.
     status = _STATUS.fullmatch(message.start)
     if status is None:
         raise MessageError(None, "neither a request nor a response of SIP")
@@ -256,11 +278,14 @@ def _trim(message: Message) -> None:
         if message.status:
             raise MessageError(None, error.reason) from None
         return
-    message.body = message.body[:length]
+    body = message.body
+    if length is None or len(body) == length:
+        return
     # The same: "If the transport packet ends before the end of the message body, this
     # is considered an error. If the message is a response, it MUST be discarded."
-    if message.status and length is not None and len(message.body) < length:
+    if message.status and len(body) < length:
         raise MessageError(None, "body shorter than Content-Length")
+    message.body = body[:length]
 
 
 def _unfolded(lines: list[bytes]) -> list[bytes]:
@@ -276,24 +301,35 @@ def _unfolded(lines: list[bytes]) -> list[bytes]:
     return [b"\r\n".join(pieces) for pieces in whole]
 
 
-@functools.lru_cache(maxsize=1_024)
-def _name(field: bytes) -> bytes:
-    """The canonical name of what stands before the value, colon included."""
+def _names(lines: list[bytes]) -> list[bytes]:
+    """The canonical name of each field."""
+    names = []
+    known = _NAMES.get
+    for line in lines:
+        field, colon, _ = line.partition(b":")
+        if not colon:
+            raise MessageError(None, "line that is no header field")
+        names.append(known(field) or _learn(field))
+    return names
+
+
+def _learn(field: bytes) -> bytes:
+    """The canonical name in a spelling that is new, and remember it."""
     match = _FIELD.fullmatch(field)
     if match is None:
         raise MessageError(None, "line that is no header field")
     name = match[1].lower()
-    return _COMPACT.get(name, name)
+    name = _COMPACT.get(name, name)
+    if len(_NAMES) >= _SPELLINGS:
+        _NAMES.clear()
+    _NAMES[field] = name
+    return name
 
 
 @functools.lru_cache(maxsize=64)
-def _is_version(version: bytes) -> bool:
-    return _VERSION.fullmatch(version) is not None
-
-
-@functools.lru_cache(maxsize=64)
-def _is_token(method: bytes) -> bool:
-    return _TOKEN.fullmatch(method) is not None
+def _is_request(method: bytes, version: bytes) -> bool:
+    tokens = _TOKEN.fullmatch(method) and _VERSION.fullmatch(version)
+    return tokens is not None
 
 
 @functools.lru_cache(maxsize=64)
@@ -306,7 +342,7 @@ def _line(name: bytes, value: bytes) -> bytes:
 
 
 def _value(line: bytes) -> bytes:
-    value = line[line.find(b":") + 1 :]
+    value = line.partition(b":")[2]
     if b"\n" in value:
         value = _FOLD.sub(b" ", value)
     return value.strip(b" \t")
