@@ -12,7 +12,7 @@ message, and `protocols.sip.validity` says what is wrong with it.
 import functools
 import re
 
-VALUE = re.compile(rb'(?:[^",<]++|"(?:[^"\\]++|\\.)*+"|<[^>]*+>)*+', re.DOTALL)
+VALUE = re.compile(rb'(?:[^",<]++|"(?:[^"\\]++|\\.)*+"|<[^>]*+>)*', re.DOTALL)
 """Matches one value of a comma list, up to its comma or the end.
 
 Commas within quotes and angle brackets belong to the value. A match that ends before
