@@ -23,8 +23,8 @@ class Verdict(enum.IntEnum):
 LIMIT_PHRASES = (b"limit exceeded", b"cps limit", b"call limit", b"limit reached")
 """Parts of reason phrases, in lower case, that make a 503 the account's.
 
-Providers say so when a customer calls too often or too much: "Trunk CPS limit exceeded".
-All edges would say the same, and each attempt counts against the limit.
+Providers say so when a customer calls too often: "Trunk CPS limit exceeded". All edges
+would say the same, and each attempt counts against the limit.
 """
 
 _OF_THE_EDGE = (500, 502, 503)

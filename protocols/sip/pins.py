@@ -1,7 +1,7 @@
 """Which target a call's retry with credentials belongs to.
 
-A challenge (401, 407) holds a nonce of the edge that made it. The retry is a request of
-its own, with the same Call-ID and no tag in To; it goes back to where its nonce is known.
+A challenge (401, 407) holds a nonce of the edge that made it. The retry is a request
+of its own, with the same Call-ID and no tag in To; it goes where its nonce is known.
 """
 
 from protocols.target import Target
