@@ -750,7 +750,12 @@ CASES = (
     case("invut", "3.3.6", sip(_INVUT, "\n<audio>\n <pcmu port='443'/>\n</audio>\n")),
     case("regaut01", "3.3.7", sip(_REGAUT01)),
     case("multi01", "3.3.8", sip(_MULTI01, SDP), 400),
-    case("mcl01", "3.3.9", sip(_MCL01, "\nThere's no way to know how many octets.\n"), 400),
+    case(
+        "mcl01",
+        "3.3.9",
+        sip(_MCL01, "\nThere's no way to know how many octets.\n"),
+        400,
+    ),
     # Its own rule, that no response goes to a broadcast address, is the proxy's.
     case("bcast", "3.3.10", sip(_BCAST, SDP)),
     case("zeromf", "3.3.11", sip(_ZEROMF), 483, by_proxy=True),

@@ -124,7 +124,12 @@ Content-Length: 0
 
 CASES = (
     case("ipv6-good", "4.1", sip(_GOOD)),
-    case("ipv6-bad", "4.2", sip(_GOOD.replace("sip:[2001:db8::10]", "sip:2001:db8::10")), 400),
+    case(
+        "ipv6-bad",
+        "4.2",
+        sip(_GOOD.replace("sip:[2001:db8::10]", "sip:2001:db8::10")),
+        400,
+    ),
     case("port-ambiguous", "4.3", sip(_AMBIGUOUS)),
     case("port-unambiguous", "4.4", sip(_AMBIGUOUS.replace(":5070]", "]:5070"))),
     case("via-received-param-with-delim", "4.5", sip(_RECEIVED)),
