@@ -24,6 +24,11 @@ anything else ends at a quote or bracket that nobody closes.
 _FIELD = re.compile(rb"([A-Za-z0-9.!%*_+`'~-]{1,128})[ \t]{0,128}")
 _TOKEN = re.compile(rb"[A-Za-z0-9.!%*_+`'~-]+")
 _VERSION = re.compile(rb"[Ss][Ii][Pp]/[0-9]{1,9}\.[0-9]{1,9}")
+_METHODS = frozenset(
+    b"ACK BYE CANCEL INFO INVITE MESSAGE NOTIFY OPTIONS PRACK PUBLISH REFER REGISTER "
+    b"SUBSCRIBE UPDATE".split()
+)
+"Methods that need no look at their letters."
 _STATUS = re.compile(rb"[Ss][Ii][Pp]/2\.0 ([1-6][0-9][0-9])(?: .*)?", re.DOTALL)
 _FOLD = re.compile(rb"\r\n[ \t]+")
 
@@ -252,7 +257,8 @@ def _read_start(message: Message) -> None:
     uri, _, version = rest.rpartition(b" ")
     if version != b"SIP/2.0":
         uri, _, version = rest.rstrip(b" \t").rpartition(b" ")
-    if _is_request(method, version):
+    usual = version == b"SIP/2.0" and method in _METHODS
+    if usual or (_TOKEN.fullmatch(method) and _VERSION.fullmatch(version)):
         message.method = method
         message.uri = uri
         message.status = 0
@@ -324,12 +330,6 @@ def _learn(field: bytes) -> bytes:
         _NAMES.clear()
     _NAMES[field] = name
     return name
-
-
-@functools.lru_cache(maxsize=64)
-def _is_request(method: bytes, version: bytes) -> bool:
-    tokens = _TOKEN.fullmatch(method) and _VERSION.fullmatch(version)
-    return tokens is not None
 
 
 @functools.lru_cache(maxsize=64)
