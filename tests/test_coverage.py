@@ -21,6 +21,7 @@ CORES = (
     "protocols/net/race.py",
     "protocols/sip/headers.py",
     "protocols/sip/message.py",
+    "protocols/sip/names.py",
     "protocols/sip/stream.py",
     "protocols/sip/validity.py",
     "router/catalogue.py",

@@ -23,6 +23,7 @@ CORES = (
     "protocols.record",
     "protocols.sip.headers",
     "protocols.sip.message",
+    "protocols.sip.names",
     "protocols.sip.stream",
     "protocols.sip.validity",
     "protocols.target",

@@ -3,7 +3,11 @@
 import dataclasses
 import itertools
 
+from hypothesis import settings
 from hypothesis import strategies as st
+
+PATIENT = settings(deadline=None, max_examples=60)
+"For properties over whole messages, which take a while on a busy machine."
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

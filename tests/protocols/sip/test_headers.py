@@ -19,7 +19,7 @@ from protocols.sip.headers import (
     tag_of,
 )
 from protocols.sip.message import MessageError, parse
-from tests.protocols.sip.messages import mutated
+from tests.protocols.sip.messages import PATIENT, mutated
 from tests.torture import rfc4475, rfc5118
 
 MESSAGES = {
@@ -303,6 +303,7 @@ VALUES = (
 )
 
 
+@PATIENT
 @given(st.data())
 def test_any_value_is_read_or_refused(data: st.DataObject) -> None:
     value = data.draw(st.sampled_from(VALUES).flatmap(mutated))

@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.sip import message as module
 from protocols.sip.message import Message, MessageError, content_length, parse
-from tests.protocols.sip.messages import Sent, messages, mutated
+from tests.protocols.sip.messages import PATIENT, Sent, messages, mutated
 from tests.torture import rfc4475, rfc5118
 from tests.torture.cases import Case
 
@@ -200,12 +199,6 @@ def test_content_length_of_two_values_is_refused() -> None:
     assert refused.value.status == 400
 
 
-def test_spellings_are_forgotten_before_they_fill_the_memory() -> None:
-    for number in range(module._SPELLINGS + 10):
-        assert request(b"X-%d: a" % number).names == [b"x-%d" % number]
-    assert 0 < len(module._NAMES) <= module._SPELLINGS
-
-
 # ---- Edits -------------------------------------------------------------------------
 
 
@@ -296,6 +289,7 @@ def test_copy_is_edited_by_itself() -> None:
 # ---- Properties --------------------------------------------------------------------
 
 
+@PATIENT
 @given(messages())
 def test_message_however_written_keeps_its_bytes_and_means_the_same(sent: Sent) -> None:
     read = parse(sent.data)
@@ -308,6 +302,7 @@ def test_message_however_written_keeps_its_bytes_and_means_the_same(sent: Sent) 
         assert read.first(name) == values[0]
 
 
+@PATIENT
 @given(messages(), st.data())
 def test_broken_message_is_refused_or_kept(sent: Sent, data: st.DataObject) -> None:
     broken = data.draw(mutated(sent.data))
@@ -321,6 +316,7 @@ def test_broken_message_is_refused_or_kept(sent: Sent, data: st.DataObject) -> N
         assert content_length(read) == len(read.body)
 
 
+@PATIENT
 @given(messages())
 def test_edits_leave_all_other_lines_as_they_came(sent: Sent) -> None:
     read = parse(sent.data)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from protocols.sip.message import Message, MessageError
 from protocols.sip.stream import MESSAGE, Stream
 from protocols.sip.validity import check
-from tests.protocols.sip.messages import Sent, messages, mutated, splits
+from tests.protocols.sip.messages import PATIENT, Sent, messages, mutated, splits
 from tests.torture import rfc4475, rfc5118
 from tests.torture.cases import Case, Fate, Verdict
 
@@ -196,6 +196,7 @@ def test_whole_head_above_the_limit_ends_the_stream() -> None:
 _gaps = st.sampled_from([b"", b"\r\n", b"\r\n\r\n", b"\r\n\r\n\r\n"])
 
 
+@PATIENT
 @given(st.lists(st.tuples(_gaps, messages(framed=True)), max_size=4), st.data())
 def test_any_cut_gives_the_same_messages_and_pings(
     sent: list[tuple[bytes, Sent]], data: st.DataObject
@@ -209,6 +210,7 @@ def test_any_cut_gives_the_same_messages_and_pings(
     assert not stream.waiting
 
 
+@PATIENT
 @given(st.lists(messages(framed=True), max_size=3), st.data())
 def test_any_cut_of_a_broken_stream_gives_the_same(
     sent: list[Sent], data: st.DataObject

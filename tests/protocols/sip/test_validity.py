@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from protocols.sip.message import Message, MessageError, parse
 from protocols.sip.validity import FIELDS, check
-from tests.protocols.sip.messages import mutated
+from tests.protocols.sip.messages import PATIENT, mutated
 from tests.torture import rfc4475, rfc5118
 from tests.torture.cases import Case, Fate, Verdict
 
@@ -165,6 +165,7 @@ def test_scheme_is_none_of_the_messages_own_affairs() -> None:
         assert verdict(named[name].data) is Fate.PASSED
 
 
+@PATIENT
 @given(st.data())
 def test_broken_message_meets_a_verdict(data: st.DataObject) -> None:
     sent = data.draw(st.sampled_from([case.data for case in TORTURE]).flatmap(mutated))
