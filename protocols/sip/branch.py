@@ -114,7 +114,7 @@ class Branch(Transaction):
         self.side = side
         self.begun = now
         self.attempt = shared.number()
-        self.id = COOKIE + shared.token() + b"." + mark
+        self.id = COOKIE + shared.token() + mark
         self.live = True
         self.provisional = False
         "Whether it was answered with anything below 200."
@@ -137,9 +137,8 @@ class Branch(Transaction):
             and target.transport is Transport.UDP
             and not shared.is_udp_only(target, now)
         ):
-            # RFC 3261 section 18.1.1: a request "larger than 1300 bytes" whose "path MTU
-            # is unknown ... MUST be sent using a[n] ... congestion controlled transport
-            # protocol, such as TCP".
+            # RFC 3261 section 18.1.1: a request "larger than 1300 bytes" MUST be sent
+            # over "a congestion controlled transport protocol, such as TCP".
             self.stand_in = target
             target = dataclasses.replace(target, transport=Transport.TCP)
             data = self._addressed(target)

@@ -3,8 +3,8 @@ passed on, when the search ends.
 
 A request is at one target at a time, as a rule. It moves to the next one when the
 transport fails, when nothing comes, or when the answer is a failure of the target's
-own; never after it has rung. An attempt that was left may answer late: a 2xx is passed on
-all the same, since somebody has picked up, and anything earlier is cancelled.
+own; never after it has rung. An attempt that was left may answer late: a 2xx is passed
+on all the same, since somebody has picked up, and anything earlier is cancelled.
 """
 
 import dataclasses

@@ -9,8 +9,9 @@ a line that is no field, a start line of another protocol. All that has those pa
 message, and `protocols.sip.validity` says what is wrong with it.
 """
 
-import functools
 import re
+
+from protocols.sip.names import KNOWN, learn, spelled
 
 VALUE = re.compile(rb'(?:[^",<]++|"(?:[^"\\]++|\\.)*+"|<[^>]*+>)*', re.DOTALL)
 """Matches one value of a comma list, up to its comma or the end.
@@ -19,41 +20,15 @@ Commas within quotes and angle brackets belong to the value. A match that ends b
 anything else ends at a quote or bracket that nobody closes.
 """
 
-# RFC 3261 section 25.1: token, and what may stand between a name and its colon. Both
-# are bounded, since names are remembered.
-_FIELD = re.compile(rb"([A-Za-z0-9.!%*_+`'~-]{1,128})[ \t]{0,128}")
 _TOKEN = re.compile(rb"[A-Za-z0-9.!%*_+`'~-]+")
 _VERSION = re.compile(rb"[Ss][Ii][Pp]/[0-9]{1,9}\.[0-9]{1,9}")
+_METHODS = frozenset(
+    b"ACK BYE CANCEL INFO INVITE MESSAGE NOTIFY OPTIONS PRACK PUBLISH REFER REGISTER "
+    b"SUBSCRIBE UPDATE".split()
+)
+"Methods that need no look at their letters."
 _STATUS = re.compile(rb"[Ss][Ii][Pp]/2\.0 ([1-6][0-9][0-9])(?: .*)?", re.DOTALL)
 _FOLD = re.compile(rb"\r\n[ \t]+")
-
-# RFC 3261 section 7.3.3 and the IANA registry of header fields.
-_COMPACT = {
-    b"a": b"accept-contact",
-    b"b": b"referred-by",
-    b"c": b"content-type",
-    b"d": b"request-disposition",
-    b"e": b"content-encoding",
-    b"f": b"from",
-    b"i": b"call-id",
-    b"j": b"reject-contact",
-    b"k": b"supported",
-    b"l": b"content-length",
-    b"m": b"contact",
-    b"n": b"identity-info",
-    b"o": b"event",
-    b"r": b"refer-to",
-    b"s": b"subject",
-    b"t": b"to",
-    b"u": b"allow-events",
-    b"v": b"via",
-    b"x": b"session-expires",
-    b"y": b"identity",
-}
-_SPELLINGS = 2_048
-_NAMES: dict[bytes, bytes] = {}
-"Canonical names by the spellings met, as many as _SPELLINGS: peers repeat themselves."
-_SPELLED = {b"call-id": b"Call-ID", b"cseq": b"CSeq"}
 
 
 class MessageError(Exception):
@@ -252,7 +227,8 @@ def _read_start(message: Message) -> None:
     uri, _, version = rest.rpartition(b" ")
     if version != b"SIP/2.0":
         uri, _, version = rest.rstrip(b" \t").rpartition(b" ")
-    if _is_request(method, version):
+    usual = version == b"SIP/2.0" and method in _METHODS
+    if usual or (_TOKEN.fullmatch(method) and _VERSION.fullmatch(version)):
         message.method = method
         message.uri = uri
         message.status = 0
@@ -304,41 +280,18 @@ def _unfolded(lines: list[bytes]) -> list[bytes]:
 def _names(lines: list[bytes]) -> list[bytes]:
     """The canonical name of each field."""
     names = []
-    known = _NAMES.get
+    known = KNOWN.get
     for line in lines:
         field, colon, _ = line.partition(b":")
-        if not colon:
+        name = known(field) or learn(field)
+        if not name or not colon:
             raise MessageError(None, "line that is no header field")
-        names.append(known(field) or _learn(field))
+        names.append(name)
     return names
 
 
-def _learn(field: bytes) -> bytes:
-    """The canonical name in a spelling that is new, and remember it."""
-    match = _FIELD.fullmatch(field)
-    if match is None:
-        raise MessageError(None, "line that is no header field")
-    name = match[1].lower()
-    name = _COMPACT.get(name, name)
-    if len(_NAMES) >= _SPELLINGS:
-        _NAMES.clear()
-    _NAMES[field] = name
-    return name
-
-
-@functools.lru_cache(maxsize=64)
-def _is_request(method: bytes, version: bytes) -> bool:
-    tokens = _TOKEN.fullmatch(method) and _VERSION.fullmatch(version)
-    return tokens is not None
-
-
-@functools.lru_cache(maxsize=64)
-def _spelled(name: bytes) -> bytes:
-    return _SPELLED.get(name) or name.title()
-
-
 def _line(name: bytes, value: bytes) -> bytes:
-    return _spelled(name) + b": " + value
+    return spelled(name) + b": " + value
 
 
 def _value(line: bytes) -> bytes:

@@ -40,10 +40,12 @@ def check(message: Message) -> None:
 
 def _check_request(message: Message) -> None:
     _check_start(message)
-    hops = message.all(b"max-forwards")
     # RFC 3261 section 20.22: "an integer in the range 0-255". None at all is what
     # RFC 2543 sent: section 16.6 step 3 has the proxy add one.
-    if len(hops) > 1 or (hops and not _is_octet(hops[0])):
+    hops = message.first(b"max-forwards")
+    if hops is not None and (
+        not _is_octet(hops) or message.names.count(b"max-forwards") > 1
+    ):
         raise MessageError(400, "malformed Max-Forwards")
     length = content_length(message)
     # RFC 3261 section 18.3: "If the transport packet ends before the end of the message
@@ -71,7 +73,7 @@ def _check_fields(message: Message) -> None:
         raise MessageError(513, "too many header fields")
     for name in _ONCE:
         if names.count(name) != 1:
-            raise MessageError(400, f"{names.count(name)} of {name.decode()}")
+            raise MessageError(400, f"not exactly one {name.decode()}")
     if not message.first(b"call-id"):
         raise MessageError(400, "empty call-id")
     parse_via(message.first(b"via") or b"")
