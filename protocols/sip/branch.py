@@ -184,7 +184,8 @@ class Branch(Transaction):
             self.forget()
             if waiting:
                 self._decides.ended(self, now)
-        self._drop_if_over()
+        else:
+            self._drop_if_over()
 
     def wait(self, clock: Clock, seconds: float, now: float) -> None:
         """Start a clock; one runs at a time."""

@@ -173,8 +173,6 @@ class Context(Answering):
             branch.ring(now)
 
     def _ring(self, branch: Branch, response: Message, now: float) -> None:
-        if self.given:
-            return
         if not self.has_rung:
             self.has_rung = True
             self._rung = now - self._since
@@ -207,7 +205,8 @@ class Context(Answering):
         self._is_over(branch, found, f"answered {status}", now)
         if self.given:
             return
-        if verdict is Verdict.MERGED and waiting and self._revive(now):
+        merged = verdict is Verdict.MERGED and waiting
+        if merged and (self._revive(now) or self._live()):
             return
         if self._best is None or is_better(status, self._best[0].status):
             self._best = (response, branch)

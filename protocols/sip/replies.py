@@ -10,6 +10,7 @@ REASONS = {
     100: b"Trying",
     200: b"OK",
     408: b"Request Timeout",
+    480: b"Temporarily Unavailable",
     481: b"Call/Transaction Does Not Exist",
     482: b"Loop Detected",
     483: b"Too Many Hops",

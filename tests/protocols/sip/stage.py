@@ -21,6 +21,7 @@ PLACES = (
 KEYS = (b"k" * 32,)
 SETTINGS = Settings(places=PLACES, keys=KEYS, host="trunk.pstn.test", mtu=0)
 PBX = Peer(Side.SITE, UDP, "10.0.0.10", 5060)
+EDGE = Peer(Side.EDGE, UDP, "192.0.2.1", 5060)
 
 
 def edge(number: int, transport: Transport = UDP) -> Target:
@@ -105,6 +106,14 @@ class Stage:
         self.now = end
         return sent
 
+    def begin(self, data: bytes = b"", source: Peer = PBX) -> Send:
+        """Let a request come; returns its first copy."""
+        return self.receive(data or INVITE, source)[-1]
+
+    def answer(self, sent: Send, text: str, tag: str = "t1") -> list[Send]:
+        """Let whoever got a request answer it."""
+        return self.receive(response(sent, text, tag=tag), peer_of(sent))
+
     def results(self) -> list[tuple[str, Result]]:
         return [(one.target.label, one.outcome.result) for one in self.observed]
 
@@ -153,9 +162,17 @@ def request(
 
 INVITE = request("INVITE")
 CANCEL = request("CANCEL")
+FROM_EDGE = request(
+    "INVITE",
+    uri="sip:+15551234567@203.0.113.5",
+    via="SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKe9",
+)
+"An INVITE of the provider."
 
 
-def ack(tag: str = "t1", via: str = "SIP/2.0/UDP 10.0.0.10:5060;branch=z9hG4bKa1") -> bytes:
+def ack(
+    tag: str = "t1", via: str = "SIP/2.0/UDP 10.0.0.10:5060;branch=z9hG4bKa1"
+) -> bytes:
     """The ACK of the PBX to a failure."""
     return request("ACK", to=f"<sip:+15551234567@10.0.0.2>;tag={tag}", via=via)
 
@@ -237,7 +254,13 @@ def peer_of(sent: Send) -> Peer:
     to = sent.to
     if isinstance(to, Peer):
         return to
-    return Peer(sent.side, to.transport, to.address, to.port, 7 if to.transport is not UDP else 0)
+    return Peer(
+        sent.side,
+        to.transport,
+        to.address,
+        to.port,
+        7 if to.transport is not UDP else 0,
+    )
 
 
 def status(sent: Send) -> int:
