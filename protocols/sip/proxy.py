@@ -125,9 +125,7 @@ class Proxy:
             accepting = self.accepting and pending < self._settings.transactions
             way = self._ways.find(message, via, source, accepting, now)
         except MessageError as error:
-            if error.status is None:
-                raise
-            self._refuse(message, peer, error.status, error.reason.encode())
+            self._refuse(message, peer, error.status or 400, error.reason.encode())
         except Refused as refused:
             self._refuse(message, peer, refused.status, refused.reason, *refused.extra)
         else:
