@@ -195,10 +195,16 @@ class Agent:
         elif self.temper == "busy":
             self.world.later(chance(), lambda: self._answer(asked, 486))
         else:
-            self.world.later(ring, lambda: self._answer(asked, 180))
+            self.world.later(ring, lambda: self._ring(asked))
             if self.temper != "rings":
                 pick_up = ring + 1 + chance() * 20
                 self.world.later(pick_up, lambda: self._answer(asked, 200))
+
+    def _ring(self, asked: Asked, times: int = 20) -> None:
+        """Ring, and say so every minute (RFC 3261 section 13.3.1.1)."""
+        if not asked.final and times:
+            self._answer(asked, 180)
+            self.world.later(60.0, lambda: self._ring(asked, times - 1))
 
     def _cancelled(self, asked: Asked | None) -> None:
         if asked is not None:
