@@ -419,14 +419,13 @@ class Context(Answering):
         record = self._way.record
         if record is None:
             return
-        record = dataclasses.replace(
-            record,
-            status=status,
-            trying=self._trying,
-            ringing=self._rung,
-            total=now - self._since,
-            reason=reason,
-        )
+        if record.status:  # written already: another one
+            record = dataclasses.replace(record)
+        record.status = status
+        record.trying = self._trying
+        record.ringing = self._rung
+        record.total = now - self._since
+        record.reason = reason
         if branch is not None:
             record.target = str(branch.target)
             record.edge = record.edge or branch.target.label

@@ -92,6 +92,10 @@ def test_request_that_comes_back_for_somebody_else_is_a_spiral() -> None:
     assert "INVITE 10.0.0.10" in told(stage.receive(again.replace(b"Kq", b"Kr"), EDGE))
 
 
+def test_empty_proxy_require_asks_for_nothing() -> None:
+    assert len(Stage().receive(request("INVITE", more=["Proxy-Require:"]))) == 2
+
+
 # Request-URI.
 
 
