@@ -21,7 +21,7 @@ demo: $(STAMP) ## a simulated provider, the daemon, real traffic, and an edge th
 	$(BIN)/edge-router demo
 
 test: $(STAMP) ## the whole suite
-	$(BIN)/python -m pytest -q -n 2 --dist loadscope --max-worker-restart 2
+	$(BIN)/python -m pytest -q -n 2 --dist loadscope --max-worker-restart 0
 
 check: $(STAMP) ## formatting, lint, types
 	$(BIN)/ruff format --check .
@@ -31,7 +31,7 @@ check: $(STAMP) ## formatting, lint, types
 bench: $(STAMP) ## benchmarks against real peers, as ratios
 	$(BIN)/python -m benchmarks
 
-lock: ## renew requirements.lock after a change of pyproject.toml
+lock: ## renew requirements.lock after a change of pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--extra simulator --group dev --output-file requirements.lock pyproject.toml
 

@@ -32,16 +32,17 @@ class Attempt:
     target: Target
     "Where to."
     result: Result | None
-    "Why it was given up; None for the one that served."
+    "Why it was given up; None for the one that served, and if it was still under way."
     detail: str
-    "The cause in words, empty where there is none."
+    "The cause in words; empty where there is none, as with the one that served."
     seconds: float
     "From the attempt's start to that result."
 
 
 @dataclasses.dataclass(slots=True)
 class FlowRecord:
-    """What became of one flow; no field values, query or body: they hold secrets."""
+    """What became of one flow; no query or body, and no field value but one that was
+    asked for: they hold secrets."""
 
     listener: str
     "Name of the listener in the configuration."
@@ -64,15 +65,19 @@ class FlowRecord:
     address: str = ""
     "Its address."
     reused: bool = False
-    "Whether it was served on a connection that stood already."
+    "Whether it was served on a connection that stood already, used before or not."
     resumed: bool = False
     "Whether a new TLS connection resumed a session."
     attempts: tuple[Attempt, ...] = ()
     "All targets turned to, in order; empty when the first one served at once."
+    request_id: str = ""
+    "What the far side calls the request, where a field of its answer is known to say."
+    waited: float | None = None
+    "Seconds from the request's arrival to a connection, where none was at hand."
     connect: float | None = None
-    "Seconds for the transport connection, where one was made."
+    "Seconds for the transport connection, where one was made for this flow."
     tls: float | None = None
-    "Seconds for the TLS handshake, where one was made."
+    "Seconds for the TLS handshake, where one was made for this flow."
     first_byte: float | None = None
     "Seconds from the request's arrival to the first byte of the answer."
     total: float = 0.0

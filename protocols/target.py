@@ -70,7 +70,8 @@ class Target:
 
     def __str__(self) -> str:
         host = f"[{self.address}]" if ":" in self.address else self.address
-        return f"{self.label or self.host} {host}:{self.port}"
+        place, address = self.label or self.host, f"{host}:{self.port}"
+        return address if place == address else f"{place} {address}"
 
 
 class Result(enum.StrEnum):

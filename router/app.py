@@ -15,11 +15,12 @@ from pathlib import Path
 
 from protocols.http import tunnel
 from protocols.http.forward import Forward
+from protocols.http.passthrough import Passthrough
 from protocols.http.pool import Dial
 from protocols.http.probe import https_probe
 from protocols.http.relay import Relay
 from protocols.http.shared import Deadlines, Pace
-from protocols.http.tunnel import Passthrough, Tunnels
+from protocols.http.tunnel import Tunnels
 from protocols.net.admission import Admission, Limits, Refusal
 from protocols.net.dial import dial
 from protocols.net.handshake import Contexts
@@ -28,6 +29,7 @@ from protocols.net.tasks import Tasks
 from protocols.net.tls import Certificates, TLSFileError
 from protocols.target import Choose, Target
 from router import events, service, state
+from router.access import Place, Places
 from router.changes import Change, Flip
 from router.choice import Choice
 from router.config import Loaded
@@ -45,8 +47,10 @@ from router.listeners import (
     HttpsTerminate,
 )
 from router.logs import Log, open_log
+from router.problem import ConfigError
 from router.service import Notifier, Stop
 from router.snapshot import Snapshot
+from router.telling import tell_rejection
 
 READY_AFTER = 3.0
 "Seconds after which the daemon counts as started, measured or not."
@@ -64,11 +68,27 @@ DRAIN = 10.0
 def run(loaded: Loaded, path: Path) -> int:
     """Run the daemon until it is asked to stop; its exit code."""
     chosen = loaded.config.log
-    log = open_log(chosen.format, events.Level[chosen.level.upper()], strict=False)
+    level = events.Level[chosen.level.upper()]
+    log = open_log(chosen.format, level, strict=False, places=_places(loaded))
     try:
         return service.run(lambda stop: _serve(loaded, path, log, stop))
     finally:
         log.close()
+
+
+def _places(loaded: Loaded) -> Places:
+    """What records say of the edges that served: nothing that changes while we run."""
+    provider, edges = loaded.config.provider, loaded.catalogue.edges
+    return {
+        name: Place(provider.region, edges[name].kind.value) for name in provider.edges
+    }
+
+
+def reject(error: ConfigError, path: Path) -> None:
+    """Log that the configuration is refused; which log it wanted nobody knows."""
+    log = open_log(strict=False)
+    tell_rejection(log, path, error)
+    log.close()
 
 
 async def _serve(loaded: Loaded, path: Path, log: Log, stop: Stop) -> int:
@@ -90,7 +110,7 @@ class Daemon:
         self._relays: dict[str, Relay] = {}
         self._routes: dict[str, str] = {}
         self._tunnels: dict[str, Tunnels] = {}
-        self._listeners: list[Listener] = []
+        self._listeners: dict[str, Listener] = {}
         self._measured = asyncio.Event()
         self._knowledge: Knowledge
 
@@ -141,10 +161,20 @@ class Daemon:
     ) -> None:
         config = self._loaded.config
         contexts = Contexts(config.provider.ca_file)
+        inward = {
+            n: one for n, one in streams.items() if isinstance(one, HttpsFromProvider)
+        }
+        theirs = {name: Contexts(stream.ca_file) for name, stream in inward.items()}
+        receivers = {
+            str(to): theirs[name]
+            for name, stream in inward.items()
+            for to in stream.to
+            if to.tls
+        }
         directory = state.directory(config.state_directory, os.environ)
         self._knowledge = Knowledge(
             self._loaded,
-            {Protocol.HTTPS: https_probe(contexts)},
+            {Protocol.HTTPS: https_probe(contexts, receivers)},
             self._changed,
             log=self._log,
             tasks=self._tasks,
@@ -155,8 +185,10 @@ class Daemon:
             if isinstance(stream, HttpsConnect | HttpsPassthrough):
                 factory = self._tunnel(name, stream)
             else:
-                factory = self._relay(name, stream, contexts)
-            self._listen(name, stream, sockets[name], factory)
+                factory = self._relay(name, stream, theirs.get(name, contexts))
+            self._listeners[name] = self._listener(name, stream, sockets[name], factory)
+        for name, stream in streams.items():
+            self._listen(name, stream, sockets[name].getsockname()[1])
 
     def _relay(self, name: str, stream: _Relayed, contexts: Contexts) -> Factory:
         checker = self._knowledge.checker
@@ -165,7 +197,6 @@ class Daemon:
             product, to_provider = stream.product, True
         else:
             product, to_provider = name, False
-            contexts = Contexts(stream.ca_file)
         connect: Dial = functools.partial(
             dial,
             contexts=contexts,
@@ -190,6 +221,7 @@ class Daemon:
                 idle=deadlines.idle,
                 first_byte=deadlines.first_byte,
             ),
+            request_id=(to_provider and self._loaded.config.log.request_id) or "",
             pace=Pace(
                 window=deadlines.body_grace,
                 bytes=int(deadlines.body_grace * stream.limits.body_rate),
@@ -235,15 +267,15 @@ class Daemon:
 
         return lambda: Passthrough(tunnels, by_name)
 
-    def _listen(
+    def _listener(
         self,
         name: str,
         stream: _Relayed | _Tunnelled,
         sock: socket.socket,
         factory: Factory,
-    ) -> None:
+    ) -> Listener:
         tls = stream.tls if isinstance(stream, _Relayed) else None
-        listener = Listener(
+        return Listener(
             sock,
             factory,
             admission=Admission(
@@ -258,16 +290,17 @@ class Daemon:
             certificates=Certificates(tls.certificate, tls.key) if tls else None,
             handshake_timeout=stream.deadlines.tls,
         )
-        listener.start()
-        self._listeners.append(listener)
-        bound = dataclasses.replace(stream.bind, port=sock.getsockname()[1])
+
+    def _listen(self, name: str, stream: _Relayed | _Tunnelled, port: int) -> None:
+        self._listeners[name].start()
+        bound = dataclasses.replace(stream.bind, port=port)
         self._log.say(
             events.LISTENER_BOUND,
             listener=name,
             address=str(bound),
             protocol=stream.protocol.value,
             direction=stream.direction.value,
-            mode="" if isinstance(stream, HttpsFromProvider) else stream.mode.value,
+            mode=None if isinstance(stream, HttpsFromProvider) else stream.mode.value,
         )
 
     async def _become_ready(self) -> None:
@@ -338,7 +371,7 @@ class Daemon:
         flows += sum(len(tunnels.open) for tunnels in self._tunnels.values())
         self._notifier.stopping(f"{flows} flows to end")
         self._log.say(events.DAEMON_STOPPING, reason=reason, flows=flows)
-        for listener in self._listeners:
+        for listener in self._listeners.values():
             listener.close()
         cut = await asyncio.gather(
             *(relay.drain(DRAIN) for relay in self._relays.values()),

@@ -6,33 +6,61 @@ from pathlib import Path
 
 from router.config import Loaded, cause
 from router.listeners import FromProvider, HttpsTerminate, Sip, Tls, WebsocketToProvider
-from router.problem import KeyPath, Problem
+from router.problem import KeyPath, Problem, Severity
 from router.settings import Config
 
+_AUTHORITIES = "a PEM file of certificates"
+_NOT_HERE = "the daemon would not start here"
+_DATES = (9, 10)  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
 _NO_PASSPHRASE = "\n"  # an answer, so that OpenSSL does not ask the terminal
 
 
-def check_files(loaded: Loaded) -> Iterator[Problem]:
-    """Load every certificate, key, authority and secret; yield what is wrong."""
-    document = loaded.document
-    for path, tls in _pairs(loaded.config):
-        broken = [
-            document.problem((*path, key), found)
-            for key, file in (("certificate", tls.certificate), ("key", tls.key))
-            if (found := _unreadable(file))
-        ]
-        yield from broken
-        if not broken and (found := _unfit(tls)):
+def check_files(loaded: Loaded, *, elsewhere: bool = False) -> Iterator[Problem]:
+    """Load every certificate, key, authority and secret; yield what is wrong.
+
+    With `elsewhere`, the configuration may be meant for another machine: a file is a
+    warning if not even its directory is there.
+    """
+    document, config = loaded.document, loaded.config
+    unreadable = set()
+    for path, file, expected in _files(config):
+        if found := _unreadable(file):
+            unreadable.add(file)
+            yield (
+                document.problem(
+                    path, found, expected, _NOT_HERE, severity=Severity.WARNING
+                )
+                if elsewhere and _nowhere(file)
+                else document.problem(path, found, expected)
+            )
+    for path, tls in _pairs(config):
+        if not unreadable.isdisjoint((tls.certificate, tls.key)):
+            continue
+        if found := _unfit(tls):
             expected = "PEM files of a certificate and of its key without a passphrase"
             yield document.problem(path, found, expected)
-    for path, file in _authorities(loaded.config):
-        found = _unreadable(file) or _no_authorities(file)
-        if found:
-            yield document.problem(path, found, "a PEM file of certificates")
-    for path, file in _secrets(loaded.config):
-        found = _unreadable(file)
-        if found:
-            yield document.problem(path, found, "a file with the secret")
+        elif found := _outdated(tls):
+            # Only a warning: the other listeners need not suffer from it.
+            yield document.problem(
+                (*path, "certificate"),
+                f"{tls.certificate}: {found}",
+                "a certificate that clients accept today",
+                severity=Severity.WARNING,
+            )
+    for path, file in _authorities(config):
+        if file not in unreadable and (found := _no_authorities(file)):
+            yield document.problem(path, found, _AUTHORITIES)
+
+
+def _files(config: Config) -> Iterator[tuple[KeyPath, Path, str]]:
+    """Every file, where it is named, and what should be in it."""
+    for path, tls in _pairs(config):
+        yield (*path, "certificate"), tls.certificate, "a PEM file of the certificate"
+        yield (*path, "key"), tls.key, "a PEM file of the certificate's key"
+    for path, file in _authorities(config):
+        yield path, file, _AUTHORITIES
+    for path, file in _secrets(config):
+        yield path, file, "a file with the secret"
 
 
 def _pairs(config: Config) -> Iterator[tuple[KeyPath, Tls]]:
@@ -65,6 +93,17 @@ def _unreadable(file: Path) -> str:
         return f"cannot read {file}: {cause(error)}"
 
 
+def _nowhere(file: Path) -> bool:
+    """Whether not even the directory of the file is there."""
+    try:
+        file.parent.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def _unfit(tls: Tls) -> str:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
@@ -73,6 +112,31 @@ def _unfit(tls: Tls) -> str:
         if error.reason == "KEY_VALUES_MISMATCH":
             return f"the key {tls.key} is not that of {tls.certificate}"
         return _missing(tls) or _unusable(tls, error)
+    return ""
+
+
+def _outdated(tls: Tls) -> str:
+    """Why a client would object to the dates of a certificate; empty if it would not.
+
+    OpenSSL tells only those who shake hands, so that we do it with ourselves.
+    """
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(tls.certificate, tls.key)
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # whoever issued it
+    client.load_verify_locations(tls.certificate)
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = client.wrap_bio(back, there), server.wrap_bio(there, back, server_side=True)
+    for end in ends * 2:
+        try:
+            end.do_handshake()
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLCertVerificationError as error:
+            return error.verify_message if error.verify_code in _DATES else ""
+        except ssl.SSLError:
+            return ""
     return ""
 
 

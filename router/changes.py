@@ -54,6 +54,28 @@ class UplinkCleared:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class RegionFailed:
+    """No edge is of use any more, and it is not our own side's fault."""
+
+    edges: int
+    "How many edges there are."
+    reason: str
+    "What the last one of them fell by, in words."
+    result: Result | None
+    "The finding behind that; None if there was none."
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RegionRecovered:
+    """An edge is of use again."""
+
+    lasted: float
+    "For how many seconds none was."
+    edge: str
+    "The first one that is."
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Stalled:
     """Our own event loop was late: what seemed to fail meanwhile does not count."""
 
@@ -61,7 +83,15 @@ class Stalled:
     "Seconds by which it was late."
 
 
-Change = Flip | Switch | UplinkSuspect | UplinkCleared | Stalled
+Change = (
+    Flip
+    | Switch
+    | UplinkSuspect
+    | UplinkCleared
+    | RegionFailed
+    | RegionRecovered
+    | Stalled
+)
 "Anything that the table reports."
 
 

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 
 from protocols.net.tasks import Tasks
-from protocols.target import Outcome, Probe, Result, Target
+from protocols.target import Outcome, Probe, Report, Result, Target
 from router.changes import Change
 from router.endpoint import Protocol
 from router.records import ProbeOrder
@@ -43,18 +43,21 @@ class Checker:
         *,
         tasks: Tasks,
         on_change: OnChange,
+        on_failure: Report,
         look_up: Callable[[str], None],
     ) -> None:
         """Probe what the table orders, once started.
 
-        `probes` needs one for every protocol in the table; `look_up` asks for fresh
-        addresses of a name, which come back through `addresses`.
+        `probes` needs one for every protocol in the table; `on_failure` is told of each
+        that finds its target not alive. `look_up` asks for fresh addresses of a name,
+        which come back through `addresses`.
         """
         self._table = table
         self._carefree = table.carefree
         self._probes = probes
         self._tasks = tasks
         self._on_change = on_change
+        self._on_failure = on_failure
         self._look_up = look_up
         self._looked_up: dict[str, float] = {}
         self._loop = asyncio.get_running_loop()
@@ -137,6 +140,8 @@ class Checker:
     ) -> None:
         if self._closed:
             return
+        if order is not None and outcome.result is not ALIVE:
+            self._on_failure(target, outcome)
         self._table.observe(target, outcome, now, order)
         if outcome.result in DISCONNECTED:
             self._refresh_names(target, now)

@@ -58,6 +58,7 @@ def run(config: Path) -> None:
     try:
         loaded = read(config)
     except ConfigError as error:
+        app.reject(error, config)
         _refuse(error)
     _print(loaded.warnings)
     raise SystemExit(app.run(loaded, config))
@@ -91,20 +92,26 @@ def demo(options: tuple[str, ...]) -> None:
 @main.command()
 @click.argument("file", type=_FILE)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--no-files", is_flag=True, help="Do not look at certificates and keys.")
-def check(file: Path, as_json: bool, no_files: bool) -> None:
+@click.option(
+    "--files/--no-files",
+    default=None,
+    help="Insist on certificates and keys as `run` does, or do not look at them.",
+)
+def check(file: Path, as_json: bool, files: bool | None) -> None:
     """Check a configuration FILE, and print every problem with its place and cure.
 
     Certificates and keys are loaded as the daemon would, so run it as the same user.
+    Without --files the configuration may be meant for another machine: if the whole
+    directory of a certificate is missing, that is a warning.
     Warnings do not change the exit code: 0 fine, 78 not usable.
 
     \b
     Example:
-      edge-router check /etc/edge-router/edge-router.yaml
+      edge-router check --files /etc/edge-router/edge-router.yaml
       edge-router check --json --no-files edge-router.yaml
     """
     try:
-        loaded = read(file, verify=not no_files)
+        loaded = read(file, verify=files is not False, elsewhere=files is None)
     except ConfigError as error:
         if as_json:
             _print_json({"ok": False, "problems": _plain(error.problems)})

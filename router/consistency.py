@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 
 from protocols.target import Transport
-from router.addresses import Bind, IPNetwork
+from router.addresses import Bind, IPNetwork, Receiver
 from router.document import Document
 from router.endpoint import Protocol
 from router.listeners import FromProvider, Listener, Sip, ToProvider
@@ -22,6 +22,7 @@ def check_alone(config: Config, document: Document) -> Iterator[Problem]:
     """Contradictions within a configuration, whatever its catalogue says."""
     yield from _health(config, document)
     yield from _binds(config, document)
+    yield from _trust(config, document)
     if not document.tree["listeners"]:
         yield document.problem(("listeners",), "no listener", "at least one")
     for name, listener in config.listeners.items():
@@ -86,6 +87,21 @@ def _binds(config: Config, document: Document) -> Iterator[Problem]:
                 path = ("listeners", name, "to", index)
                 found = f"found {to}, where the router itself listens"
                 yield document.problem(path, found, "a machine of the site")
+
+
+def _trust(config: Config, document: Document) -> Iterator[Problem]:
+    """Listeners that trust one receiver differently: its health is known but once."""
+    first: dict[Receiver, tuple[str, FromProvider]] = {}
+    for name, listener in config.listeners.items():
+        if not isinstance(listener, FromProvider):
+            continue
+        for to in listener.to:
+            before, other = first.setdefault(to, (name, listener))
+            if to.tls and listener.ca_file != other.ca_file:
+                path = ("listeners", name, "ca_file")
+                found = f"found {listener.ca_file or 'none'} for {to}"
+                expected = f"that of listeners.{before}: {other.ca_file or 'none'}"
+                yield document.problem(path, found, expected)
 
 
 def _listener(name: str, listener: Listener, document: Document) -> Iterator[Problem]:

@@ -95,6 +95,7 @@ PRODUCT = Field(
     " commas; absent for all",
 )
 REASON = Field("reason", "the cause, in words")
+REGION = Field("region", "the provider's region")
 RESULT = Field("result", "the finding: alive, refused, timeout, certificate, ...")
 STATE = Field("state", "`up`, `suspect` or `down`")
 TRACEBACK = Field("traceback", "where in the program it went wrong")
@@ -200,8 +201,21 @@ EDGE_RANKED = _event(
 EDGE_FLIPPED = _event(
     "edge.flipped",
     Level.WARNING,
-    "The health of an edge, or of one product there, has changed.",
+    "The health of an edge as a whole has changed; of level info when it is up.",
     "On `down`, look at `reason`; the next edge has taken over already.",
+    EDGE,
+    STATE,
+    BEFORE,
+    REASON,
+    RESULT,
+    HELD_S,
+)
+PRODUCT_FLIPPED = _event(
+    "product.flipped",
+    Level.WARNING,
+    "The health of one product at an edge, or of a receiver of the site, has changed; "
+    "of level info unless it is down. When an edge falls, it stands for all products.",
+    "On `down`, look at `reason`; the next edge or receiver has taken over already.",
     EDGE,
     PRODUCT,
     STATE,
@@ -209,11 +223,13 @@ EDGE_FLIPPED = _event(
     REASON,
     RESULT,
     HELD_S,
+    once_per=("edge", "state"),
 )
 ADDRESS_FLIPPED = _event(
     "address.flipped",
     Level.INFO,
-    "The health of one address of an edge has changed.",
+    "One address of an edge went down, or is up again; of level debug when it is only "
+    "suspected. When an edge falls, it stands for all addresses.",
     "Nothing, as long as the edge has others.",
     EDGE,
     PRODUCT,
@@ -223,6 +239,7 @@ ADDRESS_FLIPPED = _event(
     REASON,
     RESULT,
     HELD_S,
+    once_per=("edge", "state"),
 )
 LOOP_STALLED = _event(
     "loop.stalled",
@@ -252,26 +269,36 @@ UPLINK_CLEARED = _event(
 REGION_FAILED = _event(
     "region.failed",
     Level.ERROR,
-    "All edges give the same failure: the region behind them is in trouble. Another "
-    "edge would not help, so home is kept.",
-    "Look at the provider's status page.",
-    Field("region", "the provider's region"),
-    ERROR,
-    Field("edges", "how many edges say so"),
+    "No edge is of use any more: each is down, or answers with failures of its own. "
+    "Home is kept, and flows still try the edges as a last resort.",
+    "Look at the provider's status page, then at the site's Internet connection.",
+    REGION,
+    Field("edges", "how many edges there are"),
+    REASON,
+    RESULT,
+    once_per=("region",),
+)
+REGION_RECOVERED = _event(
+    "region.recovered",
+    Level.INFO,
+    "An edge is of use again after `region.failed`.",
+    "Nothing.",
+    REGION,
+    EDGE,
+    HELD_S,
     once_per=("region",),
 )
 PROBE_FAILED = _event(
     "probe.failed",
-    Level.INFO,
-    "A probe had no good answer; health decides what that means.",
+    Level.DEBUG,
+    "A probe had no good answer; what health makes of that is told by the flips.",
     "Nothing, unless it goes on: then `result` and `error` say where to look.",
     EDGE,
-    PRODUCT,
     ADDRESS,
+    NAME,
     RESULT,
     ERROR,
-    Field("connect_ms", "milliseconds until connected, if it came to that"),
-    once_per=("edge", "product", "address"),
+    once_per=("edge", "result"),
 )
 
 # Names
@@ -280,12 +307,14 @@ _ADDRESSES = Field("addresses", "the addresses in use now")
 NAME_RESOLVED = _event(
     "name.resolved",
     Level.INFO,
-    "A name has new addresses, or its resolver answers again.",
+    "A name has other addresses than before; of level debug when they are the same, or "
+    "the first.",
     "Nothing.",
     NAME,
     _ADDRESSES,
     BEFORE,
     Field("ttl_s", "seconds until the next look-up"),
+    once_per=("name",),
 )
 NAME_STALE = _event(
     "name.stale",
@@ -295,7 +324,7 @@ NAME_STALE = _event(
     NAME,
     _ADDRESSES,
     ERROR,
-    Field("age_s", "seconds since the last good answer; absent after a restart"),
+    once_per=("error",),
 )
 NAME_UNRESOLVED = _event(
     "name.unresolved",
@@ -304,6 +333,15 @@ NAME_UNRESOLVED = _event(
     "Look at the nameservers, and at the name.",
     NAME,
     ERROR,
+    once_per=("error",),
+)
+RESOLVER_RECOVERED = _event(
+    "resolver.recovered",
+    Level.INFO,
+    "Every name for which the resolver failed is answered for again.",
+    "Nothing.",
+    Field("names", "how many names it had failed for"),
+    HELD_S,
 )
 NAME_GONE = _event(
     "name.gone",
@@ -391,12 +429,26 @@ FLOW_ENDED = _event(
     Field("status", "status given to the client"),
     Field("edge", "edge that served, or the site's receiver; absent if none did"),
     Field("address", "its IP address"),
-    Field("reused", "true if served on a connection that stood already"),
+    Field("region", "the provider's region, if an edge served"),
+    Field("kind", "`public` or `private`: how that edge is reached"),
+    Field("request_id", "what the provider calls the request; needs `log.request_id`"),
+    Field(
+        "reused", "true if the connection stood already: no handshake was waited for"
+    ),
     Field("resumed", "true if a new TLS connection resumed a session"),
     Field("attempts", "how many targets were turned to, if not just the one"),
-    Field("tried", "those given up: edge, address, why, after how many milliseconds"),
-    Field("connect_ms", "milliseconds for the connection, where one was made"),
-    Field("tls_ms", "milliseconds for the TLS handshake, where one was made"),
+    Field(
+        "tried",
+        "those that did not serve: edge, address, why, after how many milliseconds;"
+        " `unfinished` if still under way",
+    ),
+    Field(
+        "waited_ms",
+        "milliseconds from arrival to a connection, all attempts included; absent if"
+        " one was at hand",
+    ),
+    Field("connect_ms", "milliseconds for the connection, if one was made for this"),
+    Field("tls_ms", "milliseconds for its TLS handshake, if one was made for this"),
     Field("first_byte_ms", "milliseconds from arrival to the answer's first byte"),
     Field("total_ms", "milliseconds from arrival to the end"),
     Field("received_bytes", "bytes of body taken from the client"),

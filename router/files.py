@@ -1,21 +1,26 @@
 """Read configurations and catalogues from disk."""
 
+import dataclasses
 import errno
 import importlib.resources
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from router.certificates import check_files
 from router.config import Loaded, cause, load
 from router.document import MAX_CHARACTERS
-from router.problem import ConfigError, Problem, did_you_mean, one_of
+from router.problem import ConfigError, Problem, Severity, did_you_mean, one_of
 
 _BUNDLED = importlib.resources.files("router.catalogues")
 
 
-def read(path: Path, *, verify: bool = True) -> Loaded:
+def read(path: Path, *, verify: bool = True, elsewhere: bool = False) -> Loaded:
     """Read a configuration file and its catalogue; `verify` looks at certificates, too.
 
-    Raises ConfigError with all problems, and nothing else.
+    With `elsewhere`, the file may be meant for another machine: certificates of which
+    not even the directory is there are warnings. Raises ConfigError with all problems,
+    and nothing else.
     """
     try:
         text = _read_text(path)
@@ -27,16 +32,41 @@ def read(path: Path, *, verify: bool = True) -> Loaded:
         return _read_catalogue(wanted, path.parent)
 
     loaded = load(text, str(path), read_catalogue, base=path.parent.absolute())
-    problems = list(check_files(loaded)) if verify else []
-    if problems:
-        raise ConfigError([*problems, *loaded.warnings])
-    return loaded
+    problems = list(loaded.warnings)
+    if verify:
+        problems += [*check_files(loaded, elsewhere=elsewhere), *_state(loaded)]
+        problems.sort(key=lambda p: (p.file != str(path), p.line, p.column))
+    if any(problem.severity is Severity.ERROR for problem in problems):
+        raise ConfigError(problems)
+    return dataclasses.replace(loaded, warnings=tuple(problems))
 
 
 def bundled_catalogues() -> list[str]:
     """Names of the catalogues that come with the router."""
     names = (Path(entry.name) for entry in _BUNDLED.iterdir())
     return sorted(name.stem for name in names if name.suffix == ".yaml")
+
+
+def _state(loaded: Loaded) -> Iterator[Problem]:
+    """Yield a warning, since the daemon does without, if no state could be saved."""
+    directory = loaded.config.state_directory
+    if directory is None:
+        return
+    # Unlike pathlib, os.path raises nothing about directories that may not be entered.
+    if not os.path.isdir(directory):
+        there = os.path.exists(directory)
+        found = f"{directory} is no directory" if there else f"no directory {directory}"
+    elif not os.access(directory, os.W_OK | os.X_OK):
+        found = f"cannot write to {directory}"
+    else:
+        return
+    yield loaded.document.problem(
+        ("state_directory",),
+        found,
+        "a directory that the daemon may write to",
+        "nothing would outlive a restart",
+        severity=Severity.WARNING,
+    )
 
 
 def _read_catalogue(wanted: str, directory: Path) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 Wires the resolver, the checker and the state file to each other and to the log.
 """
 
+import functools
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -18,13 +19,13 @@ from router.election import Switch
 from router.endpoint import Endpoint, Kind, Protocol
 from router.endpoints import ANYWHERE, endpoints, receivers
 from router.logs import Log
-from router.names import Answer
+from router.names import Answer, Outage
 from router.resolver import Resolver, Sources
 from router.saved import Saved, dump, parse
 from router.settings import Config
 from router.snapshot import Snapshot
 from router.table import Table
-from router.telling import tell_answer, tell_change, tell_ranking
+from router.telling import tell_answer, tell_change, tell_probe, tell_ranking
 
 OnChange = Callable[[Snapshot, tuple[Change, ...]], None]
 "Told of a new snapshot when routes or health changed."
@@ -51,12 +52,14 @@ class Knowledge:
         self._log = log
         self._on_change = on_change
         self._directory = directory
+        self._region = loaded.config.provider.region
         table = _table(loaded, now)
         self.checker = Checker(
             table,
             probes,
             tasks=tasks,
             on_change=self._changed,
+            on_failure=functools.partial(tell_probe, log),
             look_up=lambda name: self._resolver.hurry(name),
         )
         "Takes reports, holds the snapshot."
@@ -65,6 +68,7 @@ class Knowledge:
         every = endpoints(loaded.catalogue, loaded.config)
         self._product = next((e.product for e in every if e.edge != ANYWHERE), "")
         self._addresses: dict[str, tuple[str, ...]] = {}
+        self._outage = Outage()
         self._keeper: state.Keeper | None = None
         saved = self._restore()
         nameservers = loaded.config.resolver.nameservers
@@ -117,6 +121,13 @@ class Knowledge:
     def _answered(self, name: str, answer: Answer) -> None:
         before = self._addresses.get(name, ())
         tell_answer(self._log, name, answer, before)
+        ended = self._outage.note(name, answer.failed, time.monotonic())
+        if ended is not None:
+            self._log.say(
+                events.RESOLVER_RECOVERED,
+                names=ended.names,
+                held_s=round(ended.lasted, 1),
+            )
         if answer.addresses or answer.gone:
             self._addresses[name] = answer.addresses
             self.checker.addresses(name, answer.addresses)
@@ -124,7 +135,7 @@ class Knowledge:
 
     def _changed(self, snapshot: Snapshot, changes: tuple[Change, ...]) -> None:
         for change in changes:
-            tell_change(self._log, change)
+            tell_change(self._log, change, self._region)
         if self._product and any(isinstance(change, Switch) for change in changes):
             tell_ranking(self._log, snapshot, self._product)
         self._save()

@@ -143,7 +143,7 @@ class HttpsTerminate(ToProvider):
     "The certificate that clients see."
     retry: _Flag = True
     """Whether an idempotent request without a body, broken before its answer began, is
-    sent once more to the next target."""
+    sent again to the next target, at most twice."""
 
 
 class HttpsPassthrough(ToProvider):
@@ -181,7 +181,7 @@ class HttpsFromProvider(FromProvider):
     "The site's receivers, the preferred one first."
     retry: _Flag = True
     """Whether an idempotent request without a body, broken before its answer began, is
-    sent once more to the next receiver."""
+    sent again to the next receiver, at most twice."""
 
 
 class WebsocketToProvider(ToProvider):

@@ -17,7 +17,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 from protocols.record import FlowRecord
-from router import events
+from router import events, lines
+from router.access import NOWHERE, Places
 from router.events import Event, Level
 from router.repeats import Repeats
 from router.sinks import Said, Sink, open_sink
@@ -73,7 +74,9 @@ class Log:
         """Log an event, unless it only repeats itself. Never waits.
 
         `at` replaces the event's level, for events whose weight only the case shows.
+        Fields that are empty or None are left out.
         """
+        fields = _not_empty(fields)
         if self._strict:
             event.check(fields)
         level = event.level if at is None else at
@@ -195,12 +198,14 @@ class Log:
                 time.time_ns(),
                 event.level,
                 event,
-                {
-                    "of": repeated.key[0],
-                    "about": ", ".join(filter(None, repeated.key[1:])),
-                    "count": repeated.count,
-                    "seconds": round(repeated.seconds, 1),
-                },
+                _not_empty(
+                    {
+                        "of": repeated.key[0],
+                        "about": ", ".join(filter(None, repeated.key[1:])),
+                        "count": repeated.count,
+                        "seconds": round(repeated.seconds, 1),
+                    }
+                ),
             )
             for repeated in unsaid
         ]
@@ -211,6 +216,10 @@ class Log:
             fields["error"] = self._why_dropped
         event = events.LOG_DROPPED
         return Said(time.time_ns(), event.level, event, fields)
+
+
+def _not_empty(fields: lines.Fields) -> dict[str, object]:
+    return {name: v for name, v in fields.items() if v is not None and v != ""}
 
 
 class _Libraries(logging.Handler):
@@ -243,6 +252,11 @@ def open_log(
     stream: TextIO = sys.stderr,
     environ: Mapping[str, str] = os.environ,
     strict: bool = True,
+    places: Places = NOWHERE,
 ) -> Log:
-    """The log of the process in one of the formats auto, journald, json, console."""
-    return Log(open_sink(form, stream, environ), level=level, strict=strict)
+    """The log of the process in one of the formats auto, journald, json, console.
+
+    `places` is what access records say of edges beside their names.
+    """
+    sink = open_sink(form, stream, environ, places=places)
+    return Log(sink, level=level, strict=strict)

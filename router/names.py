@@ -76,6 +76,11 @@ class Answer:
     learnt: float | None = None
     "Loop time of the last good answer; None before the first since the start."
 
+    @property
+    def failed(self) -> bool:
+        """Whether a look-up failed, so that what there is is old, or nothing."""
+        return bool(self.error) and (self.stale or not self.addresses)
+
     def differs(self, other: "Answer") -> bool:
         """Whether a user of the addresses has to hear of the change."""
         return (self.addresses, self.stale, self.gone, bool(self.error)) != (
@@ -100,6 +105,40 @@ class Memory:
     "Loop time at which the last look-up ended."
     due: float = -math.inf
     "Loop time of the next look-up."
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ended:
+    """An outage that is over."""
+
+    names: int
+    "How many names were concerned."
+    lasted: float
+    "For how many seconds."
+
+
+class Outage:
+    """From the first name for which the resolver fails until it fails for none."""
+
+    def __init__(self) -> None:
+        self._failing: set[str] = set()
+        self._concerned: set[str] = set()
+        self._since = math.inf
+
+    def note(self, name: str, failed: bool, now: float) -> Ended | None:
+        """Take in the latest answer about a name; the outage, if that ended it."""
+        if failed:
+            self._since = min(self._since, now)
+            self._failing.add(name)
+            self._concerned.add(name)
+            return None
+        self._failing.discard(name)
+        if self._failing or not self._concerned:
+            return None
+        ended = Ended(len(self._concerned), now - self._since)
+        self._concerned.clear()
+        self._since = math.inf
+        return ended
 
 
 def recall(addresses: Iterable[str]) -> Memory:
@@ -127,15 +166,30 @@ def found(addresses: Iterable[str], ttl: float) -> Finding:
     The order of an answer means nothing (RFC 1794 rotates it), so it must not look
     like a change.
     """
-    usable = sorted({ip for text in addresses if (ip := _usable(text))}, key=int)
-    if not usable:
+    ips = sorted({ip for text in addresses if (ip := usable(text))}, key=int)
+    if not ips:
         return EMPTY
-    return Finding(Verdict.FOUND, tuple(map(str, usable[:MAX_ADDRESSES])), ttl)
+    return Finding(Verdict.FOUND, tuple(map(str, ips[:MAX_ADDRESSES])), ttl)
 
 
 def failed(error: str) -> Finding:
     """The finding of a look-up that brought nothing, for the reason given."""
     return Finding(Verdict.FAILED, error=error)
+
+
+def usable(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address, unless no provider can be there: an answer that says so is false.
+
+    Link-local holds the metadata services of clouds (169.254.169.254), which an answer
+    must not make us talk to. Loopback and private addresses are the site's business.
+    Raises ValueError for what is no address.
+    """
+    ip = ipaddress.ip_address(text)
+    mapped = isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None
+    broadcast = str(ip) == "255.255.255.255"
+    if ip.is_unspecified or ip.is_multicast or ip.is_link_local or mapped or broadcast:
+        return None
+    return ip
 
 
 def learn(memory: Memory, findings: tuple[Finding, Finding], *, now: float) -> Memory:
@@ -233,17 +287,3 @@ def _split(addresses: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     four = tuple(str(ip) for ip in ips if ip.version == 4)[:MAX_ADDRESSES]
     six = tuple(str(ip) for ip in ips if ip.version == 6)[:MAX_ADDRESSES]
     return four, six
-
-
-def _usable(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address, unless no provider can be there: an answer that says so is false.
-
-    Link-local holds the metadata services of clouds (169.254.169.254), which an answer
-    must not make us talk to. Loopback and private addresses are the site's business.
-    """
-    ip = ipaddress.ip_address(text)
-    mapped = isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None
-    broadcast = str(ip) == "255.255.255.255"
-    if ip.is_unspecified or ip.is_multicast or ip.is_link_local or mapped or broadcast:
-        return None
-    return ip

@@ -242,12 +242,14 @@ class EdgeRecord:
     "Its endpoints."
     state: State = State.SUSPECT
     "DOWN when two or more endpoints with addresses of their own are, or all."
+    result: Result | None = None
+    "The finding that made it so; None if none did."
     proved: bool = False
     "Whether it ever was UP."
     draining: bool = False
     "Whether an operator wants no new flows there."
     failed: float = -math.inf
-    "When it ceased to be UP, unless it is UP again."
+    "When it ceased to be UP, unless it is UP again, or it is what it answers."
     flips: deque[float] = dataclasses.field(default_factory=lambda: deque(maxlen=8))
     "When it went DOWN, within the last hour."
     score: snapshot.Score | None = None
@@ -260,12 +262,19 @@ class EdgeRecord:
         """What is known of the addresses of its endpoints."""
         return tuple(dict.fromkeys(r for one in self.endpoints for r in one.records))
 
+    @property
+    def useless(self) -> bool:
+        """Whether it is DOWN, or all that it answers are failures of its own."""
+        failing = self.result is Result.SERVER_ERROR
+        return self.state is State.DOWN or (self.state is State.SUSPECT and failing)
+
     def judge(self, now: float, cause: Cause) -> Flip | None:
         """Take over the state of the endpoints; what changed, if anything did."""
         state = self._state()
         if state is self.state:
             return None
         old, self.state = self.state, state
+        self.result = cause.result
         flip = Flip(
             edge=self.name,
             product="",
@@ -277,7 +286,8 @@ class EdgeRecord:
             lasted=now - self.since,
             first=state is State.UP and not self.proved,
         )
-        if old is State.UP:
+        # A bad answer is an answer: it came by our uplink, which is beyond doubt.
+        if old is State.UP and cause.result is not Result.SERVER_ERROR:
             self.failed = now
         elif state is State.UP:
             self.failed = -math.inf

@@ -4,6 +4,8 @@ import dataclasses
 import ipaddress
 from collections.abc import Mapping
 
+from router.names import usable
+
 VERSION = 1
 "Format of the saved data."
 
@@ -41,15 +43,19 @@ def dump(saved: Saved) -> dict[str, object]:
 
 
 def parse(data: object) -> Saved:
-    """Read what `dump` wrote. Raises SavedError for anything else."""
+    """Read what `dump` wrote. Raises SavedError for anything else.
+
+    Addresses at which no provider can be are left out, as they are of an answer.
+    """
     root = _mapping(data, "the whole")
     if root.get("version") != VERSION:
         raise SavedError(f"version {root.get('version')!r:.40}, expected {VERSION}")
     scores = _mapping(root.get("scores"), "scores")
     addresses = _mapping(root.get("addresses"), "addresses")
+    read = {name: _addresses(name, found) for name, found in addresses.items()}
     return Saved(
         scores={edge: _score(edge, value) for edge, value in scores.items()},
-        addresses={name: _addresses(name, found) for name, found in addresses.items()},
+        addresses={name: found for name, found in read.items() if found},
     )
 
 
@@ -78,7 +84,7 @@ def _addresses(name: str, found: object) -> tuple[str, ...]:
     for address in found:
         if not isinstance(address, str) or not is_address(address):
             raise SavedError(f"{where}: {address!r:.40} is no IP address")
-    return tuple(found)
+    return tuple(str(ip) for address in found if (ip := usable(address)) is not None)
 
 
 def is_address(text: str) -> bool:

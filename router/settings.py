@@ -13,7 +13,7 @@ import pydantic
 from router.addresses import Address, BindAddress, Nameserver
 from router.listeners import Listener
 from router.units import Seconds, between
-from router.validation import FilePath, Name, Section, Text, Version
+from router.validation import FieldName, FilePath, Name, Section, Text, Version
 
 
 class Provider(Section):
@@ -129,6 +129,9 @@ class Log(Section):
     "How records are written: `auto` is journald, console or JSON by surroundings."
     level: LogLevel = LogLevel.INFO
     "The least severe records that are written."
+    request_id: FieldName | None = None
+    """Field of the provider's answers that identifies a request, for access records of
+    `terminate` listeners. Omitted: none is looked for."""
 
 
 class Config(Section):

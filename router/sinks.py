@@ -11,6 +11,7 @@ import structlog
 
 from protocols.record import FlowRecord
 from router import access, lines
+from router.access import NOWHERE, Places
 from router.events import Event, Level
 
 JOURNAL = "/run/systemd/journal/socket"
@@ -72,14 +73,17 @@ class Journal:
     priority in front as sd-daemon(3) has it.
     """
 
-    def __init__(self, descriptor: int, *, path: str = JOURNAL) -> None:
+    def __init__(
+        self, descriptor: int, *, path: str = JOURNAL, places: Places = NOWHERE
+    ) -> None:
         self._descriptor = descriptor
         self._path = path
+        self._places = places
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.settimeout(1.0)
 
     def render(self, said: Said) -> bytes:
-        shown = _safe_fields(said)
+        shown = _safe_fields(said, self._places)
         text = lines.pairs({n: v for n, v in shown.items() if n != "traceback"})
         return lines.journal_entry(
             {
@@ -105,7 +109,12 @@ class Journal:
 
 
 def open_sink(
-    form: str, stream: TextIO, environ: Mapping[str, str], *, journal: str = JOURNAL
+    form: str,
+    stream: TextIO,
+    environ: Mapping[str, str],
+    *,
+    journal: str = JOURNAL,
+    places: Places = NOWHERE,
 ) -> Sink:
     """The sink for one of the formats auto, journald, json, console."""
     descriptor = stream.fileno()
@@ -113,12 +122,12 @@ def open_sink(
         form = _fitting(stream, environ)
     match form:
         case "journald":
-            return Journal(descriptor, path=journal)
+            return Journal(descriptor, path=journal, places=places)
         case "console":
             colors = stream.isatty() and not environ.get("NO_COLOR")
-            return Stream(descriptor, _for_eyes(colors))
+            return Stream(descriptor, _for_eyes(colors, places))
         case _:
-            return Stream(descriptor, _as_json())
+            return Stream(descriptor, _as_json(places))
 
 
 def _fitting(stream: TextIO, environ: Mapping[str, str]) -> str:
@@ -130,41 +139,41 @@ def _fitting(stream: TextIO, environ: Mapping[str, str]) -> str:
     return "console" if stream.isatty() else "json"
 
 
-def _safe_fields(said: Said) -> dict[str, object]:
+def _safe_fields(said: Said, places: Places) -> dict[str, object]:
     fields = said.fields
     if isinstance(fields, FlowRecord):
-        fields = access.fields(fields)
+        fields = access.fields(fields, places)
     return lines.safe(fields)
 
 
-def _line(said: Said) -> dict[str, object]:
+def _line(said: Said, places: Places) -> dict[str, object]:
     return {
         "time": lines.clock(said.when),
         "level": said.level.name.lower(),
         "event": said.event.name,
-        **_safe_fields(said),
+        **_safe_fields(said, places),
     }
 
 
-def _as_json() -> Callable[[Said], str]:
+def _as_json(places: Places) -> Callable[[Said], str]:
     encode = json.JSONEncoder(separators=(",", ":")).encode
     render = structlog.processors.JSONRenderer(lambda line, **_: encode(line))
 
     def render_line(said: Said) -> str:
         if isinstance(said.fields, FlowRecord):
-            return access.as_json(lines.clock(said.when), said.fields)
-        return str(render(None, "", _line(said)))
+            return access.as_json(lines.clock(said.when), said.fields, places)
+        return str(render(None, "", _line(said, places)))
 
     return render_line
 
 
-def _for_eyes(colors: bool) -> Callable[[Said], str]:
+def _for_eyes(colors: bool, places: Places) -> Callable[[Said], str]:
     render = structlog.dev.ConsoleRenderer(
         colors=colors, timestamp_key="time", sort_keys=False
     )
 
     def render_line(said: Said) -> str:
-        line = _line(said)
+        line = _line(said, places)
         if "traceback" in line:
             line["exception"] = line.pop("traceback")
         return str(render(None, "", line))

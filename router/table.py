@@ -14,6 +14,8 @@ from router import health, policy
 from router.changes import (
     Change,
     Flip,
+    RegionFailed,
+    RegionRecovered,
     Stalled,
     UplinkCleared,
     UplinkSuspect,
@@ -85,6 +87,7 @@ class Table:
         """Records of the targets in the routes, by key, for which one more answer to a
         live flow changes nothing: setting `heard` is enough."""
         self._changes: list[Change] = []
+        self._region_failed = math.inf
         self._home = Home(None, now)
         self._order = list(self._edges)
         self._void_before = -math.inf
@@ -378,11 +381,25 @@ class Table:
         An edge that turns speaks for the endpoints that turn with it.
         """
         flips = [flip for known in owners if (flip := known.judge(now, cause))]
+        whole = None
         if not owners[0].receiver:
             whole = self._edges[owners[0].endpoint.edge].judge(now, cause)
-            if whole is not None:
-                flips = [whole, *(flip for flip in flips if flip.to is not whole.to)]
+        if whole is not None:
+            flips = [whole, *(flip for flip in flips if flip.to is not whole.to)]
         self._changes += joined(flips)
+        if whole is not None:
+            self._judge_region(whole.edge, now, cause)
+
+    def _judge_region(self, edge: str, now: float, cause: Cause) -> None:
+        """Tell whether any edge is of use, now that this one has turned."""
+        used = [one for one in self._edges.values() if one.endpoints]
+        failed = all(one.useless for one in used)
+        if failed and self._region_failed == math.inf:
+            self._region_failed = now
+            self._changes.append(RegionFailed(len(used), cause.reason, cause.result))
+        elif not failed and self._region_failed < math.inf:
+            self._changes.append(RegionRecovered(now - self._region_failed, edge))
+            self._region_failed = math.inf
 
     def _look_around(self, edge: EdgeRecord, now: float) -> None:
         """An address failed: ask its siblings, the best edges, and then all of them."""

@@ -1,19 +1,30 @@
-"""What the checker and the resolver report, as events of the log."""
+"""What checker, resolver and configuration report, as events of the log."""
 
+from pathlib import Path
 from typing import Any
 
+from protocols.target import Outcome, Target
 from router import events
-from router.changes import Change, Flip, Stalled, UplinkCleared, UplinkSuspect
+from router.changes import (
+    Change,
+    Flip,
+    RegionFailed,
+    RegionRecovered,
+    Stalled,
+    UplinkCleared,
+    UplinkSuspect,
+)
 from router.election import Switch
 from router.events import Level
 from router.health import State
 from router.logs import Log
 from router.names import Answer
 from router.policy import rank
+from router.problem import ConfigError, Severity
 from router.snapshot import Snapshot
 
 
-def tell_change(log: Log, change: Change) -> None:
+def tell_change(log: Log, change: Change, region: str = "") -> None:
     """Log one change of health or preference, with all that explains it."""
     match change:
         case Flip():
@@ -26,6 +37,13 @@ def tell_change(log: Log, change: Change) -> None:
         case UplinkCleared():
             held = round(change.lasted, 1)
             log.say(events.UPLINK_CLEARED, reason=change.reason, held_s=held)
+        case RegionFailed():
+            _tell_region(log, change, region)
+        case RegionRecovered():
+            held = round(change.lasted, 1)
+            log.say(
+                events.REGION_RECOVERED, region=region, edge=change.edge, held_s=held
+            )
         case Stalled():
             log.say(events.LOOP_STALLED, late_ms=_milliseconds(change.late))
 
@@ -38,16 +56,37 @@ def tell_answer(log: Log, name: str, answer: Answer, before: tuple[str, ...]) ->
         log.say(events.NAME_GONE, name=name, before=known)
     elif not answer.addresses:
         log.say(events.NAME_UNRESOLVED, name=name, error=answer.error)
-    elif answer.stale:
+    elif answer.failed:
         log.say(events.NAME_STALE, name=name, addresses=found, error=answer.error)
-    else:
+    elif not answer.stale:  # else it is of the last run: `state.restored` tells of all
+        news = before and set(before) != set(answer.addresses)
         log.say(
             events.NAME_RESOLVED,
+            at=None if news else Level.DEBUG,
             name=name,
             addresses=found,
             before=known,
             ttl_s=round(answer.ttl),
         )
+
+
+def tell_probe(log: Log, target: Target, outcome: Outcome) -> None:
+    """Log a probe that found its target not alive."""
+    log.say(
+        events.PROBE_FAILED,
+        edge=target.label,
+        address=target.address,
+        name=target.server_name or target.host,
+        result=outcome.result.value,
+        error=outcome.detail,
+    )
+
+
+def tell_rejection(log: Log, path: Path, error: ConfigError) -> None:
+    """Log that a configuration is refused; warnings in it are no part of that."""
+    errors = [one for one in error.problems if one.severity is Severity.ERROR]
+    first = str(errors[0]) if errors else ""
+    log.say(events.CONFIG_REJECTED, path=str(path), errors=len(errors), first=first)
 
 
 def tell_ranking(log: Log, snapshot: Snapshot, product: str) -> None:
@@ -80,25 +119,36 @@ def _tell_flip(log: Log, flip: Flip) -> None:
         "reason": flip.reason,
         "held_s": round(flip.lasted, 1),
     }
-    if flip.product:
-        fields["product"] = flip.product
     if flip.result is not None:
         fields["result"] = flip.result.value
-    at = Level.INFO if flip.to is State.UP else None
-    if flip.first and flip.product:
-        at = Level.DEBUG  # at the start, one line for each edge is enough
     if flip.targets:
-        log.say(
-            events.ADDRESS_FLIPPED, at=at, address=flip.targets[0].address, **fields
-        )
+        event, fields["address"] = events.ADDRESS_FLIPPED, flip.targets[0].address
     else:
-        log.say(events.EDGE_FLIPPED, at=at, **fields)
+        event = events.PRODUCT_FLIPPED if flip.product else events.EDGE_FLIPPED
+    log.say(event, at=_weight(flip), product=flip.product, **fields)
+
+
+def _weight(flip: Flip) -> Level:
+    """How much a change of health matters: the more, the more it concerns."""
+    if flip.product and flip.first:
+        return Level.DEBUG  # at the start, one line for each edge is enough
+    if flip.targets:
+        return Level.INFO if State.DOWN in (flip.from_, flip.to) else Level.DEBUG
+    grave = flip.to is State.DOWN if flip.product else flip.to is not State.UP
+    return Level.WARNING if grave else Level.INFO
+
+
+def _tell_region(log: Log, failed: RegionFailed, region: str) -> None:
+    fields: dict[str, Any] = {"edges": failed.edges, "reason": failed.reason}
+    if failed.result is not None:
+        fields["result"] = failed.result.value
+    log.say(events.REGION_FAILED, region=region, **fields)
 
 
 def _tell_switch(log: Log, switch: Switch) -> None:
     fields: dict[str, Any] = {
         "home": switch.to,
-        "before": switch.from_ or "",
+        "before": switch.from_,
         "reason": switch.reason,
         "window_s": round(switch.window),
         "held_s": round(switch.held, 1),

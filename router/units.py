@@ -4,7 +4,10 @@ Inside the router a duration is a float of seconds and a size an int of bytes. I
 both carry their unit, because `timeout: 5` has cost too many people a night.
 """
 
+import dataclasses
+import math
 import re
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 import pydantic
@@ -55,72 +58,96 @@ def rate(octets: int) -> str:
     return f"{size(octets)}/s"
 
 
-def _quantity(text: str, units: dict[str, Any], expected: str, usual: str) -> float:
-    match = _NUMBER.fullmatch(text.strip())
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Kind:
+    """A kind of quantity."""
+
+    expected: str
+    "How it is written, in words."
+    units: Mapping[str, float]
+    "What each unit is worth."
+    usual: tuple[str, ...]
+    "Units that a bare number probably lacks, the likeliest first."
+    per: str = ""
+    "What follows the unit."
+
+
+_TIME = _Kind("a time with its unit (us, ms, s, m, h, d)", _UNITS, ("s", "ms", "m"))
+_SIZE = _Kind("a size with its unit (B, KiB, MiB, GiB)", _SIZES, ("B", "KiB", "MiB"))
+_RATE = _Kind("a rate with its unit (B/s, KiB/s, MiB/s)", _SIZES, ("B",), "/s")
+
+
+def _quantity(
+    value: object, kind: _Kind, low: float = 0.0, high: float = math.inf
+) -> float:
+    """What is written; what is proposed in place of a wrong text is within bounds."""
+    bare = isinstance(value, int | float) and not isinstance(value, bool)
+    text = str(value) if bare else read_text(value, kind.expected)
+    match = _NUMBER.fullmatch(text.strip().removesuffix(kind.per))
     if match is None:
-        raise wrong(expected)
+        raise wrong(kind.expected)
     number, unit = match.groups()
-    if unit not in units or text != number + unit:
-        meant = _meant(unit, units) or (usual if not unit else "")
-        raise wrong(expected, f"did you mean '{number}{meant}'?" if meant else "")
-    return float(number) * float(units[unit])
+    if unit in kind.units and text == number + unit + kind.per:
+        return float(number) * kind.units[unit]
+    for likely in _meant(unit, kind.units) if unit else kind.usual:
+        if low <= float(number) * kind.units[likely] <= high:
+            proposed = f"{number}{likely}{kind.per}"
+            raise wrong(kind.expected, f"did you mean '{proposed}'?")
+    raise wrong(kind.expected)
 
 
-def _meant(unit: str, units: dict[str, Any]) -> str:
-    for known in units:
-        if unit.lower().startswith(_MEANT[known]):
-            return known
-    return ""
+def _meant(unit: str, units: Iterable[str]) -> list[str]:
+    """The unit that a word probably stands for, if there is one."""
+    return [u for u in units if unit.lower().startswith(_MEANT[u])][:1]
 
 
 def _seconds(value: object) -> float:
-    expected = "a time with its unit (us, ms, s, m, h, d)"
-    return _quantity(read_text(value, expected, "s"), _UNITS, expected, "s")
+    return _quantity(value, _TIME)
 
 
 def _octets(value: object) -> int:
-    expected = "a size with its unit (B, KiB, MiB, GiB)"
-    return int(_quantity(read_text(value, expected, "B"), _SIZES, expected, "B"))
+    return int(_quantity(value, _SIZE))
 
 
 def _rate(value: object) -> int:
-    expected = "a rate with its unit (B/s, KiB/s, MiB/s)"
-    text = read_text(value, expected, "B/s")
-    if not text.endswith("/s"):
-        raise wrong(expected, "add '/s'" if text[-1:].isalpha() else "")
-    return int(_quantity(text.removesuffix("/s"), _SIZES, expected, "B"))
+    return int(_quantity(value, _RATE))
 
 
-def read_text(value: object, expected: str, unit: str = "") -> str:
-    """The text that must stand here; `unit` is what a bare number probably lacks."""
-    if isinstance(value, str):
-        return value
-    bare = isinstance(value, int | float) and not isinstance(value, bool) and unit
-    raise wrong(expected, f"did you mean '{value}{unit}'?" if bare else "")
+def read_text(value: object, expected: str) -> str:
+    """The text that must stand here."""
+    if not isinstance(value, str):
+        raise wrong(expected)
+    return value
 
 
-def between(least: str, most: str) -> pydantic.AfterValidator:
+# Bounds read the value themselves, in place of what they are put around: only so does
+# the hint know of them.
+
+
+def between(least: str, most: str) -> pydantic.WrapValidator:
     """Bounds of a time, both included, written as in a file."""
     low, high = _seconds(least), _seconds(most)
 
-    def check(value: float) -> float:
-        if not low <= value <= high:
+    def check(value: object, _: pydantic.ValidatorFunctionWrapHandler) -> float:
+        seconds = _quantity(value, _TIME, low, high)
+        if not low <= seconds <= high:
             raise wrong(f"a time from {least} to {most}")
-        return value
+        return seconds
 
-    return pydantic.AfterValidator(check)
+    return pydantic.WrapValidator(check)
 
 
-def within(least: str, most: str) -> pydantic.AfterValidator:
+def within(least: str, most: str) -> pydantic.WrapValidator:
     """Bounds of a size, both included, written as in a file."""
     low, high = _octets(least), _octets(most)
 
-    def check(value: int) -> int:
-        if not low <= value <= high:
+    def check(value: object, _: pydantic.ValidatorFunctionWrapHandler) -> int:
+        octets = int(_quantity(value, _SIZE, low, high))
+        if not low <= octets <= high:
             raise wrong(f"a size from {least} to {most}")
-        return value
+        return octets
 
-    return pydantic.AfterValidator(check)
+    return pydantic.WrapValidator(check)
 
 
 def as_text(**schema: Any) -> pydantic.WithJsonSchema:

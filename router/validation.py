@@ -40,7 +40,10 @@ def _name(value: object) -> str:
     expected = "a name of lower-case letters, digits, - and _"
     text = read_text(value, expected)
     if not _NAME.fullmatch(text):
-        raise wrong(expected)
+        lower = text.lower()
+        raise wrong(
+            expected, f"did you mean '{lower}'?" if _NAME.fullmatch(lower) else ""
+        )
     return text
 
 
@@ -63,6 +66,14 @@ def _printable(value: object) -> str:
     return text
 
 
+def _field_name(value: object) -> str:
+    expected = "the name of an HTTP field, such as X-Request-Id"
+    text = read_text(value, expected)
+    if not re.fullmatch(r"[A-Za-z0-9-]{1,64}", text):
+        raise wrong(expected)
+    return text
+
+
 def _version(value: object) -> int:
     # A bool is an int to Python, and 1.0 equals 1.
     if type(value) is not int or value != 1:
@@ -80,6 +91,12 @@ Text = Annotated[str, pydantic.PlainValidator(_printable), as_text(minLength=1)]
 "A text on one line."
 Name = Annotated[str, pydantic.PlainValidator(_name), as_text(pattern="^[a-z0-9_-]+$")]
 "A name that a file gives or refers to."
+FieldName = Annotated[
+    str,
+    pydantic.PlainValidator(_field_name),
+    as_text(pattern="^[A-Za-z0-9-]{1,64}$"),
+]
+"The name of an HTTP field: a token (RFC 9110 section 5.1), of the usual characters."
 FilePath = Annotated[Path, pydantic.PlainValidator(_path), as_text()]
 "A path; a relative one starts at the directory of the configuration."
 

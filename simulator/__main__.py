@@ -50,6 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
             directory = Path(stack.enter_context(temporary))
         runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         try:
+            directory.mkdir(parents=True, exist_ok=True)
             stack.enter_context(runner).run(_run(given, directory))
         except (OSError, ValueError) as error:
             print(f"simulator: {error}", file=sys.stderr)
@@ -159,7 +160,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     option("--rest-port", type=_port, default=0, help="HTTPS port; default: a free one")
     option("--dns-port", type=_port, default=0, help="DNS port; default: a free one")
-    option("--directory", type=Path, help="for files; default: a temporary one")
+    option(
+        "--directory",
+        type=Path,
+        help="for files, made if need be; default: a temporary one",
+    )
     option(
         "--cdn",
         metavar="EDGE",

@@ -58,6 +58,9 @@ class NearSide(Protocol):
     def transport(self) -> asyncio.Transport:
         """Where the response goes."""
 
+    def read_on(self) -> None:
+        """The exchange has no more reason to keep the client unread."""
+
     def exchange_ended(self, *, keep_alive: bool, complete: bool) -> None:
         """The response is written; `complete` says that the request was read whole."""
 
@@ -84,6 +87,7 @@ class Exchange:
     _near_paused = False
     _far_paused = False
     _reused = False
+    _awaits_continue = False
     _keep_alive = False
     _over = False
 
@@ -122,6 +126,8 @@ class Exchange:
         except HeadError as error:
             self._fail(error.status, error.reason, who="R")
             return b""
+        if self._awaits_continue:
+            self._continued()
         self._received += len(body)
         if isinstance(self._reader, Chunked):
             body = chunk(body) if body else b""
@@ -146,7 +152,8 @@ class Exchange:
         """A connection: send what there is of the request, in one write."""
         self._far = far
         far.exchange = self
-        self._reused = far.served > 0
+        # It stood already if it has served before, or lay ready for whoever comes.
+        self._reused = far.served > 0 or far.idle_since > 0.0
         far.served += 1
         if self._shared.to_provider:
             data = fields.request_to_provider(self.head, far.authority)
@@ -164,17 +171,31 @@ class Exchange:
         far.transport.write(data)
         if self._reader.done:
             self._asked()
+        elif self.head.expects_continue and not self._received:
+            # RFC 9110 section 10.1.1: "a client that will wait for a 100 (Continue)
+            # response before sending the request content" says so: no fault of its own.
+            self._awaits_continue = True
+            self._asked()
 
     def not_found(self) -> None:
-        """No target can be reached."""
-        self._fail(503, "no target can be reached now", who="R")
+        """No target can be reached, or none that has not failed this request."""
+        if self._resends:
+            self._fail(502, "the far side closed without an answer", who="F")
+        else:
+            self._fail(503, "no target can be reached now", who="R")
 
     def _asked(self) -> None:
-        """The request is out, whole: from now on the answer is awaited."""
+        """It is the far side's turn: from now on the answer is awaited, or 100."""
         self._told_at = now = self._shared.loop.time()
         self._asked_at = self._asked_at or now
         if self._response is None:
             self._shared.watch.add(self)
+
+    def _continued(self) -> None:
+        """The body is asked for, or comes unasked: it is the client's turn."""
+        self._awaits_continue = False
+        self._asked_at = 0.0
+        self._shared.watch.remove(self)
 
     # ---- Waiting for the answer --------------------------------------------------
 
@@ -213,13 +234,20 @@ class Exchange:
             return
         # An idle connection may be closed by the far side just as we use it: that
         # is no sign of illness, only a reason to look.
-        result = Result.SILENT if self._reused else Result.RESET
-        self._shared.report(far.target, Outcome(result, detail=detail))
+        self._blame(far.target, Result.SILENT if self._reused else Result.RESET, detail)
         if self._may_resend():
             self._again(far.target, Result.RESET, detail)
         else:
             self._note(far.target, Result.RESET, detail)
             self._fail(502, "the far side closed without an answer", who="F")
+
+    def _blame(self, target: Target, result: Result, detail: str) -> None:
+        """Tell that a request ended badly at a target that was reached."""
+        if result is not Result.SILENT and not self._shared.to_provider:
+            # Anybody may send to the site, and a receiver that hangs up on one request
+            # may do well with all others: no stranger shall take it out of service.
+            result = Result.SERVER_ERROR
+        self._shared.report(target, Outcome(result, detail=detail))
 
     def _may_resend(self) -> bool:
         # RFC 9110 section 9.2.2: a proxy "MUST NOT automatically retry non-idempotent
@@ -275,6 +303,8 @@ class Exchange:
         self._interim += 1
         if response.status == 101 or self._interim > _INTERIM:
             raise HeadError(502, "unexpected interim response")
+        if response.status == 100 and self._awaits_continue:
+            self._continued()
         # RFC 9110 section 15.2: "A proxy MUST forward 1xx responses"; but "a server
         # MUST NOT send a 1xx response to an HTTP/1.0 client".
         if self.head.minor:
@@ -360,7 +390,7 @@ class Exchange:
     def _bad_answer(self, reason: str) -> None:
         far = self._far
         assert far is not None
-        self._shared.report(far.target, Outcome(Result.BAD_ANSWER, detail=reason))
+        self._blame(far.target, Result.BAD_ANSWER, reason)
         cause = f"the answer is not plain HTTP/1.1: {reason}"
         if self._response is None:
             self._note(far.target, Result.BAD_ANSWER, reason)
@@ -393,7 +423,7 @@ class Exchange:
 
     def _release_near(self) -> None:
         self._near_paused = False
-        self._near.transport.resume_reading()
+        self._near.read_on()
 
     # ---- Ends --------------------------------------------------------------------
 
@@ -410,7 +440,7 @@ class Exchange:
         elif self._far is None:
             if now - self._started > deadlines.connect:
                 self._fail(503, "no target answered in time", who="R")
-        elif not self._reader.done:
+        elif not (self._reader.done or self._awaits_continue):
             self._look_at_pace(now)
         elif now - self._asked_at > deadlines.first_byte:
             self._note(self._far.target, Result.SILENT, "no answer")
@@ -479,9 +509,9 @@ class Exchange:
     def _phase(self) -> str:
         if self._response is not None:
             return "D"
-        if self._far is None:
+        if self._far is None and not self._resends:
             return "C"
-        return "W" if self._reader.done else "B"
+        return "W" if self._reader.done or self._awaits_continue else "B"
 
     def _record(self, status: int, ended: str, reason: str, far: Far | None) -> None:
         head = self.head
@@ -509,6 +539,11 @@ class Exchange:
             if not self._reused:
                 record.connect, record.tls = far.seconds
                 record.resumed = far.resumed
-        if self._search is not None:
-            record.attempts = self._search.attempts()
+        search, response = self._search, self._response
+        if search is not None:
+            record.attempts = search.attempts()
+            if search.won_at is not None:
+                record.waited = search.won_at - self._started
+        if shared.request_id is not None and response is not None:
+            record.request_id = fields.request_id(response, shared.request_id)
         shared.record(record)

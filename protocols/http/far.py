@@ -75,6 +75,7 @@ class Far(Buffered):
         self.served = 0
         "Requests sent over it so far."
         self.idle_since = 0.0
+        "Loop time at which it was last laid ready; 0 if it never was."
         self.seconds: tuple[float, float | None] = (0.0, None)
         "How long connecting took, and the TLS handshake."
         self.resumed = False

@@ -72,6 +72,17 @@ def forwarded_lines(client: str, scheme: str) -> bytes:
     )
 
 
+def request_id_pattern(name: str) -> re.Pattern[bytes]:
+    """Finds the value of an answer's field of that name that identifies the request."""
+    return re.compile(rb"\r\n(?i:%b):[ \t]*([!-~]{1,64})" % re.escape(name).encode())
+
+
+def request_id(head: ResponseHead, pattern: re.Pattern[bytes]) -> str:
+    """What the far side calls the request; empty where it does not say."""
+    found = pattern.search(head.lines)
+    return found[1].decode("ascii") if found else ""
+
+
 def response(head: ResponseHead, *, minor: int, close: bool) -> bytes:
     """The response's head for a client of HTTP/1.`minor`.
 

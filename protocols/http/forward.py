@@ -10,10 +10,12 @@ from collections.abc import Callable
 from typing import cast
 
 from protocols.http.answers import answer
+from protocols.http.connect import Connect
 from protocols.http.head import HEAD, HeadBuffer, HeadError, RequestHead, parse_request
 from protocols.http.shared import Refused
-from protocols.http.tunnel import Connect, Tunnels
+from protocols.http.tunnel import Tunnels
 from protocols.net.sockets import peer_address
+from protocols.record import FlowRecord
 from protocols.target import Choose
 
 Route = Callable[[str, int], Choose | str]
@@ -33,13 +35,21 @@ class Forward(asyncio.Protocol):
         *,
         head: int = HEAD,
         deadline: float = 10.0,
+        linger: float = 2.0,
     ) -> None:
-        """`head` is in bytes, `deadline` for it in seconds."""
+        """`head` is in bytes, `deadline` for it in seconds.
+
+        For `linger` seconds a refused client can read why, before it is cut.
+        """
         self._tunnels = tunnels
         self._route = route
         self._refused = refused
         self._heads = HeadBuffer(head)
         self._deadline = deadline
+        self._began = 0.0
+        self._request: RequestHead | None = None
+        self._linger = linger
+        self._over = False
         self._transport: asyncio.Transport
         self._timer: asyncio.TimerHandle
 
@@ -47,11 +57,12 @@ class Forward(asyncio.Protocol):
         """Called once by the loop."""
         self._transport = cast("asyncio.Transport", transport)
         loop = asyncio.get_running_loop()
+        self._began = loop.time()
         self._timer = loop.call_later(self._deadline, self._late)
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop until a tunnel takes over."""
-        if self._transport.is_closing():
+        if self._over:
             return
         try:
             head = self._heads.feed(data)
@@ -65,6 +76,7 @@ class Forward(asyncio.Protocol):
         self._timer.cancel()
 
     def _serve(self, request: RequestHead, rest: bytes) -> None:
+        self._request = request
         if request.method != b"CONNECT":
             raise HeadError(405, "this listener serves CONNECT only")
         # RFC 9110 section 9.3.6: a CONNECT request has no content of defined meaning;
@@ -87,8 +99,30 @@ class Forward(asyncio.Protocol):
         self._refuse(HeadError(408, "the request's head took too long"))
 
     def _refuse(self, error: HeadError) -> None:
+        self._over = True
         self._timer.cancel()
         client = peer_address(self._transport)
         self._refused(client, error.status, error.reason)
+        self._tunnels.record(self._record(client, error))
         self._transport.write(answer(error.status, error.reason, close=True))
-        self._transport.close()
+        # RFC 9112 section 9.6: closing with data unread resets the connection, and the
+        # client may lose the response. So only our half is closed, and what still comes
+        # is read and dropped.
+        self._transport.write_eof()
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._linger, self._transport.abort)
+
+    def _record(self, client: str, error: HeadError) -> FlowRecord:
+        request = self._request
+        return FlowRecord(
+            self._tunnels.listener,
+            Connect.protocol,
+            self._tunnels.direction,
+            client,
+            method=request.verb if request is not None else "",
+            host=request.host if request is not None else "",
+            status=error.status,
+            total=asyncio.get_running_loop().time() - self._began,
+            ended="RH",
+            reason=error.reason,
+        )

@@ -178,7 +178,8 @@ _NO_NAMES: frozenset[bytes] = frozenset()
 # replace fields that are known to require removal before forwarding". Framing is
 # replaced.
 _HOP_BY_HOP = (
-    rb"connection|content-length|http2-settings|keep-alive|te|transfer-encoding|upgrade"
+    rb"connection|content[-_]length|http2-settings|keep-alive|te"
+    rb"|transfer[-_]encoding|upgrade"
     rb"|proxy-(?:authenticate|authentication-info|authorization|connection)"
 )
 # Between two matches of these stand the lines that pass on: see `_read_fields`. llhttp
@@ -290,6 +291,9 @@ def _read_fields(
     values = dict(zip(map(bytes.lower, names), parts[2::3], strict=True))
     if len(values) != len(names):
         _check_repeated(values, parts, status)
+    if b"content_length" in values or b"transfer_encoding" in values:
+        # WSGI and CGI read these as the fields that frame the body.
+        raise HeadError(status, "framing field spelled with an underscore")
     message.lines = b"".join(_with_expect(parts) if b"expect" in values else parts[::3])
     message.values = values
     message.memo = _NO_MEMO

@@ -11,6 +11,7 @@ from protocols.http.head import HeadBuffer, HeadError, RequestHead, parse_reques
 from protocols.http.shared import Shared
 from protocols.net.buffered import Buffered
 from protocols.net.sockets import peer_address
+from protocols.record import FlowRecord
 
 QUEUED = 65_536
 "Bytes of further requests kept while one is served; then the client is not read."
@@ -100,6 +101,11 @@ class Near(Buffered):
             exchange.client_lost()
         self._gone(self)
 
+    def read_on(self) -> None:
+        """Called by the exchange when it bears more; the queue may still be full."""
+        if len(self._queued) <= QUEUED:
+            self.transport.resume_reading()
+
     def exchange_ended(self, *, keep_alive: bool, complete: bool) -> None:
         """Called by the exchange when the response is written."""
         self._exchange = None
@@ -120,7 +126,8 @@ class Near(Buffered):
             self._exchange.look(now)
         elif now > self._deadline:
             if len(self._heads) and not self._lingering:
-                self._refuse(HeadError(408, "the request's head took too long"))
+                error = HeadError(408, "the request's head took too long")
+                self._refuse(error, fresh=False)
             else:
                 self.transport.abort()
 
@@ -144,8 +151,8 @@ class Near(Buffered):
                 self.transport.pause_reading()
 
     def _read_head(self, data: bytes) -> None:
+        fresh = not len(self._heads)
         try:
-            fresh = not len(self._heads)
             head = self._heads.feed(data)
             if head is None:
                 if fresh:
@@ -156,7 +163,7 @@ class Near(Buffered):
             if request.method == b"CONNECT":
                 raise HeadError(501, "this listener is no forward proxy")
         except HeadError as error:
-            self._refuse(error)
+            self._refuse(error, fresh=fresh)
             return
         self._serve(request, self._heads.rest)
 
@@ -168,10 +175,24 @@ class Near(Buffered):
             self._queue(rest)
         exchange.start()
 
-    def _refuse(self, error: HeadError) -> None:
-        """Answer what is no request, and close."""
+    def _refuse(self, error: HeadError, *, fresh: bool) -> None:
+        """Answer what is no request, and close; `fresh` if it came just now."""
+        shared = self._shared
         self.transport.write(answer(error.status, error.reason, close=True))
-        self._shared.refused(self.client, error.status, error.reason)
+        shared.refused(self.client, error.status, error.reason)
+        waited = shared.loop.time() - self._deadline + shared.deadlines.head
+        shared.record(
+            FlowRecord(
+                shared.listener,
+                "https",
+                shared.direction,
+                self.client,
+                status=error.status,
+                total=0.0 if fresh else waited,
+                ended="RH",
+                reason=error.reason,
+            )
+        )
         self._linger()
 
     def _linger(self) -> None:

@@ -7,14 +7,18 @@ alike. Sessions are not resumed, so each probe sees the certificate.
 """
 
 import asyncio
+from collections.abc import Mapping
 
 from protocols.net.dial import DialError, alive, dial
 from protocols.net.handshake import Contexts
 from protocols.target import Outcome, Probe, Result, Target
 
 
-def https_probe(contexts: Contexts) -> Probe:
-    """A probe that trusts as `contexts` do; of a plain TCP target it connects only."""
+def https_probe(contexts: Contexts, special: Mapping[str, Contexts]) -> Probe:
+    """A probe that trusts as `contexts` do; of a plain TCP target it connects only.
+
+    Targets with a label that is in `special` are trusted as it says there.
+    """
 
     async def probe(target: Target, timeout: float) -> Outcome:
         try:
@@ -22,7 +26,7 @@ def https_probe(contexts: Contexts) -> Probe:
                 dialled = await dial(
                     target,
                     asyncio.Protocol,
-                    contexts=contexts,
+                    contexts=special.get(target.label, contexts),
                     connect_timeout=timeout,
                     tls_timeout=timeout,
                     resume=False,

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection
 
+from protocols.http import fields
 from protocols.http.head import HEAD
 from protocols.http.near import Near
 from protocols.http.pool import Dial, Keeping, Pool
@@ -38,7 +39,10 @@ class Relay:
         deadlines: Deadlines = Deadlines(),  # noqa: B008 - frozen
         pace: Pace = Pace(),  # noqa: B008 - frozen
         keeping: Keeping = Keeping(),  # noqa: B008 - frozen
+        request_id: str = "",
     ) -> None:
+        """`request_id` names the field of answers whose value identifies the request;
+        with it empty nobody looks."""
         self._loop = loop
         self._nears: set[Near] = set()
         self._pool = Pool(dial, report, tasks, loop.time, keeping)
@@ -56,6 +60,7 @@ class Relay:
             retry=retry,
             deadlines=deadlines,
             pace=pace,
+            request_id=fields.request_id_pattern(request_id) if request_id else None,
         )
         self._timer = loop.call_later(_LOOK, self._tick)
         self._empty = asyncio.Event()

@@ -24,7 +24,7 @@ class Seeker(Protocol):
 class Search:
     """One exchange's way from target to target."""
 
-    __slots__ = ("_on", "_race", "_seeker", "_shared", "_surely", "_timer")
+    __slots__ = ("_on", "_race", "_seeker", "_shared", "_surely", "_timer", "won_at")
 
     def __init__(self, seeker: Seeker, shared: Shared, *, surely: bool) -> None:
         """`surely`: what is sent cannot be sent once more (see `Pool.take`)."""
@@ -34,6 +34,8 @@ class Search:
         self._race = Race(shared.choose)
         self._timer: asyncio.TimerHandle | None = None
         self._on = False
+        self.won_at: float | None = None
+        "Loop time at which the last connection was found; None if none was."
 
     def go(self) -> None:
         """Turn to the next target, by a connection that stands, or by dialling."""
@@ -89,6 +91,7 @@ class Search:
 
     def _win(self, far: Far) -> None:
         self.stop()
+        self.won_at = now = self._shared.loop.time()
         if self._race.awaits(far.target):
-            self._race.won(far.target, self._shared.loop.time())
+            self._race.won(far.target, now)
         self._seeker.found(far)

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import re
 from collections.abc import Callable
 from typing import Protocol
 
@@ -141,6 +142,8 @@ class Shared:
     "How slow a request body may be."
     retry: bool = True
     "Whether a request that is safe to repeat goes to the next target when broken."
+    request_id: re.Pattern[bytes] | None = None
+    "Finds what the far side calls a request, in its answer; None to look for nothing."
     draining: bool = False
     "No further request is taken from a connection."
 

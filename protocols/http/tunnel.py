@@ -1,20 +1,16 @@
-"""TLS connections that pass through unopened: routed by ClientHello, or by CONNECT.
+"""TLS connections that pass through unopened: what both ways in have in common.
+
+`passthrough` routes by ClientHello, `connect` by CONNECT.
 
 The ClientHello can be offered to a second target when the first refuses, resets or is
 silent: it holds no application data, and the handshake binds to whoever answers first.
 From the first byte of an answer on, the flow is pinned. A ClientHello with early data
 is offered only once.
-
-CONNECT is answered 200 when a TCP connection stands. Not before: so a client hears of
-dead edges by a proper 503. Not after: the client sends its ClientHello only then, and
-only the ClientHello shows that an edge accepts connections and then says nothing; in
-that case it goes to the next target, unseen by the client.
 """
 
 import asyncio
 import dataclasses
 import time
-from collections.abc import Callable, Collection
 from typing import cast
 
 from protocols.http.hello import Hello, HelloError, HelloReader
@@ -25,9 +21,6 @@ from protocols.net.sockets import peer_address
 from protocols.net.tasks import Tasks
 from protocols.record import Attempt, FlowRecord, Record
 from protocols.target import Choose, Report, Result, Target, Transport
-
-Route = Callable[[str], Choose | None]
-"The chooser for the host that a client asks for; None refuses it."
 
 _HANDSHAKE_RECORD = b"\x16"
 _CUTTING = (
@@ -122,7 +115,7 @@ class Tunnel(asyncio.Protocol):
         )
 
     async def opening(self) -> tuple[Choose, Hello]:
-        """Learn where to go, and the ClientHello. Raises _Refused or NoTarget."""
+        """Learn where to go, and the ClientHello. Raises Refused or NoTarget."""
         raise NotImplementedError
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -171,16 +164,16 @@ class Tunnel(asyncio.Protocol):
         self._client.abort()
 
     async def hello(self) -> Hello:
-        """The ClientHello. Raises _Refused if there is none in time."""
+        """The ClientHello. Raises Refused if there is none in time."""
         limit = self._tunnels.deadlines.hello
         self._phase = "H"
         try:
             async with asyncio.timeout(limit):
                 hello = await self._hello
         except TimeoutError:
-            raise _Refused("RH", f"no ClientHello within {limit:g} s") from None
+            raise Refused("RH", f"no ClientHello within {limit:g} s") from None
         if isinstance(hello, HelloError):
-            raise _Refused("RH", str(hello))
+            raise Refused("RH", str(hello))
         self._phase = "C"
         return hello
 
@@ -214,7 +207,7 @@ class Tunnel(asyncio.Protocol):
         try:
             choose, hello = await self.opening()
             won = await self._offer(choose, hello)
-        except _Refused as refused:
+        except Refused as refused:
             self._refuse(refused.code, refused.reason, refused.answer)
         except NoTarget as error:
             self._record.attempts = self._earlier + error.attempts
@@ -308,76 +301,6 @@ class Tunnel(asyncio.Protocol):
         self._tunnels.record(self._record)
 
 
-class Passthrough(Tunnel):
-    """A tunnel that goes where the server name in the ClientHello says."""
-
-    protocol = "passthrough"
-
-    def __init__(self, tunnels: Tunnels, route: Route) -> None:
-        super().__init__(tunnels)
-        self._route = route
-
-    async def opening(self) -> tuple[Choose, Hello]:
-        """Nothing is dialled before the name is known."""
-        hello = await self.hello()
-        if hello.server_name is None:
-            raise _Refused("RH", "a ClientHello without server name")
-        self._record.host = hello.server_name
-        choose = self._route(hello.server_name)
-        if choose is None:
-            raise _Refused("RH", "no route to this host")
-        return choose, hello
-
-
-class Connect(Tunnel):
-    """A tunnel that goes where a CONNECT request says."""
-
-    protocol = "connect"
-
-    def __init__(
-        self,
-        tunnels: Tunnels,
-        choose: Choose,
-        *,
-        host: str,
-        unavailable: bytes,
-        established: bytes = b"HTTP/1.1 200 Connection established\r\n\r\n",
-    ) -> None:
-        """`unavailable` is the whole answer to give when nothing can be reached."""
-        super().__init__(tunnels)
-        self._choose = choose
-        self._unavailable = unavailable
-        self._established = established
-        self._record.method, self._record.host = "CONNECT", host
-
-    def take_over(self, transport: asyncio.Transport, data: bytes) -> None:
-        """Serve the client that sent the request, and `data` after it."""
-        transport.set_protocol(self)
-        self.connection_made(transport)
-        transport.resume_reading()
-        if data:
-            self.data_received(data)
-
-    async def opening(self) -> tuple[Choose, Hello]:
-        """Answer the request once there is a connection, then wait for the client."""
-        self._phase = "C"
-        try:
-            won = await self.race(self._choose, self.reach)
-        except NoTarget as error:
-            self._record.attempts, self._record.status = error.attempts, 503
-            raise _Refused("RC", str(error), self._unavailable) from None
-        self.stand(won)
-        self._record.status = 200
-        self._client.write(self._established)
-        hello = await self.hello()
-        failed = [one.target for one in won.attempts if one.result is not None]
-
-        def choose(tried: Collection[Target]) -> Target | None:
-            return self._choose([*failed, *tried]) if tried else won.target
-
-        return choose, hello
-
-
 class _Far(asyncio.Protocol):
     """The far end, until it is joined with the client."""
 
@@ -404,7 +327,7 @@ class _Far(asyncio.Protocol):
             self.answered.set_result(False)
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """The client gets no tunnel."""
 
     def __init__(self, code: str, reason: str, answer: bytes = b"") -> None:

@@ -13,6 +13,10 @@ from protocols.target import Choose, Result, Target
 
 LAST_RESORT = 0.1
 "Patience, in seconds, below which a target is one that the policy holds for dead."
+OUTRUN = "another target was sooner"
+"Detail of an attempt under way when another one won."
+UNFINISHED = "still under way when the flow ended"
+"Detail of an attempt under way when nobody waited for it any more."
 
 
 class Race:
@@ -114,5 +118,6 @@ class Race:
 
     def _unfinished(self, target: Target, now: float) -> Attempt:
         silent = Result.SILENT if target in self._silent else None
-        detail = "another target was sooner"
+        outrun = any(one.result is None for one in self._ended.values())
+        detail = OUTRUN if outrun else UNFINISHED
         return Attempt(target, silent, detail, now - self._begun[target])

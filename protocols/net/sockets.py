@@ -29,7 +29,11 @@ def harden(sock: socket.socket) -> None:
 
 
 def reset(transport: asyncio.Transport) -> None:
-    """End a connection by a RST, so that nobody takes what was cut off for whole."""
+    """End a connection by a RST, so that nobody takes what was cut off for whole.
+
+    With TLS, too, which needs it less: no close_notify is sent. A client on OpenSSL may
+    tell both as an "EOF in violation of protocol".
+    """
     sock = transport.get_extra_info("socket")
     if sock is not None and not transport.is_closing():
         linger = struct.pack("ii", 1, 0)

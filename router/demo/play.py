@@ -163,8 +163,7 @@ def _decisions(daemon: Daemon, since: float) -> Iterator[Line]:
     """What the daemon decided about edges as a whole."""
     for line in daemon.lines:
         flip = line["event"] == "edge.flipped" and line["state"] != "suspect"
-        whole = flip and "product" not in line
-        if line["at"] >= since and (whole or line["event"] == "edge.switched"):
+        if line["at"] >= since and (flip or line["event"] == "edge.switched"):
             yield line
 
 

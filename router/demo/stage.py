@@ -121,8 +121,10 @@ class Stage:
 @contextlib.asynccontextmanager
 async def set_up(directory: Path, client: str) -> AsyncIterator[Stage]:
     """Run provider, receiver and daemon, with all their files in the directory."""
+    tls = directory / "tls"
+    tls.mkdir(exist_ok=True)
     async with Provider.start(
-        EDGES, directory=directory, ledger_file=directory / "ledger.jsonl"
+        EDGES, directory=tls, ledger_file=directory / "ledger.jsonl"
     ) as provider:
         token = provider.account.tokens["us1"]
 
@@ -139,7 +141,7 @@ async def set_up(directory: Path, client: str) -> AsyncIterator[Stage]:
                 }
                 doors = Doors(
                     ports=ports,
-                    site_ca=directory / "site-ca.pem",
+                    site_ca=tls / "site-ca.pem",
                     provider_ca=provider.ca_file,
                     user=provider.account.sid,
                     password=token,
@@ -155,10 +157,11 @@ def _configure(directory: Path, provider: Provider, receiver: int) -> Path:
     catalogue.write_text(provider.catalogue(), encoding="utf-8")
     authority = trustme.CA()
     site = authority.issue_cert(SITE, "127.0.0.1")
-    authority.cert_pem.write_to_path(str(directory / "site-ca.pem"))
-    site.private_key_pem.write_to_path(str(directory / "site.key"))
+    tls = directory / "tls"
+    authority.cert_pem.write_to_path(str(tls / "site-ca.pem"))
+    site.private_key_pem.write_to_path(str(tls / "site.key"))
     for number, pem in enumerate(site.cert_chain_pems):
-        pem.write_to_path(str(directory / "site.pem"), append=number > 0)
+        pem.write_to_path(str(tls / "site.pem"), append=number > 0)
     text = importlib.resources.files("router.demo").joinpath("demo.yaml").read_text()
     address, port = provider.dns_address
     for written, found in (

@@ -44,6 +44,11 @@ def test_target_is_not_equal_to_what_is_none() -> None:
             dataclasses.replace(TARGET, address="2001:db8::1"),
             "dublin [2001:db8::1]:443",
         ),
+        (dataclasses.replace(TARGET, label="192.0.2.1:443"), "192.0.2.1:443"),
+        (
+            dataclasses.replace(TARGET, address="::1", label="[::1]:443"),
+            "[::1]:443",
+        ),
     ],
 )
 def test_target_reads_as_place_and_address(target: Target, text: str) -> None:

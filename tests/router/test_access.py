@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from protocols.record import Attempt, FlowRecord
 from protocols.target import Result, Target, Transport
 from router import access, events, lines
+from router.access import Place
 
 DUBLIN = Target("192.0.2.1", 443, Transport.TLS, "api.example", label="dublin")
 ASHBURN = Target("2001:db8::1", 443, Transport.TLS, "api.example", label="ashburn")
+PLACES = {"ashburn": Place("us1", "public"), "link": Place("", "private")}
 
 
 def test_record_of_a_failed_over_request_tells_what_was_tried() -> None:
@@ -30,6 +32,8 @@ def test_record_of_a_failed_over_request_tells_what_was_tried() -> None:
             Attempt(DUBLIN, Result.REFUSED, "ECONNREFUSED", 0.0012),
             Attempt(ASHBURN, None, "", 0.07),
         ),
+        request_id="RQ01",
+        waited=0.0715,
         connect=0.0301,
         tls=0.0402,
         first_byte=0.1024,
@@ -37,7 +41,7 @@ def test_record_of_a_failed_over_request_tells_what_was_tried() -> None:
         received=312,
         sent=861,
     )
-    assert access.fields(record) == {
+    assert access.fields(record, PLACES) == {
         "listener": "api",
         "protocol": "https",
         "direction": "to_provider",
@@ -48,9 +52,13 @@ def test_record_of_a_failed_over_request_tells_what_was_tried() -> None:
         "status": 201,
         "edge": "ashburn",
         "address": "2001:db8::1",
+        "region": "us1",
+        "kind": "public",
+        "request_id": "RQ01",
         "resumed": True,
         "attempts": 2,
         "tried": "dublin 192.0.2.1:443 refused after 1.2 ms (ECONNREFUSED)",
+        "waited_ms": 71.5,
         "connect_ms": 30.1,
         "tls_ms": 40.2,
         "first_byte_ms": 102.4,
@@ -59,6 +67,21 @@ def test_record_of_a_failed_over_request_tells_what_was_tried() -> None:
         "sent_bytes": 861,
         "ended": "--",
     }
+
+
+def test_attempt_that_came_to_nothing_yet_is_tried_and_unfinished() -> None:
+    record = FlowRecord(
+        "api",
+        "https",
+        "to_provider",
+        "10.0.0.7",
+        attempts=(Attempt(DUBLIN, None, "still under way when the flow ended", 0.25),),
+        ended="CC",
+    )
+    assert access.fields(record)["tried"] == (
+        "dublin 192.0.2.1:443 unfinished after 250 ms "
+        "(still under way when the flow ended)"
+    )
 
 
 def test_record_of_a_refused_client_holds_only_what_applies() -> None:
@@ -97,11 +120,13 @@ _records = st.builds(
     host=_text,
     path=_text,
     status=st.integers(0, 999),
-    edge=_text,
+    edge=_text | st.sampled_from(sorted(PLACES)),
     address=_text,
     reused=st.booleans(),
     resumed=st.booleans(),
     attempts=st.lists(_attempts, max_size=3).map(tuple),
+    request_id=_text,
+    waited=_seconds,
     connect=_seconds,
     tls=_seconds,
     first_byte=_seconds,
@@ -115,16 +140,16 @@ _records = st.builds(
 
 @given(_records)
 def test_json_of_any_record_holds_the_same_fields(record: FlowRecord) -> None:
-    line = access.as_json("2026-11-22T06:00:00.000Z", record)
+    line = access.as_json("2026-11-22T06:00:00.000Z", record, PLACES)
     assert line.isascii()
     assert json.loads(line) == {
         "time": "2026-11-22T06:00:00.000Z",
         "level": "info",
         "event": "flow.ended",
-        **lines.safe(access.fields(record)),
+        **lines.safe(access.fields(record, PLACES)),
     }
 
 
 @given(_records)
 def test_fields_of_any_record_are_registered(record: FlowRecord) -> None:
-    events.FLOW_ENDED.check(access.fields(record))
+    events.FLOW_ENDED.check(access.fields(record, PLACES))

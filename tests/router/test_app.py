@@ -4,6 +4,7 @@ import contextlib
 import json
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,6 +27,11 @@ listeners:
         bind: "127.0.0.1:{first}", allow: [127.0.0.0/8]}}
   two: {{protocol: https, direction: to_provider, mode: passthrough, product: api,
         bind: "127.0.0.1:{second}", allow: [127.0.0.0/8]}}
+"""
+RECEIVER = """\
+  three: {{protocol: https, direction: from_provider, bind: "127.0.0.1:0",
+          tls: {{certificate: site.pem, key: site.pem}},
+          to: ["https://127.0.0.1:{port}"], ca_file: ca.pem}}
 """
 
 
@@ -78,6 +85,22 @@ def test_address_that_is_taken_starts_nothing(tmp_path: Path) -> None:
             assert process.wait() == 1
     assert line["event"] == "listener.failed"
     assert f"127.0.0.1:{second}" in line["error"]
+
+
+def test_receiver_is_probed_with_its_own_authorities(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    site = authority.issue_cert("127.0.0.1")
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    site.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "site.pem"))
+    trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    site.configure_cert(trust)
+    with socket.create_server(("127.0.0.1", 0)) as receiver:
+        text = RECEIVER.format(port=receiver.getsockname()[1])
+        config = configure(tmp_path)
+        config.write_text(config.read_text() + text)
+        with running(config), receiver.accept()[0] as accepted:
+            # A daemon that did not trust the certificate would leave in the midst.
+            trust.wrap_socket(accepted, server_side=True).close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -1,3 +1,4 @@
+import datetime
 import importlib.resources
 from pathlib import Path
 
@@ -73,7 +74,9 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def complaints(directory: Path, text: str = TEXT) -> list[str]:
+def complaints(
+    directory: Path, text: str = TEXT, *, elsewhere: bool = False
+) -> list[str]:
     document = parse(text, "f")
     config, problems = build(Config, document, directory)
     assert config is not None
@@ -82,7 +85,7 @@ def complaints(directory: Path, text: str = TEXT) -> list[str]:
     loaded = Loaded(config, read_catalogue(parse(twilio, "t")), (), document)
     return [
         str(problem).replace(f"{directory}/", "").split(": ", 1)[1]
-        for problem in check_files(loaded)
+        for problem in check_files(loaded, elsewhere=elsewhere)
     ]
 
 
@@ -101,6 +104,56 @@ def test_missing_files_are_complained_about_where_they_are_named(
         "listeners.webhooks.ca_file",
         "listeners.trunk.key_file",
     ]
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_missing_file_is_an_error_where_its_directory_is(
+    directory: Path, elsewhere: bool
+) -> None:
+    (directory / "route.key").unlink()
+    (found,) = complaints(directory, elsewhere=elsewhere)
+    assert found.startswith("listeners.trunk.key_file: cannot read route.key: No such")
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_missing_directory_is_a_warning_in_what_may_be_meant_for_elsewhere(
+    directory: Path, elsewhere: bool
+) -> None:
+    text = TEXT.replace("route.key", "secrets/route.key")
+    (found,) = complaints(directory, text, elsewhere=elsewhere)
+    assert found.startswith("warning: ") is elsewhere
+    assert "listeners.trunk.key_file: cannot read secrets/route.key: No such" in found
+    assert found.endswith("; the daemon would not start here") is elsewhere
+
+
+def test_file_in_place_of_the_directory_is_an_error_everywhere(
+    directory: Path,
+) -> None:
+    text = TEXT.replace("route.key", "ca.pem/secrets/route.key")
+    (found,) = complaints(directory, text, elsewhere=True)
+    assert found.startswith("listeners.trunk.key_file: cannot read ")
+    assert "Not a directory" in found
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "reason"),
+    [(-9, -1, "certificate has expired"), (1, 9, "certificate is not yet valid")],
+)
+def test_certificate_out_of_its_time_is_a_warning(
+    directory: Path, begins: int, ends: int, reason: str
+) -> None:
+    now, day = datetime.datetime.now(datetime.UTC), datetime.timedelta(days=1)
+    site = trustme.CA().issue_cert(
+        "site.example", not_before=now + begins * day, not_after=now + ends * day
+    )
+    site.cert_chain_pems[0].write_to_path(directory / "site.pem")
+    site.private_key_pem.write_to_path(directory / "site.key")
+    found = complaints(directory)
+    assert found[0] == (
+        f"warning: listeners.api.tls.certificate: site.pem: {reason}; "
+        "expected a certificate that clients accept today"
+    )
+    assert len(found) == 4
 
 
 def test_configuration_without_authorities_needs_none(directory: Path) -> None:

@@ -2,7 +2,15 @@
 
 import pickle
 
-from router.changes import Flip, Stalled, UplinkCleared, UplinkSuspect, joined
+from router.changes import (
+    Flip,
+    RegionFailed,
+    RegionRecovered,
+    Stalled,
+    UplinkCleared,
+    UplinkSuspect,
+    joined,
+)
 from router.health import State
 
 
@@ -11,6 +19,8 @@ def test_changes_are_hashable_values_that_can_be_pickled() -> None:
         Flip("ashburn", "api", (), State.UP, State.SUSPECT, "reset", None, 3.0),
         UplinkSuspect(("ashburn", "dublin"), 2),
         UplinkCleared(9.0, "2 of 2 edges answer"),
+        RegionFailed(4, "3 failures", None),
+        RegionRecovered(60.0, "ashburn"),
         Stalled(2.0),
     }
     assert pickle.loads(pickle.dumps(changes)) == changes

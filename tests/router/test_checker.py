@@ -31,6 +31,7 @@ class Site:
         self.probed: list[Target] = []
         self.changes: list[Change] = []
         self.told: list[Snapshot] = []
+        self.failed: list[tuple[Target, Outcome]] = []
         self.looked_up: list[str] = []
         self.tasks = Tasks()
         self._news = asyncio.Event()
@@ -57,6 +58,7 @@ class Site:
             {Protocol.HTTPS: self.probe},
             tasks=self.tasks,
             on_change=self.on_change,
+            on_failure=lambda target, outcome: self.failed.append((target, outcome)),
             look_up=self.looked_up.append,
         )
         self.checker.addresses("api.ashburn.example.com", ["192.0.2.1"])
@@ -125,6 +127,9 @@ async def test_silent_edge_is_left_and_then_down_and_its_name_looked_up(
     await site.until(lambda: site.state("ashburn") is State.DOWN)
     assert "api.ashburn.example.com" in site.looked_up
     assert len(site.looked_up) <= 2
+    assert {(t.label, outcome.result) for t, outcome in site.failed} == {
+        ("ashburn", Result.TIMEOUT)
+    }
 
 
 async def test_silent_flow_at_a_frozen_edge_moves_the_next_within_patience() -> None:
@@ -150,6 +155,7 @@ async def test_failed_flow_changes_the_very_next_choice(site: Site) -> None:
     await site.until(lambda: len(site.told) > told)
     flip = next(c for c in site.changes if isinstance(c, Flip) and c.targets)
     assert flip.to is State.UP or flip.to is State.SUSPECT
+    assert site.failed == []  # no probe did
 
 
 async def test_answered_flow_is_noted_without_a_new_snapshot(site: Site) -> None:

@@ -19,6 +19,15 @@ def run(*arguments: str | Path) -> Result:
     return CliRunner().invoke(main, list(map(str, arguments)))
 
 
+def run_module(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own."""
+    command = [sys.executable, "-m", "router", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    return subprocess.run(
+        command, capture_output=True, text=True, env=environment, check=False
+    )
+
+
 @pytest.mark.parametrize("name", sorted(path.stem for path in WRONG.glob("*.yaml")))
 def test_wrong_file_is_refused_with_every_problem_in_its_place(
     name: str, monkeypatch: pytest.MonkeyPatch
@@ -38,8 +47,10 @@ def test_there_are_wrong_files_enough() -> None:
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda p: p.stem)
 def test_example_is_fine(path: Path) -> None:
-    result = run("check", "--no-files", path)
-    assert (result.exit_code, result.stderr) == (0, "")
+    result = run("check", path)
+    warnings = result.stderr.splitlines()
+    assert all(": warning: " in line and "/tls/" in line for line in warnings)
+    assert result.exit_code == 0
     assert re.search(r"fine; (twilio|simulated) in region us1", result.stdout)
 
 
@@ -60,8 +71,16 @@ def test_demo_takes_its_own_options() -> None:
     assert result.exit_code == 2
 
 
-def test_example_whose_certificates_are_not_there_is_not_fine() -> None:
-    result = run("check", EXAMPLES / "edge-router.yaml")
+def test_example_checked_without_files_has_no_warnings() -> None:
+    result = run("check", "--no-files", EXAMPLES / "edge-router.yaml")
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", [["check", "--files"], ["run", "--config"]])
+def test_example_without_its_certificates_is_refused_by_who_needs_them(
+    command: list[str],
+) -> None:
+    result = run(*command, EXAMPLES / "edge-router.yaml")
     assert result.exit_code == EX_CONFIG
     assert result.stderr.count("cannot read /etc/edge-router/tls/") == 4
 
@@ -95,9 +114,19 @@ def test_check_as_json_has_places_or_listeners() -> None:
 
 
 def test_run_refuses_a_wrong_configuration() -> None:
-    result = run("run", "--config", WRONG / "bare-number.yaml")
-    assert result.exit_code == EX_CONFIG
-    assert "health.interval: found 2" in result.stderr
+    """In words for whoever sits there, and as an event for whoever reads the log."""
+    path = str(WRONG / "bare-number.yaml")
+    done = run_module("run", "--config", path)
+    assert done.returncode == EX_CONFIG
+    event, *problems = done.stderr.splitlines()
+    assert [problem.split(": ")[1] for problem in problems] == [
+        "health.interval",
+        "health.timeout",
+    ]
+    told = json.loads(event)
+    assert (told["event"], told["level"]) == ("config.rejected", "error")
+    assert (told["path"], told["errors"]) == (path, 2)
+    assert told["first"].startswith(problems[0][:80])
 
 
 def test_schema_is_of_configurations_or_of_catalogues() -> None:
@@ -125,9 +154,7 @@ def test_help_is_there_for_every_command(command: list[str]) -> None:
 
 def test_module_is_the_command() -> None:
     """No traceback and the right exit code, in a process of its own."""
-    command = [sys.executable, "-m", "router", "check", str(WRONG / "tab.yaml")]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    done = run_module("check", str(WRONG / "tab.yaml"))
     assert done.returncode == EX_CONFIG
     assert done.stderr.count("\n") == 1
     assert "Traceback" not in done.stderr

@@ -136,3 +136,17 @@ def test_receiver_that_is_the_router_itself_is_refused() -> None:
     line = WEBHOOKS + "bind: 127.0.0.1:443, to: [http://10.0.0.9, https://127.0.0.1]}"
     (found,) = complaints(listeners(line))
     assert "listeners.l0.to[1]: found 127.0.0.1:443, where the router itself" in found
+
+
+def test_receiver_of_two_listeners_is_trusted_alike_by_both() -> None:
+    to = "to: [https://10.0.0.2, http://10.0.0.3]"
+    first = WEBHOOKS + f"bind: 127.0.0.1:1, {to}, ca_file: /ca"
+    second = WEBHOOKS + f"bind: 127.0.0.1:2, {to}"
+    assert complaints(listeners(first + "}", second + ", ca_file: /ca}")) == []
+    assert [
+        line.partition(": ")[2]
+        for line in complaints(listeners(first + "}", second + "}"))
+    ] == [
+        "listeners.l1.ca_file: found none for 10.0.0.2:443; "
+        "expected that of listeners.l0: /ca"
+    ]

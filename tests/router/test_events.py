@@ -1,5 +1,6 @@
 """The registry is consistent, and docs/operations.md says the same."""
 
+import ast
 import os
 import pathlib
 import re
@@ -10,6 +11,7 @@ from router import events
 from router.events import Event, Level
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs" / "operations.md"
+ROUTER = pathlib.Path(events.__file__).parent
 BEGIN, END = "<!-- events -->\n", "<!-- end of events -->\n"
 ALL = pytest.mark.parametrize(
     "event", events.registered(), ids=lambda event: event.name
@@ -33,6 +35,25 @@ def test_event_has_fields_of_its_own_names(event: Event) -> None:
     assert not TAKEN & set(names)
     # systemd.journal-fields(7): letters, digits, underscore, none of that in front.
     assert all(re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name) for name in names)
+
+
+def mentioned(path: pathlib.Path) -> set[str]:
+    """Attributes of the module `events` that a file uses."""
+    return {
+        node.attr
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "events"
+    }
+
+
+def test_every_event_is_said_somewhere() -> None:
+    constants = {
+        name for name, value in vars(events).items() if isinstance(value, Event)
+    }
+    assert len(constants) == len(events.registered())
+    assert constants <= set().union(*map(mentioned, ROUTER.rglob("*.py")))
 
 
 @ALL

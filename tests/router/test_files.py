@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -108,3 +109,63 @@ def test_certificates_are_looked_at_unless_told_not_to(tmp_path: Path) -> None:
     site.cert_chain_pems[0].write_to_path(tmp_path / "site.pem")
     site.private_key_pem.write_to_path(tmp_path / "site.key")
     assert len(read(path).warnings) == 1
+
+
+def test_certificates_of_another_machine_are_warnings_beside_the_others(
+    tmp_path: Path,
+) -> None:
+    text = MINIMAL.replace("CATALOGUE", "twilio").replace(
+        "mode: connect",
+        "product: api\n    tls: {certificate: tls/site.pem, key: tls/site.key}",
+    )
+    path = write(tmp_path, text.replace("127.0.0.0/8", "0.0.0.0/0"))
+    assert [problem.key for problem in read(path, elsewhere=True).warnings] == [
+        "listeners.api.tls.certificate",
+        "listeners.api.tls.key",
+        "listeners.api.allow[0]",
+    ]
+    with pytest.raises(ConfigError):
+        read(path)
+
+
+EXPECTED = (
+    "expected a directory that the daemon may write to; nothing would outlive a restart"
+)
+
+
+def state_complaints(directory: Path, state: str) -> list[str]:
+    text = MINIMAL.replace("CATALOGUE", "twilio")
+    path = write(directory, f"{text}state_directory: {state}\n")
+    warnings = [str(warning) for warning in read(path).warnings]
+    assert read(path, verify=False).warnings == ()
+    return [line.replace(f"{directory}/", "") for line in warnings]
+
+
+def test_state_directory_that_can_be_written_to_is_fine(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    assert state_complaints(tmp_path, "state") == []
+
+
+@pytest.mark.parametrize(
+    ("state", "found"),
+    [
+        ("none", "no directory none"),
+        ("none/state", "no directory none/state"),
+        ("f.yaml", "f.yaml is no directory"),
+        ("f.yaml/state", "no directory f.yaml/state"),
+        ("n" * 300, f"no directory {'n' * 300}"),
+    ],
+)
+def test_state_directory_of_no_use_is_a_warning(
+    tmp_path: Path, state: str, found: str
+) -> None:
+    assert state_complaints(tmp_path, state) == [
+        f"f.yaml:10:18: warning: state_directory: {found}; {EXPECTED}"
+    ]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_state_directory_of_somebody_else_is_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir(mode=0o500)
+    (found,) = state_complaints(tmp_path, "state")
+    assert "state_directory: cannot write to state; " in found

@@ -1,4 +1,4 @@
-"""What an earlier run saved is believed according to its age."""
+"""What an earlier run saved is believed by its age; an outage of the DNS ends."""
 
 import asyncio
 import json
@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -13,6 +14,7 @@ from protocols.net.tasks import Tasks
 from router import config
 from router.knowledge import Knowledge
 from router.logs import Log, open_log
+from router.names import Answer
 from router.saved import Saved, dump
 
 CATALOGUE = """\
@@ -39,6 +41,45 @@ def log() -> Iterator[Log]:
     log.close()
 
 
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[TextIO]:
+    with (tmp_path / "log").open("w+") as file:
+        yield file
+
+
+def knowledge_of(directory: Path, log: Log) -> Knowledge:
+    """Of two edges, with one product there."""
+    return Knowledge(
+        config.load(CONFIG, "f", lambda _: (CATALOGUE, "small.yaml"), base=directory),
+        {},
+        lambda snapshot, changes: None,
+        log=log,
+        tasks=Tasks(),
+        directory=directory,
+        now=asyncio.get_running_loop().time(),
+    )
+
+
+async def test_resolver_that_answers_again_for_every_name_is_told(
+    tmp_path: Path, file: TextIO
+) -> None:
+    log = open_log("json", stream=file)
+    knowledge = knowledge_of(tmp_path, log)
+    failed, fine = Answer(error="timeout"), Answer(("192.0.2.1",), ttl=60.0)
+    for answer in (failed, fine):
+        knowledge._answered("north.example", answer)
+        knowledge._answered("south.example", answer)
+    log.close()
+    file.seek(0)
+    told = [json.loads(line) for line in file]
+    assert [line["event"] for line in told] == [
+        "name.unresolved",
+        "resolver.recovered",
+        "log.suppressed",
+    ]
+    assert told[1]["names"] == 2
+
+
 @pytest.mark.parametrize(("age", "believed"), [(DAY - 60, True), (DAY + 60, False)])
 async def test_scores_are_forgotten_after_a_day_and_addresses_are_not(
     tmp_path: Path, log: Log, age: int, believed: bool
@@ -49,15 +90,7 @@ async def test_scores_are_forgotten_after_a_day_and_addresses_are_not(
     )
     written = time.time_ns() / 1e9 - age
     os.utime(file, (written, written))
-    knowledge = Knowledge(
-        config.load(CONFIG, "f", lambda _: (CATALOGUE, "small.yaml"), base=tmp_path),
-        {},
-        lambda snapshot, changes: None,
-        log=log,
-        tasks=Tasks(),
-        directory=tmp_path,
-        now=asyncio.get_running_loop().time(),
-    )
+    knowledge = knowledge_of(tmp_path, log)
     snapshot = knowledge.checker.snapshot
     assert (snapshot.edges["south"].score is not None) is believed
     assert [target.address for target in snapshot.routes["api"].first] == ["192.0.2.2"]

@@ -134,6 +134,15 @@ def test_field_outside_the_registry_stops_nothing_in_service(pipe: Pipe) -> None
     assert pipe.events()[0]["typo"] == "x"
 
 
+def test_empty_fields_are_left_out(pipe: Pipe) -> None:
+    log = open_log("json", stream=pipe.writer)
+    log.say(events.EDGE_SWITCHED, home="ashburn", before=None, reason="", gain_ms=0)
+    log.close()
+    (line,) = pipe.events()
+    assert line["gain_ms"] == 0
+    assert not {"before", "reason"} & line.keys()
+
+
 def test_repeats_are_summed_up(pipe: Pipe) -> None:
     log = open_log("json", stream=pipe.writer)
     for _ in range(500):

@@ -5,7 +5,16 @@ import math
 import pytest
 
 from router import names
-from router.names import EMPTY, GONE, Answer, Finding, Memory, Verdict
+from router.names import (
+    EMPTY,
+    GONE,
+    Answer,
+    Ended,
+    Finding,
+    Memory,
+    Outage,
+    Verdict,
+)
 
 A = names.found(["192.0.2.1"], ttl=60.0)
 AAAA = names.found(["2001:db8::1"], ttl=30.0)
@@ -18,6 +27,26 @@ def learnt(*rounds: tuple[Finding, Finding], now: float = 100.0) -> Memory:
     for findings in rounds:
         memory = names.learn(memory, findings, now=now)
     return memory
+
+
+def test_outage_ends_when_the_resolver_fails_for_no_name_any_more() -> None:
+    outage = Outage()
+    assert outage.note("a", False, 1.0) is None
+    assert outage.note("a", True, 2.0) is None
+    assert outage.note("b", True, 3.0) is None
+    assert outage.note("a", True, 4.0) is None
+    assert outage.note("a", False, 5.0) is None
+    assert outage.note("b", False, 9.0) == Ended(2, 7.0)
+    assert outage.note("b", False, 10.0) is None
+    assert outage.note("b", True, 20.0) is None
+    assert outage.note("b", False, 21.0) == Ended(1, 1.0)
+
+
+def test_answer_has_failed_where_nothing_of_it_is_new() -> None:
+    assert learnt((TIMEOUT, TIMEOUT)).answer.failed
+    assert learnt((A, AAAA), (TIMEOUT, TIMEOUT)).answer.failed
+    assert not learnt((A, TIMEOUT)).answer.failed
+    assert not names.recall(["192.0.2.1"]).answer.failed
 
 
 def test_answer_of_both_families_is_used_for_the_shorter_ttl() -> None:

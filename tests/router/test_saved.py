@@ -53,6 +53,15 @@ def test_unsound_data_is_refused_with_its_place(change: Any, where: str) -> None
         parse(good() | change)
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["169.254.169.254", "fe80::1", "::ffff:192.0.2.1", "224.0.0.1", "0.0.0.0", "::"],
+)
+def test_address_that_no_answer_could_give_is_left_out(address: str) -> None:
+    saved = parse(good() | {"addresses": {"n": [address, "192.0.2.1"], "m": [address]}})
+    assert saved.addresses == {"n": ("192.0.2.1",)}
+
+
 @given(JSON)
 def test_any_json_is_parsed_or_refused(data: Any) -> None:
     for attempt in (data, good() | {"scores": data}, good() | {"addresses": data}):

@@ -27,3 +27,16 @@ def test_every_time_of_a_file_is_in_seconds() -> None:
     health = {"interval": "500ms", "recovery": "2m"}
     config = Config.model_validate({**LEAST, "health": health})
     assert (config.health.interval, config.health.recovery) == (0.5, 120)
+
+
+@pytest.mark.parametrize("name", ["", "Request Id", "X-Id:", "X-Id\r\nX", "x" * 65])
+def test_field_that_no_answer_can_have_is_refused(name: str) -> None:
+    with pytest.raises(pydantic.ValidationError, match="the name of an HTTP field"):
+        Config.model_validate({**LEAST, "log": {"request_id": name}})
+
+
+def test_field_of_the_request_id_is_as_written() -> None:
+    log = {"request_id": "Twilio-Request-Id"}
+    assert (
+        Config.model_validate({**LEAST, "log": log}).log.request_id == log["request_id"]
+    )

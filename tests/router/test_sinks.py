@@ -1,5 +1,6 @@
 """Lines in pipes, on terminals and in journal sockets, all of them real."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -13,6 +14,7 @@ import pytest
 
 from protocols.record import FlowRecord
 from router import events
+from router.access import Place
 from router.events import Event, Level
 from router.sinks import Said, Sink, Stream, open_sink
 
@@ -53,6 +55,25 @@ def journal(tmp_path: pathlib.Path) -> Iterator[socket.socket]:
         server.bind(str(tmp_path / "journal"))
         server.settimeout(10)
         yield server
+
+
+@pytest.mark.parametrize(
+    ("form", "shown"),
+    [
+        ("json", b'"region":"us1","kind":"private"'),
+        ("console", b"region=us1 kind=private"),
+        ("journald", b"REGION=us1\nKIND=private\n"),
+    ],
+)
+def test_record_in_every_form_tells_region_and_kind_of_its_edge(
+    pipe: tuple[int, TextIO], form: str, shown: bytes
+) -> None:
+    places = {"ashburn-ix": Place("us1", "private")}
+    sink = open_sink(form, pipe[1], {}, places=places)
+    record = dataclasses.replace(RECORD, edge="ashburn-ix")
+    rendered = sink.render(Said(WHEN, Level.INFO, events.FLOW_ENDED, record))
+    sink.close()
+    assert shown in rendered
 
 
 def test_event_in_json_has_time_level_name_and_fields(

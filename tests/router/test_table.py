@@ -10,7 +10,14 @@ import pytest
 
 from protocols.target import ALIVE, Outcome, Result
 from router import health, policy
-from router.changes import Flip, Stalled, UplinkCleared, UplinkSuspect
+from router.changes import (
+    Flip,
+    RegionFailed,
+    RegionRecovered,
+    Stalled,
+    UplinkCleared,
+    UplinkSuspect,
+)
 from router.endpoint import Kind, Protocol
 from router.health import State
 from router.policy import Switch
@@ -152,6 +159,7 @@ def test_all_edges_failing_at_once_is_our_uplink(provider: Any) -> None:
     assert flips(provider, State.DOWN) == []
     (suspicion,) = of_type(provider, UplinkSuspect)
     assert len(suspicion.failing) * 2 > suspicion.edges
+    assert of_type(provider, RegionFailed) == []
     provider.dead.clear()
     snapshot = provider.run(table, 95.0)
     assert not snapshot.frozen
@@ -175,6 +183,43 @@ def test_most_edges_dead_for_good_are_condemned_when_one_answers(
     assert not snapshot.frozen
     assert home_of(snapshot) == "edge7"
     assert of_type(provider, UplinkCleared)[0].reason == "edge7 answers all the while"
+
+
+def test_last_edge_to_fall_fails_the_region_once_until_one_is_up_again(
+    provider: Any,
+) -> None:
+    table = provider.table(NEAR)
+    provider.run(table, 60.0)
+    for edge in NEAR:
+        assert of_type(provider, RegionFailed) == []
+        provider.refusing.add(edge)
+        provider.run(table, provider.now + 60.0)
+    provider.run(table, provider.now + 600.0)
+    (failed,) = of_type(provider, RegionFailed)
+    assert (failed.edges, failed.result) == (len(NEAR), Result.REFUSED)
+    assert "failures" in failed.reason
+    assert of_type(provider, RegionRecovered) == []
+    provider.refusing.remove("tokyo")
+    provider.run(table, provider.now + 100.0)
+    (recovered,) = of_type(provider, RegionRecovered)
+    assert recovered.edge == "tokyo"
+    assert 600.0 < recovered.lasted < 800.0
+
+
+def test_all_edges_answering_with_server_errors_fail_the_region_not_the_uplink(
+    provider: Any,
+) -> None:
+    table = provider.table(NEAR)
+    route = provider.run(table, 60.0).routes["api"]
+    for target in [target for group in route.groups for target in group]:
+        for _ in range(5):
+            provider.live(table, target, Outcome(Result.SERVER_ERROR))
+    provider.run(table, 61.0)
+    (failed,) = of_type(provider, RegionFailed)
+    assert failed.result is Result.SERVER_ERROR
+    assert of_type(provider, UplinkSuspect) == []
+    provider.run(table, 80.0)
+    assert len(of_type(provider, RegionRecovered)) == 1
 
 
 def test_all_hopeless_targets_together_cost_less_than_a_tenth_of_a_second(

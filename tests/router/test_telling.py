@@ -1,22 +1,40 @@
 """Changes, answers and rankings become lines of the log."""
 
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from protocols.target import Result, Target, Transport
-from router.changes import Change, Flip, Stalled, UplinkCleared, UplinkSuspect
+from protocols.target import Outcome, Result, Target, Transport
+from router.changes import (
+    Change,
+    Flip,
+    RegionFailed,
+    RegionRecovered,
+    Stalled,
+    UplinkCleared,
+    UplinkSuspect,
+)
 from router.election import Switch
 from router.endpoint import Kind
 from router.events import Level
 from router.health import State
 from router.lines import Fields
 from router.logs import Log
-from router.names import Answer
+from router.names import Answer, recall
+from router.problem import ConfigError, Problem, Severity
 from router.sinks import Said
 from router.snapshot import Edge, Home, Snapshot
-from router.telling import tell_answer, tell_change, tell_ranking
+from router.table import Table
+from router.telling import (
+    tell_answer,
+    tell_change,
+    tell_probe,
+    tell_ranking,
+    tell_rejection,
+)
 
 TARGET = Target("192.0.2.1", 443, Transport.TLS, "api.example.com", label="dublin")
 
@@ -42,9 +60,13 @@ class Memory:
 class Told:
     """A strict log; `lines` ends it and gives what it was told."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        level: Level = Level.DEBUG,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._memory = Memory()
-        self.log = Log(self._memory, level=Level.DEBUG)
+        self.log = Log(self._memory, level=level, clock=clock)
 
     def lines(self) -> list[tuple[str, str, Fields]]:
         self.log.close()
@@ -89,6 +111,61 @@ def test_flip_of_an_edge_warns_unless_it_is_for_the_better(
 
 
 @pytest.mark.parametrize(
+    ("to", "level"), [("down", "WARNING"), ("suspect", "INFO"), ("up", "INFO")]
+)
+def test_flip_of_a_product_warns_when_it_is_down(
+    told: Told, to: str, level: str
+) -> None:
+    tell_change(told.log, Flip("dublin", "api", (), State.UP, State(to), "", None, 1.0))
+    ((event, said, fields),) = told.lines()
+    assert (event, said) == ("product.flipped", level)
+    assert fields["product"] == "api"
+
+
+@pytest.mark.parametrize(
+    ("before", "to", "level"),
+    [("up", "suspect", "DEBUG"), ("suspect", "up", "DEBUG"), ("down", "up", "INFO")],
+)
+def test_suspicion_of_one_address_is_for_who_looks_closely(
+    told: Told, before: str, to: str, level: str
+) -> None:
+    old, new = State(before), State(to)
+    tell_change(told.log, Flip("dublin", "api", (TARGET,), old, new, "", None, 1.0))
+    assert [(event, said) for event, said, _ in told.lines()] == [
+        ("address.flipped", level)
+    ]
+
+
+def test_edge_that_dies_with_twelve_products_is_told_in_a_handful_of_lines(
+    provider: Any,
+) -> None:
+    """None of its products shares an address with another."""
+    products = [f"product{number}" for number in range(12)]
+    provider.round_trips = {"ashburn": 0.02, "dublin": 0.04, "tokyo": 0.15}
+    table = Table(
+        dict.fromkeys(provider.round_trips, Kind.PUBLIC),
+        [provider.endpoint(e, p) for e in provider.round_trips for p in products],
+        now=0.0,
+        uniform=provider.chance.uniform,
+    )
+    for place, edge in enumerate(provider.round_trips):
+        for number, product in enumerate(products):
+            found = [f"10.{place}.{number}.{host}" for host in (1, 2)]
+            table.addresses(f"{product}.{edge}.example.com", found, 0.0)
+    provider.run(table, 10.0)
+    provider.changes.clear()
+    provider.dead.add("ashburn")
+    provider.run(table, 20.0)
+    told = Told(Level.INFO, lambda: 0.0)
+    for _, change in provider.changes:
+        tell_change(told.log, change)
+    assert len(provider.changes) > 48
+    names = [event for event, _, _ in told.lines()]
+    assert len(names) <= 10
+    assert {"address.flipped", "edge.flipped", "edge.switched"} <= set(names)
+
+
+@pytest.mark.parametrize(
     ("product", "targets", "level"),
     [("api", (TARGET,), "DEBUG"), ("api", (), "DEBUG"), ("", (), "INFO")],
 )
@@ -116,8 +193,7 @@ def test_switch_carries_its_arithmetic(told: Told) -> None:
 def test_first_switch_has_no_arithmetic(told: Told) -> None:
     tell_change(told.log, Switch(None, "ashburn", "the first home"))
     ((_, _, fields),) = told.lines()
-    assert fields["before"] == ""
-    assert not {"home_ms", "before_ms", "gain_ms", "needed_ms"} & fields.keys()
+    assert not {"before", "home_ms", "before_ms", "gain_ms"} & fields.keys()
 
 
 @pytest.mark.parametrize(
@@ -130,30 +206,103 @@ def test_first_switch_has_no_arithmetic(told: Told) -> None:
         ),
         (UplinkCleared(1.24, "x"), "uplink.cleared", {"reason": "x", "held_s": 1.2}),
         (Stalled(0.7), "loop.stalled", {"late_ms": 700.0}),
+        (
+            RegionFailed(4, "3 failures", Result.TIMEOUT),
+            "region.failed",
+            {"region": "us1", "edges": 4, "reason": "3 failures", "result": "timeout"},
+        ),
+        (
+            RegionFailed(4, "the name has no address", None),
+            "region.failed",
+            {"region": "us1", "edges": 4, "reason": "the name has no address"},
+        ),
+        (
+            RegionRecovered(61.23, "dublin"),
+            "region.recovered",
+            {"region": "us1", "edge": "dublin", "held_s": 61.2},
+        ),
     ],
 )
 def test_change_becomes_its_event(
     told: Told, change: Change, event: str, fields: dict[str, object]
 ) -> None:
-    tell_change(told.log, change)
+    tell_change(told.log, change, "us1")
     ((said, _, carried),) = told.lines()
     assert (said, carried) == (event, fields)
 
 
 @pytest.mark.parametrize(
-    ("answer", "event"),
+    ("answer", "event", "level"),
     [
-        (Answer(("192.0.2.1",), ttl=60.0), "name.resolved"),
-        (Answer(("192.0.2.1",), stale=True, error="timeout"), "name.stale"),
-        (Answer(error="timeout"), "name.unresolved"),
-        (Answer(gone=True), "name.gone"),
+        (Answer(("192.0.2.1",), ttl=60.0), "name.resolved", "INFO"),
+        (Answer(("192.0.2.2",), ttl=60.0), "name.resolved", "DEBUG"),
+        (Answer(("192.0.2.2",), error="timeout"), "name.resolved", "DEBUG"),
+        (Answer(("192.0.2.1",), stale=True, error="timeout"), "name.stale", "WARNING"),
+        (Answer(error="timeout"), "name.unresolved", "WARNING"),
+        (Answer(gone=True), "name.gone", "WARNING"),
     ],
 )
-def test_answer_becomes_its_event(told: Told, answer: Answer, event: str) -> None:
+def test_answer_becomes_its_event(
+    told: Told, answer: Answer, event: str, level: str
+) -> None:
     tell_answer(told.log, "api.example.com", answer, ("192.0.2.2",))
-    ((said, _, fields),) = told.lines()
-    assert said == event
+    ((said, weight, fields),) = told.lines()
+    assert (said, weight) == (event, level)
     assert fields["name"] == "api.example.com"
+
+
+def test_first_answer_about_a_name_is_no_news(told: Told) -> None:
+    tell_answer(told.log, "api.example.com", Answer(("192.0.2.1",), ttl=5.0), ())
+    ((said, level, fields),) = told.lines()
+    assert (said, level) == ("name.resolved", "DEBUG")
+    assert "before" not in fields
+
+
+def test_addresses_of_the_last_run_are_no_failure_of_the_resolver(told: Told) -> None:
+    answer = recall(["192.0.2.1"]).answer
+    tell_answer(told.log, "api.example.com", answer, ())
+    assert told.lines() == []
+
+
+def test_dead_resolver_is_told_once_for_all_names() -> None:
+    told = Told(Level.INFO, lambda: 0.0)
+    for number in range(60):
+        answer = Answer(("192.0.2.1",), stale=True, error="timeout")
+        tell_answer(told.log, f"p{number}.example.com", answer, ("192.0.2.1",))
+    (first, summary) = told.lines()
+    assert first[0] == "name.stale"
+    assert (summary[2]["of"], summary[2]["count"]) == ("name.stale", 59)
+
+
+def test_failed_probes_of_one_edge_are_counted_together(told: Told) -> None:
+    outcome = Outcome(Result.TIMEOUT, detail="no handshake within 1 s")
+    for _ in range(3):
+        tell_probe(told.log, TARGET, outcome)
+    first, summary = told.lines()
+    assert first == (
+        "probe.failed",
+        "DEBUG",
+        {
+            "edge": "dublin",
+            "address": "192.0.2.1",
+            "name": "api.example.com",
+            "result": "timeout",
+            "error": "no handshake within 1 s",
+        },
+    )
+    assert summary[2]["about"] == "dublin, timeout"
+    assert summary[2]["count"] == 2
+
+
+def test_rejection_counts_errors_and_tells_the_first(told: Told) -> None:
+    problems = [
+        Problem("f.yaml", 1, 1, "a", "odd", severity=Severity.WARNING),
+        Problem("f.yaml", 2, 3, "b", "wrong"),
+        Problem("f.yaml", 4, 5, "c", "wrong, too"),
+    ]
+    tell_rejection(told.log, Path("f.yaml"), ConfigError(problems))
+    expected = {"path": "f.yaml", "errors": 2, "first": "f.yaml:2:3: b: wrong"}
+    assert told.lines() == [("config.rejected", "ERROR", expected)]
 
 
 def test_ranking_is_a_line_for_each_edge_from_the_best_on(

@@ -54,6 +54,7 @@ def test_time_is_read_in_seconds(written: str, seconds: float) -> None:
         ("1m30s", ""),
         ("-2s", ""),
         ("22:22", ""),
+        (-2, ""),
         (True, ""),
         (None, ""),
         ([], ""),
@@ -72,6 +73,32 @@ def test_time_out_of_bounds_is_refused_with_the_bounds_as_written() -> None:
     assert read(kind, "60m") == 3600
     assert complaint(kind, "99ms")[0] == "a time from 100ms to 1h"
     assert complaint(kind, "2h")[0] == "a time from 100ms to 1h"
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        (1, "did you mean '1s'?"),
+        (40, "did you mean '40ms'?"),
+        ("40", "did you mean '40ms'?"),
+        ("40 ms", "did you mean '40ms'?"),
+        ("40sec", ""),
+        (4000, ""),
+    ],
+)
+def test_time_that_is_proposed_is_within_bounds(written: object, hint: str) -> None:
+    kind = Annotated[Seconds, between("0s", "1s")]
+    assert complaint(kind, written) == (
+        "a time with its unit (us, ms, s, m, h, d)",
+        hint,
+    )
+
+
+def test_size_that_is_proposed_is_within_bounds() -> None:
+    kind = Annotated[Octets, within("1KiB", "1MiB")]
+    assert complaint(kind, 64)[1] == "did you mean '64KiB'?"
+    assert complaint(kind, 4096)[1] == "did you mean '4096B'?"
+    assert complaint(kind, "64g")[1] == ""
 
 
 @pytest.mark.parametrize(
@@ -106,10 +133,9 @@ def test_size_out_of_bounds_is_refused_with_the_bounds_as_written() -> None:
 
 def test_rate_is_read_in_bytes_per_second() -> None:
     assert read(Rate, "1KiB/s") == 1024
-    assert complaint(Rate, "240B")[1] == "add '/s'"
-    assert complaint(Rate, "240")[1] == ""
-    assert complaint(Rate, 240)[1] == "did you mean '240B/s'?"
-    assert complaint(Rate, "240b/s")[1] == "did you mean '240B'?"
+    assert complaint(Rate, "fast/s")[1] == ""
+    for written in ("240B", "240", 240, "240b/s", "240 B/s"):
+        assert complaint(Rate, written)[1] == "did you mean '240B/s'?"
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,11 @@ def test_absolute_path_stays_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
+        (
+            "name: Ashburn",
+            "name: found 'Ashburn'; expected a name of lower-case letters, digits, - "
+            "and _; did you mean 'ashburn'?",
+        ),
         ("name: A b", "name: found 'A b'; expected a name of lower-case letters"),
         ("text: ''", "text: found ''; expected a text of printable characters"),
         ("path: ''", "path: found ''; expected the path of a file"),

@@ -60,10 +60,11 @@ async def tell(process: Process, line: bytes) -> dict[str, Any]:
 
 
 async def test_command_serves_obeys_and_stops_cleanly(run: Run, tmp_path: Path) -> None:
+    directory = tmp_path / "made" / "here"
     process = await run(
         "--edges=ashburn=0ms,dublin=0ms",
         "--private=ashburn-ix=0ms@127.0.0.9",
-        f"--directory={tmp_path}",
+        f"--directory={directory}",
     )
     ready = await said(process)
     trust = ssl.create_default_context(cafile=ready["ca_file"])
@@ -79,11 +80,11 @@ async def test_command_serves_obeys_and_stops_cleanly(run: Run, tmp_path: Path) 
     process.send_signal(signal.SIGTERM)
     _, errors = await process.communicate()
     assert (process.returncode, errors) == (0, b"")
-    ledger = (tmp_path / "ledger.jsonl").read_text().splitlines()
+    ledger = (directory / "ledger.jsonl").read_text().splitlines()
     assert sum(json.loads(line)["event"] == "request" for line in ledger) == 2
-    catalogue = yaml.safe_load((tmp_path / "catalogue.yaml").read_text())
+    catalogue = yaml.safe_load((directory / "catalogue.yaml").read_text())
     assert catalogue["products"]["rest"]["transports"]["tls"] == ready["port"]
-    assert {*os.listdir(tmp_path)} == {"ca.pem", "catalogue.yaml", "ledger.jsonl"}
+    assert {*os.listdir(directory)} == {"ca.pem", "catalogue.yaml", "ledger.jsonl"}
 
 
 async def test_end_of_standard_input_stops_nothing(run: Run) -> None:

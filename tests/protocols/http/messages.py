@@ -14,7 +14,7 @@ PATIENT = settings(deadline=None, max_examples=60)
 _ENDS_HERE = (b"Keep-Alive", b"Proxy-Connection", b"TE", b"Upgrade", b"HTTP2-Settings")
 _CLAIMS = (b"X-Forwarded-For", b"x_forwarded_proto", b"Forwarded", b"X-Real-IP")
 _USUAL = (
-    *(b"Accept", b"Authorization", b"Content-Type", b"Cookie", b"Content_Length"),
+    *(b"Accept", b"Authorization", b"Content-Type", b"Cookie", b"Content_Type"),
     *(b"X-Twilio-Signature", b"User-Agent", b"X-Odd", b"x!#$%&'*+.^`|~0"),
 )
 _VISIBLE = bytes(range(0x21, 0x7F)) + bytes(range(0x80, 0x100))

@@ -94,6 +94,10 @@ _LENGTHS = {
 }
 
 _CODINGS_REFUSED = {
+    "Content_Length": _with(b"Content_Length: 6", body=_END),
+    "Transfer_Encoding beside Content-Length": _with(
+        b"Transfer_Encoding: chunked", b"Content-Length: 6", body=_END
+    ),
     "Transfer-Encoding twice": _with(
         b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked", body=_END
     ),
@@ -283,7 +287,6 @@ _ACCEPTED = [
             (b"Upgrade: TLS/1.0", b"Connection: Upgrade"),
             (b"Connection: content-length",),
             (b"Connection: host, transfer-encoding, x-twilio-signature",),
-            (b"Content_Length: 0", b"Transfer_Encoding: chunked"),
             (b"X: \x80\xff", b"Y:", b"Z: \t "),
         )
     ),

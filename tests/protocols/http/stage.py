@@ -210,7 +210,7 @@ class Stage:
         self.tasks = Tasks()
         self.hidden: set[str] = set()
         self._clients: list[Client] = []
-        self._contexts = _contexts()
+        self.contexts = _contexts()
         self.relay = Relay(
             "test",
             to_provider=to_provider,
@@ -253,7 +253,7 @@ class Stage:
         return await dial(
             target,
             factory,
-            contexts=self._contexts,
+            contexts=self.contexts,
             connect_timeout=1.0,
             tls_timeout=1.0,
         )

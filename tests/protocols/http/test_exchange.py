@@ -1,11 +1,16 @@
 """Requests and their answers, on real sockets."""
 
 import asyncio
+import socket
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from protocols.target import Result
-from tests.protocols.http.stage import OK, Visit, answering, blackhole, stage
+from protocols.net.handshake import Contexts
+from protocols.net.tls import server_context
+from protocols.target import Result, Target
+from tests.protocols.http.stage import OK, Script, Visit, answering, blackhole, stage
 
 GET = b"GET /a?b=%20c HTTP/1.1\r\nHost: site.test\r\n\r\n"
 POST = b"POST /p HTTP/1.1\r\nHost: site.test\r\nContent-Length: 3\r\n\r\nabc"
@@ -77,6 +82,23 @@ async def test_get_is_sent_at_most_three_times() -> None:
         client = await scene.client()
         assert (await client.ask(GET))[0] == 502
         assert [len(origin.requests) for origin in scene.origins] == [1, 1, 1, 0]
+
+
+async def test_get_that_every_target_breaks_is_the_far_sides_fault() -> None:
+    async with stage(leave) as scene:
+        client = await scene.client()
+        assert (await client.ask(GET))[0] == 502
+        assert (await scene.recorded()).ended == "FW"
+
+
+@pytest.mark.parametrize("script", [leave, answering(b"nonsense\r\n\r\n")])
+async def test_receiver_that_breaks_a_request_is_blamed_less_than_an_edge(
+    script: Script,
+) -> None:
+    async with stage(script, to_provider=False) as scene:
+        client = await scene.client()
+        assert (await client.ask(POST))[0] == 502
+        assert scene.results("a")[-1] is Result.SERVER_ERROR
 
 
 async def test_silence_is_told_and_a_forsaken_get_moves_on() -> None:
@@ -172,6 +194,39 @@ async def test_answer_until_close_ends_the_clients_connection() -> None:
         assert b"Connection: close" in await client.head()
         assert await client.rest() == b"all of it"
         assert (await scene.recorded()).ended == "--"
+
+
+@pytest.mark.parametrize(
+    ("alert", "ended", "reason"),
+    [(True, "--", ""), (False, "FD", "the answer broke off: connection closed")],
+)
+async def test_answer_until_close_over_tls_is_whole_only_with_a_close_notify(
+    alert: bool,
+    ended: str,
+    reason: str,
+    pair: tuple[Path, Path],
+    ca_file: Path,
+    place: Callable[..., Target],
+) -> None:
+    def answer(listener: socket.socket) -> None:
+        accepted, _ = listener.accept()
+        with server_context(*pair).wrap_socket(accepted, server_side=True) as tls:
+            tls.recv(4096)
+            tls.sendall(b"HTTP/1.1 200 OK\r\n\r\nall of it")
+            if alert:
+                tls.unwrap()
+            socket.socket(fileno=tls.detach()).close()
+
+    async with stage(leave) as scene:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            scene.contexts = Contexts(ca_file)
+            scene.origins[0].target = place(listener.getsockname()[1])
+            answering = asyncio.gather(asyncio.to_thread(answer, listener))
+            client = await scene.client()
+            client.send(GET)
+            record = await scene.recorded()
+            await answering
+        assert (record.ended, record.reason) == (ended, reason)
 
 
 @pytest.mark.parametrize(
@@ -419,6 +474,56 @@ async def test_body_that_trickles_is_answered_408() -> None:
         assert (await scene.recorded()).ended == "CB"
 
 
+EXPECTING = (
+    b"POST / HTTP/1.1\r\nHost: s\r\nContent-Length: 9999\r\n"
+    b"Expect: 100-continue\r\n\r\n"
+)
+
+
+async def test_far_side_that_never_asks_for_the_body_becomes_504() -> None:
+    async with stage(hang, patience=0.1) as scene:
+        client = await scene.client()
+        client.send(EXPECTING)
+        await scene.until(lambda: Result.SILENT in scene.results("a"))
+        now = asyncio.get_running_loop().time()
+        scene.relay.look(now)
+        scene.relay.look(now + 29.0)
+        assert scene.records == []
+        scene.relay.look(now + 31.0)
+        assert (await client.rest()).startswith(b"HTTP/1.1 504 ")
+        assert (await scene.recorded()).ended == "RW"
+
+
+@pytest.mark.parametrize("sent", [b"", b"abc"])
+async def test_body_that_was_asked_for_or_came_unasked_must_come_in_time(
+    sent: bytes,
+) -> None:
+    begun, come = asyncio.Event(), asyncio.Event()
+
+    async def script(visit: Visit) -> None:
+        await visit.reader.readuntil(b"\r\n\r\n")
+        begun.set()
+        if not sent:
+            visit.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        await visit.reader.readexactly(len(sent))
+        come.set()
+        await visit.reader.read()
+
+    async with stage(script) as scene:
+        client = await scene.client()
+        client.send(EXPECTING)
+        await begun.wait()
+        client.send(sent)
+        if not sent:
+            await client.head()
+        await come.wait()
+        now = asyncio.get_running_loop().time()
+        scene.relay.look(now)
+        scene.relay.look(now + 21.0)
+        assert (await client.head()).startswith(b"HTTP/1.1 408 ")
+        assert (await scene.recorded()).ended == "CB"
+
+
 async def test_request_that_finds_no_connection_in_time_becomes_503() -> None:
     async with stage(answering(OK)) as scene:
         with blackhole() as target:
@@ -428,6 +533,8 @@ async def test_request_that_finds_no_connection_in_time_becomes_503() -> None:
             await scene.until(lambda: scene.dials == 1)
             scene.relay.look(asyncio.get_running_loop().time() + 11.0)
             assert (await client.head()).startswith(b"HTTP/1.1 503 ")
+            (attempt,) = scene.records[0].attempts
+            assert attempt.detail == "still under way when the flow ended"
 
 
 async def test_get_is_not_sent_again_where_retry_is_off() -> None:

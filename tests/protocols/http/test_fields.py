@@ -292,7 +292,7 @@ def test_field_that_only_looks_like_one_that_ends_here_stays() -> None:
     stays = [
         b"X: a Connection: b",
         b"Connections: 1",
-        b"Content_Length: 5",
+        b"Keep_Alive: 5",
         b"Trailer: X",
     ]
     head = request(*stays)
@@ -359,3 +359,22 @@ def test_response_is_written_anew_only_for_another_purpose() -> None:
     assert len(set(first.values())) == 4
     last = fields.response(head, minor=1, close=True)
     assert fields.response(head, minor=1, close=True) is last
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        (b"Twilio-Request-Id: RQ01", "RQ01"),
+        (b"twilio-request-id:\tRQ01 ", "RQ01"),
+        (b"Twilio-Request-Id: " + b"x" * 99, "x" * 64),
+        (b"Twilio-Request-Id:", ""),
+        (b"Not-Twilio-Request-Id: RQ01", ""),
+        (b"X: Twilio-Request-Id: RQ01", ""),
+    ],
+)
+def test_request_id_is_the_value_of_a_field_of_just_that_name(
+    line: bytes, found: str
+) -> None:
+    head = response(b"HTTP/1.1 200 OK", b"Date: now", line, b"Server: it")
+    pattern = fields.request_id_pattern("Twilio-Request-Id")
+    assert fields.request_id(head, pattern) == found

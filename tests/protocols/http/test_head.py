@@ -385,3 +385,13 @@ def test_field_of_the_hop_may_stand_twice_without_a_connection_field() -> None:
     request = parse_request(b"GET / HTTP/1.1\r\nHost: a\r\n" + twice + b"\r\n")
     assert b"connection" not in request.values
     assert b"Keep-Alive" not in request.lines
+
+
+@pytest.mark.parametrize("field", [b"Content_Length: 2", b"transfer_encoding: chunked"])
+def test_framing_field_spelled_with_an_underscore_is_refused(field: bytes) -> None:
+    with pytest.raises(HeadError) as caught:
+        parse_request(b"POST / HTTP/1.1\r\nHost: a\r\n" + field + b"\r\n\r\n")
+    assert caught.value.status == 400
+    with pytest.raises(HeadError) as caught:
+        parse_response(b"HTTP/1.1 200 OK\r\n" + field + b"\r\n\r\n", b"GET")
+    assert caught.value.status == 502

@@ -51,6 +51,9 @@ async def test_what_is_no_request_is_answered_and_cut(
         assert (await client.rest()).startswith(b"HTTP/1.1 %d " % status)
         assert scene.refusals[0][0] == status
         assert scene.origins[0].requests == []
+        (record,) = scene.records
+        assert (record.status, record.ended) == (status, "RH")
+        assert record.reason == scene.refusals[0][1]
 
 
 async def test_head_that_trickles_is_answered_408() -> None:
@@ -59,6 +62,9 @@ async def test_head_that_trickles_is_answered_408() -> None:
         assert await client.ask(GET + b"GET / HTTP/1.1\r\nHo") == (200, b"ok")
         scene.relay.look(asyncio.get_running_loop().time() + 11.0)
         assert (await client.rest()).startswith(b"HTTP/1.1 408 ")
+        refused = scene.records[1]
+        assert (refused.status, refused.ended) == (408, "RH")
+        assert 0.0 <= refused.total < 1.0
 
 
 async def test_idle_connection_is_closed_without_a_word() -> None:
@@ -139,3 +145,33 @@ async def test_client_that_pipelines_and_does_not_read_is_not_served_further() -
         for _ in range(100):
             await client.head()
             assert len(await client.exactly(size)) == size
+
+
+async def test_far_side_that_drains_does_not_lift_the_bound_of_the_queue() -> None:
+    drained, go = asyncio.Event(), asyncio.Event()
+    size = 8 << 20
+
+    async def late(visit: Visit) -> None:
+        visit.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await go.wait()
+        visit.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        await visit.reader.readexactly(size)
+        drained.set()
+        await visit.reader.read()
+
+    async with stage(late, head=2 * size) as scene:
+        scene.dialling = asyncio.Event()
+        client = await scene.client()
+        client.send(b"GET / HTTP/1.1\r\nHost: s\r\nX: %b\r\n\r\n" % (b"x" * size))
+        client.send(GET * 200_000)
+        # The queue is full before there is a connection, which is full at once.
+        await asyncio.sleep(0.5)
+        unsent = client.transport.get_write_buffer_size()
+        assert unsent > size // 4
+        scene.dialling.set()
+        await scene.origins[0].visited.wait()
+        go.set()
+        async with asyncio.timeout(20):
+            await drained.wait()
+        await asyncio.sleep(0.5)
+        assert client.transport.get_write_buffer_size() > unsent / 2

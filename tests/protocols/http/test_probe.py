@@ -19,7 +19,7 @@ Pair = tuple[Path, Path]
 
 @pytest.fixture
 def probe(contexts: Contexts) -> Probe:
-    return https_probe(contexts)
+    return https_probe(contexts, {})
 
 
 async def test_living_edge_gives_a_round_trip_each_time(
@@ -39,6 +39,17 @@ async def test_living_edge_gives_a_round_trip_each_time(
             assert 0 < outcome.round_trip < 1
             assert 0 < outcome.connect < 1
     assert seen == [False, False, False]
+
+
+async def test_target_may_have_authorities_of_its_own(
+    serve: Serve, place: Place, pair: Pair, contexts: Contexts
+) -> None:
+    probe = https_probe(Contexts(), {"receiver": contexts})
+    async with serve(server_context(*pair)) as port:
+        own = await probe(place(port, label="receiver"), 2.0)
+        assert own.result is Result.ALIVE
+        other = await probe(place(port, label="edge"), 2.0)
+        assert other.result is Result.CERTIFICATE
 
 
 async def test_probe_leaves_with_a_close_notify(

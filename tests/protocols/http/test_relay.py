@@ -1,5 +1,7 @@
 """The relay as a whole, on real sockets."""
 
+import pytest
+
 from protocols.target import Result
 from tests.protocols.http.stage import OK, Visit, answering, stage
 
@@ -12,14 +14,40 @@ async def hang(visit: Visit) -> None:
         pass
 
 
-async def test_warm_target_gets_a_connection_before_any_request() -> None:
+async def test_first_request_to_a_warm_target_pays_for_no_handshake() -> None:
     async with stage(answering(OK)) as scene:
         scene.relay.keep_warm([scene.origins[0].target])
         await scene.until(lambda: Result.ALIVE in scene.results("a"))
         client = await scene.client()
         assert await client.ask(GET) == (200, b"ok")
-        assert scene.records[0].connect is not None
-        assert scene.origins[0].requests
+        assert scene.dials == 2  # the one that was used is replaced
+        (record,) = scene.records
+        assert (record.reused, record.connect, record.tls) == (True, None, None)
+        assert record.waited is None
+
+
+async def test_request_that_had_to_wait_for_a_connection_tells_how_long() -> None:
+    async with stage(answering(OK)) as scene:
+        client = await scene.client()
+        await client.ask(GET)
+        (record,) = scene.records
+        assert record.connect is not None
+        assert record.waited is not None
+        assert 0.0 <= record.waited <= record.total
+        assert not record.reused
+
+
+@pytest.mark.parametrize(
+    ("name", "found"), [("twilio-request-id", "RQ01"), ("X-Id", ""), ("", "")]
+)
+async def test_request_id_of_the_far_side_is_recorded_if_asked_for(
+    name: str, found: str
+) -> None:
+    told = OK.replace(b"\r\n\r\n", b"\r\nTwilio-Request-Id: RQ01\r\n\r\n")
+    async with stage(answering(told), request_id=name) as scene:
+        client = await scene.client()
+        await client.ask(GET)
+        assert scene.records[0].request_id == found
 
 
 async def test_drain_ends_idle_connections_and_waits_for_the_others() -> None:

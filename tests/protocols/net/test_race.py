@@ -77,6 +77,27 @@ def test_silent_target_is_recorded_as_silent_when_another_wins() -> None:
     assert [one.result for one in race.attempts(0.4)] == [Result.SILENT, None]
 
 
+def test_attempts_under_way_when_the_flow_ends_were_outrun_by_nobody() -> None:
+    race = Race(in_order(ONE, TWO))
+    race.next(0.0)
+    race.overdue(0.3)
+    race.next(0.3)
+    detail = "still under way when the flow ended"
+    assert race.attempts(0.5) == (
+        Attempt(ONE, Result.SILENT, detail, 0.5),
+        Attempt(TWO, None, detail, 0.5 - 0.3),
+    )
+
+
+def test_attempt_under_way_after_the_winner_failed_was_outrun_by_nobody() -> None:
+    race = Race(in_order(ONE, TWO))
+    race.next(0.0)
+    race.won(ONE, 0.1)
+    race.carry(Attempt(ONE, Result.RESET, "closed", 0.2), 0.2)
+    race.next(0.2)
+    assert race.attempts(0.3)[1].detail == "still under way when the flow ended"
+
+
 def test_race_is_lost_when_every_target_failed() -> None:
     race = Race(in_order(ONE))
     race.next(0.0)

@@ -1,10 +1,14 @@
 import asyncio
+import contextlib
 import socket
+import ssl
 import struct
+from pathlib import Path
+from typing import cast
 
 import pytest
 
-from protocols.net.sockets import family, harden, peer_address
+from protocols.net.sockets import family, harden, peer_address, reset
 
 
 def test_hardened_socket_notices_a_silent_peer_within_a_minute() -> None:
@@ -48,3 +52,58 @@ async def test_peer_has_an_address_until_it_is_gone() -> None:
             assert peer_address(transport) == expected
             transport.abort()
             peer.close()
+
+
+class Resets(asyncio.Protocol):
+    """A server's end that breaks off amid its answer."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        made = cast("asyncio.Transport", transport)
+        made.write(b"half an answer")
+        reset(made)
+
+
+async def shake_hands(sock: socket.socket, context: ssl.SSLContext) -> None:
+    """A TLS handshake that leaves the socket itself to be read."""
+    loop = asyncio.get_running_loop()
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_hostname="edge.test")
+    while True:
+        try:
+            tls.do_handshake()
+        except ssl.SSLWantReadError:
+            await loop.sock_sendall(sock, outgoing.read())
+            incoming.write(await loop.sock_recv(sock, 65_536))
+        else:
+            await loop.sock_sendall(sock, outgoing.read())
+            return
+
+
+@pytest.mark.parametrize("tls", [False, True])
+async def test_reset_is_seen_as_such_and_not_as_an_end(
+    tls: bool, pair: tuple[Path, Path], ca_file: Path
+) -> None:
+    """Seen on the socket: OpenSSL's users are told of both alike, as a broken end."""
+    loop = asyncio.get_running_loop()
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        ours = stack.enter_context(socket.create_connection(listener.getsockname()))
+        ours.setblocking(False)
+        theirs, _ = listener.accept()
+        if tls:
+            server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            server.load_cert_chain(*pair)
+            client = ssl.create_default_context(cafile=str(ca_file))
+            await asyncio.gather(
+                loop.connect_accepted_socket(Resets, theirs, ssl=server),
+                shake_hands(ours, client),
+            )
+        else:
+            await loop.connect_accepted_socket(Resets, theirs)
+        with pytest.raises(ConnectionResetError):
+            await read_to_the_end(ours)
+
+
+async def read_to_the_end(sock: socket.socket) -> None:
+    while await asyncio.get_running_loop().sock_recv(sock, 65_536):
+        pass
