@@ -40,7 +40,7 @@ _BARE = re.compile(rb'[A-Za-z][A-Za-z0-9+.-]*+:[^\s"<>,;?]++')
 _SCHEME = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*+):([\x21-\x7e]++)")
 # RFC 3261 section 25.1: userinfo; its user part may hold ";" and "?".
 _SIP_URI = re.compile(
-    rb"(?:([^\x00-\x20\x7f\"<>@:]++)(?::[^\x00-\x20\x7f\"<>@]*+)?+@)?+"
+    rb"(?:([^\x00-\x20\x7f\"<>@:]++)(?::[^\x00-\x20\x7f\"<>@]*+)?@)?"
     + _HOST + rb"(?::([0-9]{1,5}))?+((?:;[^;?@\"<>]*+)*+)(?:\?([^?@]*+))?+",
 )  # fmt: skip
 

@@ -1,0 +1,31 @@
+"""Where one request may go: what the search for its answer is given."""
+
+import dataclasses
+
+from protocols.sip.peers import Side
+from protocols.sip.records import CallRecord
+from protocols.sip.settings import Limits
+from protocols.sip.stamp import Stamp
+from protocols.target import Choose, Target
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Way:
+    """Where one request may go, and what its copies carry."""
+
+    side: Side
+    "The side that it goes to."
+    choose: Choose
+    "Gives its targets, one after the other."
+    limits: Limits | None
+    "How long and how often it is tried; None within a dialog, which never moves."
+    mark: bytes
+    "What shows that it has come round in a loop."
+    stamp: Stamp | None = None
+    "Makes its Record-Route or Path, if it gets one."
+    first: Target | None = None
+    "The target that a retry with credentials belongs to."
+    needs_tls: bool = False
+    "Whether it may go to targets with TLS alone (sips)."
+    record: CallRecord | None = None
+    "The record to fill and write, if there is to be one."

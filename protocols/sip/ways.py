@@ -1,0 +1,263 @@
+"""What becomes of a new request: the way that it goes, or the answer that refuses it.
+
+In the order of RFC 3261 section 16.3 to 16.5, its own Route first: that tells a request
+of a dialog, which is never chosen for, from a new one.
+"""
+
+import hashlib
+
+from protocols.sip.headers import Via, parse_cseq, parse_uri, split_list, tag_of
+from protocols.sip.message import Message, MessageError
+from protocols.sip.peers import Peer, Side
+from protocols.sip.records import CallRecord
+from protocols.sip.routing import Routes
+from protocols.sip.settings import Limits
+from protocols.sip.shared import Shared
+from protocols.sip.stamp import PATH, RECORD_ROUTE, STAMPED, Stamp
+from protocols.sip.token import Hop, Hops
+from protocols.sip.way import Way
+from protocols.target import Target, Transport
+
+RECORDED = frozenset((b"INVITE", b"SUBSCRIBE", b"REFER"))
+"Methods that make a dialog; BYE is written down, too."
+_MARKED = frozenset(
+    (b"from", b"to", b"call-id", b"cseq", b"route", b"proxy-require",
+     b"proxy-authorization")
+)  # fmt: skip
+
+
+class Refused(Exception):
+    """A request is answered here; with the lines that the answer needs."""
+
+    def __init__(self, status: int, reason: bytes = b"", *extra: bytes) -> None:
+        super().__init__(status)
+        self.status = status
+        self.reason = reason
+        self.extra = extra
+
+
+class Ways:
+    """Finds the way of each new request."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._routes = Routes(shared.settings, shared.places)
+
+    def within(self, message: Message, source: Peer) -> tuple[Side, Target]:
+        """Side and next hop of a request with our signed Route, which is taken out.
+
+        Raises MessageError with the status to answer; 481 without such a Route.
+        """
+        hops = self._routes.take_own(message)
+        if hops is None:
+            raise MessageError(481, "Dialog Is Not Known Here")
+        return source.side.other, self._next(message, source.side.other, hops)
+
+    def find(
+        self, message: Message, via: Via, source: Peer, accepting: bool, now: float
+    ) -> Way:
+        """The way of a request that starts a transaction.
+
+        It may change the message: own Route out, one hop less, another Request-URI.
+        Raises Refused or MessageError with what is to be answered.
+        """
+        hops = self._routes.take_own(message)
+        tag = tag_of(message.first(b"to") or b"")
+        if hops is None and not tag:
+            self._answer_own(message, accepting)
+        count_hop(message)
+        _require_nothing(message)
+        mark = _mark(message, source.side)
+        if any(mark in line for line in message.lines_of(b"via")):
+            raise Refused(482)
+        if hops is not None:
+            return self._signed(message, via, source, hops, bool(tag), mark)
+        if tag:
+            raise MessageError(481, "Dialog Is Not Known Here")
+        # An emergency call is not refused for the sake of the others.
+        if not accepting and not message.uri.startswith(b"urn:"):
+            raise self.overloaded()
+        return self._chosen(message, via, source, mark, now)
+
+    def overloaded(self) -> Refused:
+        """What a new request gets while the router takes none."""
+        retry_after = b"Retry-After: %d" % self._shared.settings.retry_after
+        return Refused(503, b"", retry_after)
+
+    def _signed(
+        self,
+        message: Message,
+        via: Via,
+        source: Peer,
+        hops: Hops,
+        in_dialog: bool,
+        mark: bytes,
+    ) -> Way:
+        """A request whose Route we have signed goes where that says."""
+        side = source.side.other
+        target = self._next(message, side, hops)
+        return Way(
+            side=side,
+            choose=lambda _: target,
+            limits=None if in_dialog else self._limits(side),
+            mark=mark,
+            stamp=self._stamp(message, source, hops[source.side]),
+            record=_record(message, source, hops.edge.label),
+        )
+
+    def _chosen(
+        self, message: Message, via: Via, source: Peer, mark: bytes, now: float
+    ) -> Way:
+        """A request that starts something goes where the policy says."""
+        side = source.side.other
+        shared = self._shared
+        label = ""
+        first = None
+        if side is Side.EDGE:
+            self._name_trunk(message)
+            first = shared.pins.find(message.first(b"call-id") or b"", now)
+        else:
+            label = shared.names.label(Side.EDGE, source.address)
+        return Way(
+            side=side,
+            choose=shared.choose[side],
+            limits=self._limits(side),
+            mark=mark,
+            stamp=self._stamp(message, source, _hop_back(source, via, label)),
+            first=first,
+            needs_tls=message.uri[:5].lower() == b"sips:",
+            record=_record(message, source, label),
+        )
+
+    def _next(self, message: Message, side: Side, hops: Hops) -> Target:
+        hop = self._routes.next_hop(message, side, hops[side])
+        return self._shared.target_of(side, hop)
+
+    def _limits(self, side: Side) -> Limits:
+        settings = self._shared.settings
+        return settings.to_edge if side is Side.EDGE else settings.to_site
+
+    def _answer_own(self, message: Message, accepting: bool) -> None:
+        """OPTIONS for the router itself: how a peer asks whether it may send calls.
+
+        It is not forwarded: what a PBX sends every few seconds would have the provider
+        ban the site.
+        """
+        if message.method != b"OPTIONS":
+            return
+        uri = parse_uri(message.uri)
+        if uri.user or not self._shared.places.is_own(uri):
+            return
+        raise Refused(200) if accepting else self.overloaded()
+
+    def _name_trunk(self, message: Message) -> None:
+        """Make a Request-URI that names the router name the trunk.
+
+        RFC 3261 section 16.5: for a domain that the proxy is responsible for, it finds
+        the target by itself. Any other Request-URI stays as it came.
+        """
+        settings = self._shared.settings
+        if settings.sips_as_sip and message.uri[:5].lower() == b"sips:":
+            message.retarget(b"sip:" + message.uri[5:])
+        if not settings.host:
+            return
+        uri = parse_uri(message.uri)
+        if uri.scheme not in (b"sip", b"sips") or not self._shared.places.is_own(uri):
+            return
+        before, at, _ = message.uri.rpartition(b"@")
+        start = before + at if at else uri.scheme + b":"
+        kept = [
+            b";" + name + (b"=" + value if value else b"")
+            for name, value in uri.parameters.items()
+            if name not in (b"transport", b"maddr")
+        ]
+        message.retarget(start + settings.host.encode() + b"".join(kept))
+
+    def _stamp(self, message: Message, source: Peer, back: Hop) -> Stamp | None:
+        if message.method in STAMPED:
+            name = RECORD_ROUTE
+        elif message.method == b"REGISTER" and _supports_path(message):
+            name = PATH
+        else:
+            return None
+        shared = self._shared
+        face = shared.places.face(source.side, source.transport, source.address)
+        call_id = message.first(b"call-id") or b""
+        return Stamp(
+            shared.places,
+            shared.settings.keys,
+            name,
+            source.side.other,
+            back,
+            face.uri,
+            call_id,
+        )
+
+
+def count_hop(message: Message) -> None:
+    """One hop less, or 70 where none were counted (RFC 3261 section 16.6 step 3).
+
+    Raises Refused with 483 where no hop is left.
+    """
+    hops = message.first(b"max-forwards")
+    if hops is None:
+        message.set(b"max-forwards", b"70")
+    elif hops.isdigit() and int(hops[:20]) > 0:
+        message.set(b"max-forwards", b"%d" % (int(hops[:20]) - 1))
+    else:
+        raise Refused(483)
+
+
+def _require_nothing(message: Message) -> None:
+    """RFC 3261 section 16.3 step 5: extensions that a proxy must know; we know none."""
+    required = message.all(b"proxy-require")
+    if any(required):
+        unsupported = b"Unsupported: " + b", ".join(required)
+        raise Refused(420, b"Bad Extension", unsupported)
+
+
+def _mark(message: Message, side: Side) -> bytes:
+    """What shows in our branch that a request comes round unchanged.
+
+    RFC 3261 section 16.6 step 8 has all fields in it that bear on where the request
+    goes. The topmost Via is left out, since each round has another one (RFC 5393).
+    """
+    pairs = zip(message.names, message.lines, strict=True)
+    parts = [line for name, line in pairs if name in _MARKED]
+    seed = b"\n".join((b"%d" % side, message.uri, *parts))
+    return b"." + hashlib.blake2b(seed, digest_size=6).hexdigest().encode()
+
+
+def _supports_path(message: Message) -> bool:
+    """RFC 3327 section 5.2: a Path is for those who say that they know it."""
+    values = [one for line in message.all(b"supported") for one in split_list(line)]
+    return b"path" in [value.lower() for value in values]
+
+
+def _hop_back(source: Peer, via: Via, label: str) -> Hop:
+    """Where requests in the other direction go.
+
+    Over UDP to the port that this one came from. Over a stream that port is of the
+    connection alone; RFC 3261 section 18.2.2 has answers go to the port in sent-by once
+    it is gone, and so do requests.
+    """
+    port = source.port
+    if source.transport is not Transport.UDP:
+        port = via.port or (5061 if source.transport is Transport.TLS else 5060)
+    return Hop(source.transport, source.address, port, label)
+
+
+def _record(message: Message, source: Peer, edge: str) -> CallRecord | None:
+    tag = tag_of(message.first(b"to") or b"")
+    if message.method != b"BYE" and (message.method not in RECORDED or tag):
+        return None
+    return CallRecord(
+        method=message.method.decode("latin-1"),
+        direction="to_provider" if source.side is Side.SITE else "from_provider",
+        client=source.address,
+        call_id=(message.first(b"call-id") or b"").decode("latin-1"),
+        from_tag=tag_of(message.first(b"from") or b"").decode("latin-1"),
+        to_tag=tag.decode("latin-1"),
+        cseq=parse_cseq(message.first(b"cseq") or b"").number,
+        edge=edge,
+    )

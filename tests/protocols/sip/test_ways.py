@@ -1,0 +1,282 @@
+"""Where a new request goes, or what it is answered."""
+
+import dataclasses
+
+import pytest
+
+from protocols.sip.peers import Peer, Side
+from tests.protocols.sip.stage import (
+    EDGE,
+    FROM_EDGE,
+    INVITE,
+    PBX,
+    SETTINGS,
+    TCP,
+    TLS,
+    UDP,
+    Stage,
+    back,
+    edge,
+    message,
+    one,
+    request,
+    status,
+    told,
+    within,
+)
+
+OPTIONS = request("OPTIONS", uri="sip:10.0.0.2")
+TO = "<sip:+15551234567@10.0.0.2>;tag=t1"
+
+
+# Max-Forwards (F1, P12).
+
+
+@pytest.mark.parametrize(("came", "sent"), [(70, b"69"), (1, b"0"), (None, b"70")])
+def test_hop_is_counted(came: int | None, sent: bytes) -> None:
+    copy = message(Stage().begin(request("INVITE", hops=came)))
+    assert copy.all(b"max-forwards") == [sent]
+
+
+def test_request_without_hops_left_is_answered_483() -> None:
+    assert told(Stage().receive(request("INVITE", hops=0))) == ["483 10.0.0.10"]
+
+
+# OPTIONS for the router.
+
+
+@pytest.mark.parametrize("hops", [70, 0])
+def test_options_for_the_router_are_answered_here(hops: int) -> None:
+    data = request("OPTIONS", uri="sip:10.0.0.2:5060;transport=udp", hops=hops)
+    answer = one(Stage().receive(data))
+    assert status(answer) == 200
+    assert b";tag=" in (message(answer).first(b"to") or b"")
+
+
+def test_options_for_the_router_say_503_while_it_takes_no_calls() -> None:
+    stage = Stage()
+    stage.proxy.accepting = False
+    assert told(stage.receive(OPTIONS)) == ["503 10.0.0.10"]
+
+
+@pytest.mark.parametrize("uri", ["sip:100@10.0.0.2", "sip:other.test", "tel:+1555"])
+def test_options_for_others_are_passed_on(uri: str) -> None:
+    data = request("OPTIONS", uri=uri)
+    assert told(Stage().receive(data)) == ["OPTIONS 192.0.2.1"]
+
+
+# Extensions (P12) and loops (F5).
+
+
+def test_extension_that_a_proxy_must_know_is_refused_by_name() -> None:
+    refusal = one(Stage().receive(request("INVITE", more=["Proxy-Require: a, b"])))
+    assert status(refusal) == 420
+    assert message(refusal).first(b"unsupported") == b"a, b"
+
+
+def test_request_that_comes_round_unchanged_is_a_loop() -> None:
+    stage = Stage()
+    sent = stage.begin(request("INVITE", uri="sip:x@other.test"))
+    again = sent.data.replace(b"Via: SIP", b"Via: SIP/2.0/UDP 10.0.0.9\r\nVia: SIP", 1)
+    assert told(stage.receive(again)) == ["482 10.0.0.10"]
+
+
+def test_request_that_comes_back_for_somebody_else_is_a_spiral() -> None:
+    stage = Stage()
+    sent = stage.begin(request("INVITE", uri="sip:x@other.test"))
+    via = b"Via: SIP/2.0/UDP 10.0.0.9;branch=z9hG4bKq\r\nVia: SIP"
+    again = sent.data.replace(b"Via: SIP", via, 1)
+    other = again.replace(b"sip:x@other", b"sip:y@other")
+    assert "INVITE 192.0.2.1" in told(stage.receive(other))
+    # On the other side it is on its way to somebody else, too.
+    assert "INVITE 10.0.0.10" in told(stage.receive(again.replace(b"Kq", b"Kr"), EDGE))
+
+
+# Request-URI.
+
+
+@pytest.mark.parametrize(
+    ("came", "sent"),
+    [
+        ("sip:+1555@10.0.0.2", "sip:+1555@trunk.pstn.test"),
+        ("sip:+1555@10.0.0.2:5060;transport=udp", "sip:+1555@trunk.pstn.test"),
+        ("sip:+1;a=b@10.0.0.2;user=phone;x", "sip:+1;a=b@trunk.pstn.test;user=phone;x"),
+        ("sip:10.0.0.2", "sip:trunk.pstn.test"),
+        ("sip:+1555@trunk.pstn.test;transport=tls", None),
+        ("sip:+1555@10.0.0.2:5999", None),
+        ("sip:%6C@other.test", None),
+        ("tel:+1555", None),
+    ],
+)  # fmt: skip
+def test_request_uri_that_names_the_router_names_the_trunk(
+    came: str, sent: str | None
+) -> None:
+    assert message(Stage().begin(request("INVITE", uri=came))).uri.decode() == (
+        sent or came
+    )
+
+
+def test_request_uri_stays_without_a_host_for_the_trunk() -> None:
+    stage = Stage(settings=dataclasses.replace(SETTINGS, host=""))
+    assert message(stage.begin()).uri == b"sip:+15551234567@10.0.0.2"
+
+
+def test_request_uri_of_the_provider_stays() -> None:
+    sent = message(Stage().begin(FROM_EDGE, EDGE))
+    assert sent.uri == b"sip:+15551234567@203.0.113.5"
+
+
+def test_sips_is_said_as_sip_to_a_provider_who_takes_it_so() -> None:
+    stage = Stage(settings=dataclasses.replace(SETTINGS, sips_as_sip=True))
+    sent = message(stage.begin(request("INVITE", uri="sips:+1555@other.test")))
+    assert sent.uri == b"sip:+1555@other.test"
+
+
+def test_emergency_call_is_taken_when_others_are_refused() -> None:
+    # P17
+    stage = Stage()
+    stage.proxy.accepting = False
+    assert told(stage.receive(request("INVITE", uri="urn:service:sos")))[1:] == [
+        "INVITE 192.0.2.1"
+    ]
+
+
+# Dialogs.
+
+
+def test_request_of_a_dialog_that_did_not_come_through_here_is_refused() -> None:
+    for method in ("INVITE", "BYE"):
+        assert told(Stage().receive(request(method, to=TO))) == ["481 10.0.0.10"]
+
+
+def test_bye_arrives_from_either_side_after_a_restart() -> None:
+    stage = Stage()
+    first = stage.begin()
+    accepted = one(stage.answer(first, "200 OK"))
+    restarted = Stage(edges=())
+    assert told(restarted.receive(within("BYE", accepted.data))) == ["BYE 192.0.2.1"]
+    assert told(restarted.receive(back("BYE", first.data), EDGE)) == ["BYE 10.0.0.10"]
+    assert [(r.method, r.edge) for r in restarted.records] == []
+
+
+def test_bye_is_written_down_with_its_edge() -> None:
+    stage = Stage()
+    accepted = one(stage.answer(stage.begin(), "200 OK"))
+    bye = one(stage.receive(within("BYE", accepted.data)))
+    stage.answer(bye, "200 OK")
+    record = stage.records[-1]
+    assert (record.method, record.edge, record.cseq) == ("BYE", "edge1", 2)
+    assert (record.from_tag, record.to_tag) == ("f1", "t1")
+    assert record.call_id == "call1@10.0.0.10"
+
+
+def test_reinvite_follows_the_dialog_and_gets_a_route_of_its_own() -> None:
+    stage = Stage()
+    second = one(stage.fail(stage.begin()))
+    accepted = one(stage.answer(second, "200 OK"))
+    again = stage.receive(within("INVITE", accepted.data))[-1]
+    assert told([again]) == ["INVITE 192.0.2.2"]
+    renewed = one(stage.answer(again, "200 OK"))
+    bye = within("BYE", renewed.data, branch="z9hG4bKb3")
+    assert told(stage.receive(bye)) == ["BYE 192.0.2.2"]
+    assert [record.method for record in stage.records] == ["INVITE"]
+
+
+@pytest.mark.parametrize("method", ["PRACK", "UPDATE", "INFO", "REFER", "MESSAGE"])
+def test_any_method_follows_the_dialog(method: str) -> None:
+    # F13
+    stage = Stage()
+    ringing = one(stage.answer(stage.begin(), "183 Session Progress"))
+    sent = one(stage.receive(within(method, ringing.data)))
+    assert told([sent]) == [f"{method} 192.0.2.1"]
+    assert (message(sent).first(b"record-route") is not None) == (
+        method in ("UPDATE", "REFER")
+    )
+
+
+def test_call_of_the_provider_leads_back_to_whoever_made_it() -> None:
+    stage = Stage()
+    first = stage.begin(FROM_EDGE, EDGE)
+    accepted = one(stage.answer(first, "200 OK"))
+    caller = within("BYE", accepted.data, uri="sip:pbx@10.0.0.10")
+    assert told(stage.receive(caller, EDGE)) == ["BYE 10.0.0.10"]
+    callee = back("BYE", first.data, branch="z9hG4bKe5")
+    assert told(stage.receive(callee, PBX)) == ["BYE 192.0.2.1"]
+
+
+@pytest.mark.parametrize(
+    ("transport", "sent_by", "port"),
+    [(TCP, ":5070", 5070), (TCP, "", 5060), (TLS, "", 5061)],
+)
+def test_peer_on_a_stream_is_found_at_the_port_of_its_via(
+    transport: str, sent_by: str, port: int
+) -> None:
+    kind = {"tcp": TCP, "tls": TLS}[transport]
+    source = Peer(Side.EDGE, kind, "192.0.2.1", 41_000, 5)
+    stage = Stage(edges=[edge(1, kind)])
+    via = f"SIP/2.0/{kind.upper()} 192.0.2.1{sent_by};branch=z9hG4bKe1"
+    first = stage.begin(request("INVITE", via=via), source)
+    bye = one(stage.receive(back("BYE", first.data), PBX))
+    assert not isinstance(bye.to, Peer)
+    assert (bye.to.transport, bye.to.port) == (kind, port)
+
+
+# REGISTER (D8).
+
+
+def test_path_is_added_for_those_who_know_it_and_leads_back() -> None:
+    stage = Stage()
+    data = request(
+        "REGISTER", uri="sip:trunk.pstn.test", more=["Supported: gruu, Path"]
+    )
+    sent = stage.begin(data)
+    assert message(sent).first(b"record-route") is None
+    paths = message(sent).all(b"path")
+    assert len(paths) == 2
+    assert all(b";lr" in path for path in paths)
+    call = FROM_EDGE.replace(
+        b"Contact:",
+        b"".join(b"Route: " + path + b"\r\n" for path in paths) + b"Contact:",
+    ).replace(b"call1@", b"call2@")
+    assert told(stage.receive(call, EDGE)) == ["100 192.0.2.1", "INVITE 10.0.0.10"]
+    # It is a new call, so that a dead telephone is told of as soon as a dead PBX.
+    assert "503 192.0.2.1" in told(stage.wait(3.6))
+
+
+def test_no_path_is_added_for_those_who_do_not_say_so() -> None:
+    data = request("REGISTER", uri="sip:trunk.pstn.test", more=["Supported: gruu"])
+    sent = message(Stage().begin(data))
+    assert sent.first(b"path") is None
+    assert sent.first(b"record-route") is None
+
+
+# Records.
+
+
+@pytest.mark.parametrize(
+    ("method", "written"), [("SUBSCRIBE", 1), ("REFER", 1), ("MESSAGE", 0)]
+)
+def test_request_that_makes_a_dialog_is_written_down(method: str, written: int) -> None:
+    stage = Stage()
+    stage.answer(stage.begin(request(method)), "200 OK")
+    assert len(stage.records) == written
+
+
+def test_record_holds_what_tells_a_call_and_nothing_that_is_secret() -> None:
+    stage = Stage()
+    secret = ["Proxy-Authorization: Digest username=u,response=secret"]
+    stage.answer(stage.begin(request("INVITE", more=secret, body="v=0")), "486 Busy")
+    record = stage.records[0]
+    assert (record.direction, record.client) == ("to_provider", "10.0.0.10")
+    assert (record.method, record.cseq, record.status) == ("INVITE", 1, 486)
+    assert "secret" not in repr(record)
+    assert "+1555" not in repr(record)
+
+
+def test_second_family_and_transport_are_named_as_they_are_reached() -> None:
+    source = Peer(Side.SITE, TCP, "10.0.0.10", 41_000, 5)
+    sent = message(Stage(edges=[edge(1, TLS)]).begin(INVITE, source))
+    above, below = sent.all(b"record-route")
+    assert above.startswith(b"<sip:203.0.113.5:5061;transport=tls;lr;er=")
+    assert below == b"<sip:10.0.0.2:5060;transport=tcp;lr>"
+    assert UDP not in sent.all(b"via")[0].decode().lower().split()[0]
