@@ -12,7 +12,7 @@ from router.problem import KeyPath, Problem, Severity, key_text, one_of
 from router.settings import Config
 from router.units import duration
 
-SERVED = frozenset({Protocol.HTTPS})
+SERVED = frozenset({Protocol.HTTPS, Protocol.SIP})
 "Protocols that this version can serve; listeners of others are refused."
 
 _WARNING = Severity.WARNING
@@ -115,6 +115,7 @@ def _listener(name: str, listener: Listener, document: Document) -> Iterator[Pro
         yield from _open((*path, "allow"), listener.allow, document)
     if isinstance(listener, Sip):
         yield from _open((*path, "site", "allow"), listener.site.allow, document)
+        yield from _unspecified(path, listener, document)
         over_tls = [b for b in listener.edge.bind if b.transport is Transport.TLS]
         if over_tls and listener.edge.tls is None:
             found = f"no certificate for tls://{over_tls[0]}"
@@ -131,3 +132,16 @@ def _open(
             yield document.problem(
                 (*path, index), found, "your own networks", hint, severity=_WARNING
             )
+
+
+def _unspecified(path: KeyPath, listener: Sip, document: Document) -> Iterator[Problem]:
+    """Addresses that no peer could be told to answer to."""
+    for side in ("site", "edge"):
+        for index, bind in enumerate(getattr(listener, side).bind):
+            if bind.address.is_unspecified:
+                yield document.problem(
+                    (*path, side, "bind", index),
+                    f"found {bind}",
+                    "an address that peers can reach",
+                    "it is written into every message",
+                )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from protocols.target import Transport
+from router.addresses import Receiver
 from router.catalogue import Catalogue, Product, fill
 from router.endpoint import Endpoint, Protocol
 from router.listeners import (
@@ -59,7 +60,7 @@ def receivers(config: Config) -> tuple[Endpoint, ...]:
             product=name,
             edge=str(to),
             protocol=listener.protocol,
-            transport=Transport.TLS if to.tls else Transport.TCP,
+            transport=_transport_to(listener, to),
             resolve=to.host,
             port=to.port,
             host=str(to),
@@ -67,9 +68,31 @@ def receivers(config: Config) -> tuple[Endpoint, ...]:
             verify_name=to.host if to.tls else "",
         )
         for name, listener in config.listeners.items()
-        if isinstance(listener, FromProvider)
-        for to in listener.to
+        for to in receivers_of(listener)
     )
+
+
+def receivers_of(listener: Listener) -> tuple[Receiver, ...]:
+    """The machines of the site that a listener sends to, the preferred one first."""
+    match listener:
+        case FromProvider():
+            return listener.to
+        case Sip():
+            return listener.site.to
+        case _:
+            return ()
+
+
+def _transport_to(listener: Listener, to: Receiver) -> Transport:
+    """What carries flows to a receiver: TLS, or what the router itself is bound to."""
+    if to.tls:
+        return Transport.TLS
+    if not isinstance(listener, Sip):
+        return Transport.TCP
+    plain = (
+        b.transport for b in listener.site.bind if b.transport is not Transport.TLS
+    )
+    return next(plain, Transport.UDP)
 
 
 def _of_product(

@@ -104,9 +104,10 @@ def test_sip_listener_must_not_meet_itself_and_needs_a_certificate_for_tls() -> 
     assert [line.split(": ", 1)[1] for line in found] == [
         "listeners.l0.edge.bind[0]: found 0.0.0.0:5060, which meets 10.0.0.2:5060 of "
         "listeners.l0.site.bind[0]; expected another address or port",
-        "listeners.l0.protocol: found 'sip'; expected https, which this version serves",
         "warning: listeners.l0.site.allow[0]: found 0.0.0.0/0, everyone; expected your "
         "own networks; whoever reaches this listener can act in your name",
+        "listeners.l0.edge.bind[0]: found 0.0.0.0:5060; expected an address that peers "
+        "can reach; it is written into every message",
         "listeners.l0.edge.tls: no certificate for tls://10.0.0.2:5061; "
         "expected certificate and key",
     ]
@@ -117,7 +118,7 @@ def test_sip_listener_without_tls_needs_no_certificate() -> None:
         "site: {bind: [udp://10.0.0.2:5060], to: [sip:10.0.0.9], allow: [10.0.0.9]}, "
     )
     edge = "edge: {bind: [udp://10.0.0.3:5060], transport: udp}}"
-    assert len(complaints(listeners(f"{SIP}{site}{edge}"))) == 1  # not served yet
+    assert complaints(listeners(f"{SIP}{site}{edge}")) == []
 
 
 def test_listener_open_to_everyone_towards_the_provider_is_warned_of() -> None:

@@ -1,0 +1,86 @@
+"""A SIP listener as its proxy wants it: addresses, networks, clocks, place names."""
+
+import dataclasses
+import functools
+import ipaddress
+from collections.abc import Iterable, Iterator
+
+from protocols.sip.peers import Side
+from protocols.sip.settings import TO_EDGE, TO_SITE, Place, Settings
+from protocols.target import Target
+from router.addresses import Bind
+from router.catalogue import Catalogue
+from router.choice import HoldsSnapshot
+from router.endpoint import Protocol
+from router.listeners import Sip
+
+_KNOWN = 4_096  # addresses whose place is remembered
+
+
+def settings_of(
+    listener: Sip, catalogue: Catalogue, keys: tuple[bytes, ...]
+) -> Settings:
+    """What the proxy of a listener is told once; the first of the keys signs."""
+    return Settings(
+        places=(
+            *_places(Side.SITE, listener.site.bind),
+            *_places(Side.EDGE, listener.edge.bind),
+        ),
+        keys=keys,
+        host=listener.host,
+        networks={
+            Side.SITE: listener.site.allow,
+            Side.EDGE: catalogue.source_networks(Protocol.SIP),
+        },
+        to_edge=dataclasses.replace(TO_EDGE, no_response=listener.no_response),
+        to_site=dataclasses.replace(
+            TO_SITE,
+            # So that a second PBX has as much time as the first.
+            no_response=min(TO_SITE.no_response, listener.site_no_response / 2),
+            seconds=listener.site_no_response,
+        ),
+        sips_as_sip=True,
+    )
+
+
+def _places(side: Side, binds: Iterable[Bind]) -> Iterator[Place]:
+    for bind in binds:
+        yield Place(side, bind.transport, str(bind.address), bind.port)
+
+
+class PlaceNames:
+    """What the policy knows of the addresses of a listener's peers."""
+
+    def __init__(
+        self, listener: str, product: str, catalogue: Catalogue, source: HoldsSnapshot
+    ) -> None:
+        self._product = (listener, product)  # by Side
+        self._source = source
+        self._networks = tuple(
+            (network, name)
+            for name, edge in catalogue.edges.items()
+            for network in edge.networks.sip_signalling
+        )
+        self._of_network = functools.lru_cache(_KNOWN)(self._in_network)
+
+    def label(self, side: Side, address: str) -> str:
+        """Name of the edge, or of the PBX, that an address belongs to; else empty."""
+        if side is Side.EDGE and (name := self._of_network(address)):
+            return name
+        for target in self._targets(side):
+            if target.address == address:
+                return target.label
+        return ""
+
+    def target(self, side: Side, label: str) -> Target | None:
+        """Any target of that edge or PBX; None if it is unknown, or has no address."""
+        return next((t for t in self._targets(side) if t.label == label), None)
+
+    def _targets(self, side: Side) -> Iterator[Target]:
+        services = self._source.snapshot.services.get(self._product[side], ())
+        return (one.target for service in services for one in service.addresses)
+
+    def _in_network(self, address: str) -> str:
+        found = ipaddress.ip_address(address)
+        networks = self._networks
+        return next((name for network, name in networks if found in network), "")

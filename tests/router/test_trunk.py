@@ -1,0 +1,123 @@
+"""A SIP listener as its proxy wants it."""
+
+import ipaddress
+from typing import Any
+
+import pytest
+
+from protocols.sip.peers import Side
+from protocols.target import Target, Transport
+from router.catalogue import Catalogue
+from router.endpoint import Endpoint, Protocol
+from router.health import Health, State
+from router.listeners import Sip
+from router.snapshot import Address, Home, Service, Snapshot
+from router.trunk import PlaceNames, settings_of
+
+LISTENER = {
+    "protocol": "sip",
+    "product": "pstn",
+    "host": "example.pstn.twilio.com",
+    "site": {
+        "bind": ["udp://10.0.0.2:5060", "tcp://10.0.0.2:5060"],
+        "to": ["sip:10.0.0.10:5060"],
+        "allow": ["10.0.0.10/32"],
+    },
+    "edge": {"bind": ["udp://203.0.113.5:5060"], "transport": "udp"},
+    "no_response": "3s",
+    "site_no_response": "3s",
+}
+CATALOGUE = {
+    "version": 1,
+    "name": "provider",
+    "default_edge": "near",
+    "edges": {
+        "near": {"kind": "public", "networks": {"sip_signalling": ["192.0.2.0/30"]}},
+        "far": {"kind": "public", "networks": {"sip_signalling": ["192.0.2.4/30"]}},
+        "bare": {"kind": "public"},
+    },
+    "products": {
+        "pstn": {
+            "protocol": "sip",
+            "transports": {"udp": 5060},
+            "host": "{tenant}.pstn.twilio.com",
+            "next_hop": "pstn.{edge}.twilio.com",
+        }
+    },
+}
+
+
+@pytest.fixture
+def listener() -> Sip:
+    return Sip.model_validate(LISTENER, context={})
+
+
+@pytest.fixture
+def catalogue() -> Catalogue:
+    return Catalogue.model_validate(CATALOGUE)
+
+
+class Source:
+    """Holds a snapshot, as the checker does."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+
+
+def service(product: str, edge: str, *addresses: str) -> Service:
+    endpoint = Endpoint(
+        product, edge, Protocol.SIP, Transport.UDP, f"{edge}.test", 5060, "host.test"
+    )
+    known = tuple(Address(endpoint.target(one), Health()) for one in addresses)
+    return Service(endpoint, State.UP, 0.0, known)
+
+
+@pytest.fixture
+def names(catalogue: Catalogue, make_snapshot: Any) -> PlaceNames:
+    settings = make_snapshot([]).settings
+    services = {
+        "pstn": (service("pstn", "near"), service("pstn", "bare", "198.51.100.7")),
+        "trunk": (service("trunk", "pbx:5060", "10.0.0.10"),),
+    }
+    snapshot = Snapshot(0.0, settings, Home(), False, {}, services, {})
+    return PlaceNames("trunk", "pstn", catalogue, Source(snapshot))
+
+
+def test_proxy_is_told_addresses_networks_and_clocks(
+    listener: Sip, catalogue: Catalogue
+) -> None:
+    settings = settings_of(listener, catalogue, (b"k",))
+    assert [(p.side, p.transport, p.host, p.port) for p in settings.places] == [
+        (Side.SITE, Transport.UDP, "10.0.0.2", 5060),
+        (Side.SITE, Transport.TCP, "10.0.0.2", 5060),
+        (Side.EDGE, Transport.UDP, "203.0.113.5", 5060),
+    ]
+    assert settings.host == "example.pstn.twilio.com"
+    assert settings.networks[Side.SITE] == (ipaddress.ip_network("10.0.0.10/32"),)
+    assert ipaddress.ip_network("192.0.2.4/30") in settings.networks[Side.EDGE]
+    assert settings.to_edge.no_response == 3.0
+    assert (settings.to_site.no_response, settings.to_site.seconds) == (1.5, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("side", "address", "label"),
+    [
+        (Side.EDGE, "192.0.2.5", "far"),
+        (Side.EDGE, "198.51.100.7", "bare"),
+        (Side.EDGE, "198.51.100.8", ""),
+        (Side.SITE, "10.0.0.10", "pbx:5060"),
+        (Side.SITE, "192.0.2.5", ""),
+    ],
+)
+def test_address_belongs_to_the_edge_of_its_network_or_to_whoever_has_it(
+    names: PlaceNames, side: Side, address: str, label: str
+) -> None:
+    assert names.label(side, address) == label
+
+
+def test_place_has_a_target_while_its_address_is_known(names: PlaceNames) -> None:
+    found = names.target(Side.EDGE, "bare")
+    assert isinstance(found, Target)
+    assert found.address == "198.51.100.7"
+    assert names.target(Side.EDGE, "near") is None
+    assert names.target(Side.SITE, "unknown") is None
