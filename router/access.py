@@ -54,7 +54,7 @@ def fields(record: FlowRecord, places: Places = NOWHERE) -> dict[str, object]:
         "reused": record.reused,
         "resumed": record.resumed,
         "attempts": len(record.attempts),
-        "tried": _tried(record.attempts),
+        "tried": tried(record.attempts),
         "reason": record.reason,
     }
     shown = {name: value for name, value in shown.items() if value}
@@ -89,8 +89,8 @@ def as_json(when: str, record: FlowRecord, places: Places = NOWHERE) -> str:
         line += f',"request_id":{_quote(lines.text(record.request_id))}'
     if record.attempts:
         line += f',"attempts":{len(record.attempts)}'
-        if tried := _tried(record.attempts):
-            line += f',"tried":{_quote(lines.text(tried))}'
+        if tried_ := tried(record.attempts):
+            line += f',"tried":{_quote(lines.text(tried_))}'
     line += _answered(
         record.status,
         record.edge,
@@ -169,7 +169,8 @@ def _milliseconds(seconds: float) -> float:
     return round(seconds * 1000, 3)
 
 
-def _tried(attempts: Iterable[Attempt]) -> str:
+def tried(attempts: Iterable[Attempt]) -> str:
+    """The attempts that did not serve, in words."""
     return "; ".join(
         f"{attempt.target} {attempt.result or 'unfinished'} after "
         f"{_milliseconds(attempt.seconds):g} ms"

@@ -20,7 +20,7 @@ from protocols.target import Transport
 PARAMETER = b"er"
 "Name of the signed parameter of Record-Route and Path."
 REMEMBERED = 4_096
-"Addresses of which is remembered whether the networks hold them."
+"Addresses of which is remembered whether the networks hold them, and signatures."
 _IN_URI = b";" + PARAMETER + b"="
 
 
@@ -32,6 +32,7 @@ class Routes:
         self._keys = settings.keys
         self._networks = settings.networks
         self._known: dict[tuple[Side, bytes], bool] = {}
+        self._signed: dict[tuple[bytes, bytes], Hops] = {}
         self._as_written = _as_written(settings.places)
 
     def take_own(self, message: Message) -> Hops | None:
@@ -50,9 +51,18 @@ class Routes:
             if message.first(b"route"):
                 raise MessageError(403, "Route Is Not Ours")
             return None  # none, or our address alone: an outbound proxy was set
-        hops = unseal(value, message.first(b"call-id") or b"", self._keys)
+        return self._verified(value, message.first(b"call-id") or b"")
+
+    def _verified(self, value: bytes, call_id: bytes) -> Hops:
+        """What is signed in our parameter, remembered as long as there is room."""
+        hops = self._signed.get((value, call_id))
         if hops is None:
-            raise MessageError(403, "Route Is Not Signed")
+            hops = unseal(value, call_id, self._keys)
+            if hops is None:
+                raise MessageError(403, "Route Is Not Signed")
+            if len(self._signed) >= REMEMBERED:
+                self._signed.clear()
+            self._signed[value, call_id] = hops
         return hops
 
     def next_hop(self, message: Message, side: Side, signed: Hop) -> Hop:

@@ -1,0 +1,32 @@
+"""The call record as fields of `call.ended`."""
+
+from protocols.sip.records import CallRecord
+from router.access import tried
+
+
+def fields(listener: str, record: CallRecord) -> dict[str, object]:
+    """What the record says; what does not apply to the call is left out."""
+    shown: dict[str, object] = {
+        "listener": listener,
+        "direction": record.direction,
+        "client": record.client,
+        "method": record.method,
+        "call_id": record.call_id,
+        "from_tag": record.from_tag,
+        "to_tag": record.to_tag,
+        "cseq": record.cseq,
+        "status": record.status,
+        "edge": record.edge,
+        "target": record.target,
+        "attempts": len(record.attempts),
+        "tried": tried(record.attempts),
+        "reason": record.reason,
+    }
+    times = {
+        "trying_ms": record.trying,
+        "ringing_ms": record.ringing,
+        "failover_ms": record.failover or None,
+        "total_ms": record.total,
+    }
+    measured = {n: round(1000 * t, 1) for n, t in times.items() if t is not None}
+    return {name: value for name, value in shown.items() if value} | measured

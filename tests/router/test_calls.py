@@ -1,0 +1,36 @@
+"""The call record as fields."""
+
+from protocols.record import Attempt
+from protocols.sip.records import CallRecord
+from protocols.target import Result, Target, Transport
+from router import calls, events
+
+HOME = Target("192.0.2.1", 5060, Transport.UDP, "pstn", label="ashburn")
+
+
+def test_record_of_a_call_that_failed_over_says_what_was_tried_and_how_long() -> None:
+    record = CallRecord(
+        "INVITE", "to_provider", "10.0.0.10", "id@pbx", "a",
+        to_tag="b", cseq=7, status=200, edge="dublin", target="dublin 192.0.2.5:5060",
+        attempts=(Attempt(HOME, Result.SILENT, "no answer", 2.0),),
+        trying=2.04, ringing=2.5, total=9.0, failover=2.0,
+    )  # fmt: skip
+    fields = calls.fields("trunk", record)
+    events.CALL_ENDED.check(fields)
+    assert fields["tried"] == "ashburn 192.0.2.1:5060 silent after 2000 ms (no answer)"
+    assert (fields["trying_ms"], fields["ringing_ms"]) == (2040.0, 2500.0)
+    assert (fields["failover_ms"], fields["total_ms"]) == (2000.0, 9000.0)
+    assert (fields["edge"], fields["status"], fields["cseq"]) == ("dublin", 200, 7)
+
+
+def test_what_does_not_apply_is_left_out() -> None:
+    record = CallRecord("BYE", "from_provider", "192.0.2.1", "id", "a", total=0.01)
+    assert calls.fields("trunk", record) == {
+        "listener": "trunk",
+        "direction": "from_provider",
+        "client": "192.0.2.1",
+        "method": "BYE",
+        "call_id": "id",
+        "from_tag": "a",
+        "total_ms": 10.0,
+    }
