@@ -304,3 +304,8 @@ def test_lines_that_a_proxy_does_not_own_pass_as_they_came() -> None:
     missing = [line for line in came.split(b"\r\n") if line not in lines]
     assert missing == [b"Max-Forwards: 70"]
     assert sent.data.endswith(b"\r\n\r\nv=0\r\n\0")
+
+
+def test_attempt_that_fails_is_followed_by_the_next_one() -> None:
+    stage = Stage()
+    assert told(stage.fail(stage.begin())) == ["INVITE 192.0.2.2"]
