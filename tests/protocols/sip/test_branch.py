@@ -63,14 +63,6 @@ def test_ack_to_a_failure_carries_the_route_of_the_request() -> None:
     assert message(ack).all(b"route") == [b"<sip:192.0.2.1;lr>"]
 
 
-def test_answer_without_to_is_acknowledged_with_the_to_of_the_request() -> None:
-    stage = Stage()
-    first = stage.begin()
-    came = response(first, "404 Not Found").replace(b"To: ", b"X: ")
-    ack = stage.receive(came, peer_of(first))[0]
-    assert message(ack).first(b"to") == message(first).first(b"to")
-
-
 def test_failure_of_an_abandoned_attempt_is_not_followed_by_anything() -> None:
     stage = Stage()
     first = stage.begin()
