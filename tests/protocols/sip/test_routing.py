@@ -191,3 +191,10 @@ def test_memory_of_signatures_is_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
             message.set(b"call-id", call_id)
             assert table.take_own(message) == Hops(SITE, EDGE)
     assert len(table._signed) <= 2
+
+
+def test_address_that_was_asked_about_is_remembered() -> None:
+    table = routes()
+    for _ in range(2):
+        message = asked("<sip:192.0.2.7;lr>")
+        assert table.next_hop(message, Side.EDGE, EDGE).address == "192.0.2.7"
