@@ -37,6 +37,7 @@ class Context(Answering):
         "_deadline",
         "_exhausted",
         "_is_cancelled",
+        "_rang_out",
         "_rung",
         "_since",
         "_tried",
@@ -63,6 +64,7 @@ class Context(Answering):
         self._best: tuple[Message, Branch] | None = None
         self._exhausted = False
         self._is_cancelled = False
+        self._rang_out = False
         self._deadline: Timer | None = None
         self._trying: float | None = None
         self._rung: float | None = None
@@ -140,6 +142,7 @@ class Context(Answering):
             # RFC 3261 section 16.8 for Timer C: "If the client transaction has received
             # a provisional response, the proxy MUST generate a CANCEL request".
             branch.abandon(Result.SILENT, "no final answer", now)
+            self._rang_out = True
             self._settle(now)
 
     # Answers.
@@ -205,9 +208,11 @@ class Context(Answering):
         self._is_over(branch, found, f"answered {status}", now)
         if self.given:
             return
-        merged = verdict is Verdict.MERGED and waiting
-        if merged and (self._revive(now) or self._live()):
-            return
+        if verdict is Verdict.MERGED and waiting:
+            if self._revive(now) or self._live():
+                return
+            if any(one.cancelling for one in self._branches):
+                verdict = Verdict.NEXT  # the first copy is on its way out
         if self._best is None or is_better(status, self._best[0].status):
             self._best = (response, branch)
         if status >= 600 or (waiting and verdict is not Verdict.NEXT):
@@ -263,7 +268,9 @@ class Context(Answering):
         silent = [
             branch
             for branch in self._branches
-            if branch.result is Result.SILENT and branch.state < State.ACCEPTED
+            if branch.result is Result.SILENT
+            and branch.state < State.ACCEPTED
+            and not branch.cancelling
         ]
         for branch in silent:
             branch.revive(now)
@@ -342,6 +349,8 @@ class Context(Answering):
             return
         if self._is_cancelled:
             self._finish(487, now)
+        elif self._rang_out and (self._best is None or self._best[0].status >= 500):
+            self._finish(408, now)  # section 16.8: as if a 408 had come
         elif self._best is None:
             self._settle_for_nobody(now)
         elif self._best[0].status != 503:
@@ -410,14 +419,13 @@ class Context(Answering):
         record = self._way.record
         if record is None:
             return
-        record = dataclasses.replace(
-            record,
-            status=status,
-            trying=self._trying,
-            ringing=self._rung,
-            total=now - self._since,
-            reason=reason,
-        )
+        if record.status:  # written already: another one
+            record = dataclasses.replace(record)
+        record.status = status
+        record.trying = self._trying
+        record.ringing = self._rung
+        record.total = now - self._since
+        record.reason = reason
         if branch is not None:
             record.target = str(branch.target)
             record.edge = record.edge or branch.target.label

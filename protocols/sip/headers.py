@@ -6,6 +6,7 @@ no such value. Patterns are possessive wherever two of their parts could share w
 space, so that no text takes more than one pass.
 """
 
+import functools
 import re
 from typing import NamedTuple
 
@@ -16,6 +17,10 @@ _QUOTED = rb'"(?:[^"\\]++|\\.)*+"'
 # Names may hold underscores and end in a dot; both are met. Within brackets everything
 # made of an address's characters passes: RFC 5118 section 4.10 asks to tolerate the
 # ":::" that the grammar of RFC 3261 once made.
+SHORT = 256
+"Bytes of a value that is remembered once read: most are read more than once."
+REMEMBERED = 1_024
+"How many values are remembered, of each kind."
 _HOST = rb"(\[[0-9A-Fa-f:.]++\]|[A-Za-z0-9_.-]++)"
 # generic-param. Its value may be more than a token: peers write addresses with and
 # without brackets (RFC 5118 section 4.5), "=" and "/".
@@ -125,6 +130,11 @@ def split_list(value: bytes) -> list[bytes]:
 
 def parse_via(value: bytes) -> Via:
     """Read a Via; of a comma list, the first."""
+    return (_via if len(value) <= SHORT else _via.__wrapped__)(value)
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def _via(value: bytes) -> Via:
     match = _VIA.match(value)
     if match is None:
         raise MessageError(400, "malformed Via")
@@ -147,6 +157,11 @@ def parse_cseq(value: bytes) -> CSeq:
 
 def parse_uri(uri: bytes) -> Uri:
     """Read a URI: a SIP URI to its parts, another one to its scheme."""
+    return (_uri if len(uri) <= SHORT else _uri.__wrapped__)(uri)
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def _uri(uri: bytes) -> Uri:
     match = _SCHEME.fullmatch(uri)
     if match is None:
         raise MessageError(400, "malformed URI")
@@ -171,6 +186,11 @@ def address_of(value: bytes) -> bytes:
 
 def tag_of(value: bytes) -> bytes:
     """The tag of a From or To; empty if it has none."""
+    return (_tag if len(value) <= SHORT else _tag.__wrapped__)(value)
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def _tag(value: bytes) -> bytes:
     return parameters_of(value).get(b"tag", b"")
 
 

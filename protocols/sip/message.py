@@ -100,6 +100,9 @@ class Message:
 
     def lines_of(self, name: bytes) -> list[bytes]:
         """All lines of that name as they came, for an answer to repeat."""
+        count = self.names.count(name)
+        if count < 2:
+            return [self.lines[self.names.index(name)]] if count else []
         both = zip(self.names, self.lines, strict=True)
         return [line for other, line in both if other == name]
 
@@ -303,6 +306,8 @@ def _value(line: bytes) -> bytes:
 
 def _parted(line: bytes) -> tuple[bytes, bytes]:
     """The first value of a comma list on one line, and the rest as it came."""
+    if b"," not in line and b'"' not in line and b"<" not in line:
+        return _value(line), b""
     start = line.find(b":") + 1
     match = VALUE.match(line, start)
     assert match is not None, "the pattern matches nothing, too"

@@ -83,7 +83,7 @@ class Proxy:
         return len(self._shared.contexts)
 
     def _response(self, message: Message, now: float) -> None:
-        branch = _BRANCH.search(message.pop_first_value(b"via") or b"")
+        branch = _BRANCH.search(message.first(b"via") or b"")
         key = branch[1] if branch is not None else b""
         method = (message.first(b"cseq") or b"").rpartition(b" ")[2]
         shared = self._shared
@@ -92,10 +92,14 @@ class Proxy:
         # them; RFC 3261 section 18.1.2 those whose Via is not ours.
         if asking is None or asking.method != method:
             self._drop("response to nothing")
-        elif b"via" not in message.names and method != b"CANCEL":
+            return
+        if message.status > 100:  # a 100 is for us alone
+            check(message)
+        message.pop_first_value(b"via")
+        if b"via" not in message.names and method != b"CANCEL":
             self._drop("response for nobody")
-        else:
-            asking.received(message, now)
+            return
+        asking.received(message, now)
 
     def _request(self, message: Message, source: Peer, now: float) -> None:
         via = parse_via(message.first(b"via") or b"")
@@ -121,15 +125,22 @@ class Proxy:
             if message.method == b"CANCEL":
                 self._cancel(message, key, peer, now)
                 return
-            pending = len(self._shared.contexts)
-            accepting = self.accepting and pending < self._settings.transactions
-            way = self._ways.find(message, via, source, accepting, now)
+            way = self._ways.find(message, via, source, self._has_room(), now)
         except MessageError as error:
             self._refuse(message, peer, error.status or 400, error.reason.encode())
         except Refused as refused:
             self._refuse(message, peer, refused.status, refused.reason, *refused.extra)
         else:
             Context(self._shared, key, message, peer, way, now)
+
+    def _has_room(self) -> bool:
+        """Whether new requests are taken: those that were abandoned take room, too."""
+        bound = self._settings.transactions
+        return (
+            self.accepting
+            and len(self._shared.contexts) < bound
+            and len(self._shared.branches) < 4 * bound
+        )
 
     def _cancel(self, message: Message, key: Key, peer: Peer, now: float) -> None:
         """Answer a CANCEL here (RFC 3261 section 9.2), and stop what it is for."""

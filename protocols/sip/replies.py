@@ -51,8 +51,7 @@ def ack(request: Message, via: bytes, response: Message) -> bytes:
     "The To header field in the ACK MUST equal the To header field in the response being
     acknowledged". `via` is the whole line under which the request was sent.
     """
-    to = response.lines_of(b"to") or request.lines_of(b"to")
-    return _follow(b"ACK", request, via, to)
+    return _follow(b"ACK", request, via, response.lines_of(b"to"))
 
 
 def cancel(request: Message, via: bytes, reasons: Iterable[bytes]) -> bytes:

@@ -6,19 +6,21 @@ address within the networks of that side.
 """
 
 import ipaddress
+import re
+from collections.abc import Sequence
 
 from protocols.sip.headers import Uri, address_of, parse_uri, split_list
 from protocols.sip.message import Message, MessageError
 from protocols.sip.peers import Side
 from protocols.sip.places import Places
-from protocols.sip.settings import Network, Settings
+from protocols.sip.settings import Network, Place, Settings
 from protocols.sip.token import Hop, Hops, unseal
 from protocols.target import Transport
 
 PARAMETER = b"er"
 "Name of the signed parameter of Record-Route and Path."
 REMEMBERED = 4_096
-"Addresses of which is remembered whether the networks hold them."
+"Addresses of which is remembered whether the networks hold them, and signatures."
 _IN_URI = b";" + PARAMETER + b"="
 
 
@@ -30,6 +32,8 @@ class Routes:
         self._keys = settings.keys
         self._networks = settings.networks
         self._known: dict[tuple[Side, bytes], bool] = {}
+        self._signed: dict[tuple[bytes, bytes], Hops] = {}
+        self._as_written = _as_written(settings.places)
 
     def take_own(self, message: Message) -> Hops | None:
         """Take our own Route out; returns what we had signed in it, None if none is.
@@ -38,23 +42,27 @@ class Routes:
         route set that begins elsewhere without one.
         """
         value = self._repair(message)
-        route = message.first(b"route")
-        if route is None and value is None:
-            return None
-        while route:
-            uri = parse_uri(address_of(route))
-            if not self._places.is_own(uri):
+        while b"route" in message.names:
+            found = self._pop_own(message)
+            if found is None:
                 break
-            message.pop_first_value(b"route")
-            value = uri.parameters.get(PARAMETER, value)
-            route = message.first(b"route")
+            value = found or value
         if value is None:
-            if route:
+            if message.first(b"route"):
                 raise MessageError(403, "Route Is Not Ours")
-            return None  # a route of our address alone: an outbound proxy was set
-        hops = unseal(value, message.first(b"call-id") or b"", self._keys)
+            return None  # none, or our address alone: an outbound proxy was set
+        return self._verified(value, message.first(b"call-id") or b"")
+
+    def _verified(self, value: bytes, call_id: bytes) -> Hops:
+        """What is signed in our parameter, remembered as long as there is room."""
+        hops = self._signed.get((value, call_id))
         if hops is None:
-            raise MessageError(403, "Route Is Not Signed")
+            hops = unseal(value, call_id, self._keys)
+            if hops is None:
+                raise MessageError(403, "Route Is Not Signed")
+            if len(self._signed) >= REMEMBERED:
+                self._signed.clear()
+            self._signed[value, call_id] = hops
         return hops
 
     def next_hop(self, message: Message, side: Side, signed: Hop) -> Hop:
@@ -66,6 +74,22 @@ class Routes:
         if b"lr" not in uri.parameters:
             _meet_strict(message)
         return self._allowed(uri, side, signed)
+
+    def _pop_own(self, message: Message) -> bytes | None:
+        """Take the first Route out if it is ours.
+
+        Returns its signed parameter, empty without one; None if it is not ours.
+        """
+        at = message.names.index(b"route")
+        match = self._as_written.fullmatch(message.lines[at])
+        if match is not None:
+            message.pop_first_value(b"route")
+            return match[1] or b""
+        uri = parse_uri(address_of(message.first(b"route") or b""))
+        if not self._places.is_own(uri):
+            return None
+        message.pop_first_value(b"route")
+        return uri.parameters.get(PARAMETER, b"")
 
     def _repair(self, message: Message) -> bytes | None:
         """Undo what a strict router did; returns the signed parameter found there.
@@ -103,6 +127,17 @@ class Routes:
             known = _is_within(host, self._networks.get(side, ()))
             self._known[side, host] = known
         return known
+
+
+def _as_written(places: Sequence[Place]) -> re.Pattern[bytes]:
+    """Matches a line of Route as most peers give it back: just as we wrote it."""
+    hosts = (f"[{one.host}]" if ":" in one.host else one.host for one in places)
+    named = zip(hosts, places, strict=True)
+    own = b"|".join(re.escape(f"{h}:{p.port}".encode()) for h, p in named)
+    return re.compile(
+        rb"Route: <sip:(?:" + own + rb")(?:;transport=(?:tcp|tls))?;lr"
+        rb"(?:;" + PARAMETER + rb"=([A-Za-z0-9_-]+))?>"
+    )
 
 
 def _is_within(host: bytes, networks: tuple[Network, ...]) -> bool:

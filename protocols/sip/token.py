@@ -26,6 +26,8 @@ MAC_BYTES = 10
 "Enough that nobody guesses one: 2**80 tries, each of them a message to the router."
 _TRANSPORTS = (Transport.UDP, Transport.TCP, Transport.TLS)
 _IPV6 = 0x80
+_INNER = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER = bytes(byte ^ 0x5C for byte in range(256))
 
 
 class Kind(enum.IntEnum):
@@ -84,7 +86,20 @@ def unseal(value: bytes, call_id: bytes, keys: Sequence[bytes]) -> Hops | None:
 def _mac(key: bytes, body: bytes, kind: int, call_id: bytes) -> bytes:
     if kind == Kind.DIALOG:
         body += call_id
-    return hmac.digest(key, body, hashlib.sha256)[:MAC_BYTES]
+    # HMAC as RFC 2104 defines it, with the key hashed once and not per call: the
+    # library's own takes three times as long.
+    inner, outer = (one.copy() for one in _prepared(key))
+    inner.update(body)
+    outer.update(inner.digest())
+    return outer.digest()[:MAC_BYTES]
+
+
+@functools.lru_cache(maxsize=16)
+def _prepared(key: bytes) -> tuple["hashlib._Hash", "hashlib._Hash"]:
+    if len(key) > 64:
+        key = hashlib.sha256(key).digest()
+    key = key.ljust(64, b"\0")
+    return hashlib.sha256(key.translate(_INNER)), hashlib.sha256(key.translate(_OUTER))
 
 
 @functools.lru_cache(maxsize=1_024)

@@ -1,6 +1,6 @@
 """Where one request may go: what the search for its answer is given."""
 
-import dataclasses
+from typing import NamedTuple
 
 from protocols.sip.peers import Side
 from protocols.sip.records import CallRecord
@@ -9,8 +9,7 @@ from protocols.sip.stamp import Stamp
 from protocols.target import Choose, Target
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Way:
+class Way(NamedTuple):
     """Where one request may go, and what its copies carry."""
 
     side: Side

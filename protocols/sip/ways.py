@@ -210,6 +210,8 @@ def count_hop(message: Message) -> None:
 
 def _require_nothing(message: Message) -> None:
     """RFC 3261 section 16.3 step 5: extensions that a proxy must know; we know none."""
+    if b"proxy-require" not in message.names:
+        return
     required = message.all(b"proxy-require")
     if any(required):
         unsupported = b"Unsupported: " + b", ".join(required)

@@ -1,8 +1,12 @@
+import dataclasses
+import math
+
 from protocols.sip.headers import parse_via
 from protocols.target import Result
 from tests.protocols.sip.stage import (
     CANCEL,
     INVITE,
+    SETTINGS,
     TCP,
     Stage,
     edge,
@@ -13,6 +17,7 @@ from tests.protocols.sip.stage import (
     request,
     response,
     told,
+    within,
 )
 
 
@@ -56,14 +61,6 @@ def test_ack_to_a_failure_carries_the_route_of_the_request() -> None:
     again = request("INVITE", to="<sip:x@h>;tag=t1", via=via, cseq=2, more=more)
     ack = stage.answer(stage.begin(again), "488 Not Acceptable Here")[0]
     assert message(ack).all(b"route") == [b"<sip:192.0.2.1;lr>"]
-
-
-def test_answer_without_to_is_acknowledged_with_the_to_of_the_request() -> None:
-    stage = Stage()
-    first = stage.begin()
-    came = response(first, "404 Not Found").replace(b"To: ", b"X: ")
-    ack = stage.receive(came, peer_of(first))[0]
-    assert message(ack).first(b"to") == message(first).first(b"to")
 
 
 def test_failure_of_an_abandoned_attempt_is_not_followed_by_anything() -> None:
@@ -117,3 +114,68 @@ def test_attempts_have_numbers_of_their_own() -> None:
     first = stage.begin(INVITE)
     second = one(stage.fail(first))
     assert first.attempt != second.attempt != 0
+
+
+def test_copy_too_large_for_udp_goes_over_tcp_and_falls_back_once_that_fails() -> None:
+    stage = Stage(settings=dataclasses.replace(SETTINGS, mtu=1_300))
+    first = stage.begin(request("OPTIONS", body="x" * 1_300))
+    assert message(first).all(b"via")[0].startswith(b"SIP/2.0/TCP ")
+    again = one(stage.fail(first))
+    assert message(again).all(b"via")[0].startswith(b"SIP/2.0/UDP ")
+    assert told([again]) == ["OPTIONS 192.0.2.1"]
+
+
+def test_attempt_that_has_rung_outlives_its_connection() -> None:
+    stage = Stage()
+    first = stage.begin()
+    stage.answer(first, "180 Ringing")
+    assert stage.fail(first, Result.RESET) == []
+    assert told(stage.answer(first, "200 OK")) == ["200 10.0.0.10"]
+
+
+def test_attempt_that_was_never_answered_ends_with_its_transaction() -> None:
+    stage = Stage()
+    accepted = one(stage.answer(stage.begin(), "200 OK"))
+    stage.receive(within("BYE", accepted.data))
+    stage.wait(32.1)
+    assert stage.results()[-1] == ("edge1", Result.SILENT)
+
+
+def test_timer_c_is_not_restarted_more_often_than_once_a_second() -> None:
+    stage = Stage()
+    first = stage.begin()
+    stage.answer(first, "180 Ringing")
+    stage.wait(0.9)
+    stage.answer(first, "180 Ringing")
+    assert "408 10.0.0.10" in told(stage.wait(184.2))
+
+
+def test_attempt_left_for_want_of_progress_is_cancelled_and_then_forgotten() -> None:
+    stage = Stage()
+    first = stage.begin()
+    stage.answer(first, "100 Trying")
+    sent = stage.wait(10.1)
+    assert told(sent) == ["CANCEL 192.0.2.1", "INVITE 192.0.2.2"]
+    stage.answer(sent[-1], "200 OK")
+    assert [a.result for a in stage.records[0].attempts] == [Result.SILENT, None]
+    stage.wait(200)
+    assert stage.proxy.next_timer() == math.inf
+
+
+def test_attempt_is_revived_by_a_482_elsewhere_and_repeated_again() -> None:
+    stage = Stage()
+    first = stage.begin()
+    stage.answer(stage.wait(2.1)[-1], "482 Merged Request")
+    assert [sent.data for sent in stage.wait(0.6)] == [first.data]
+
+
+def test_cancel_waits_for_an_answer_and_is_not_for_what_is_no_invite() -> None:
+    stage = Stage()
+    first = stage.begin()
+    assert told(stage.receive(CANCEL)) == ["200 10.0.0.10"]
+    assert told(stage.answer(first, "100 Trying"))[0] == "CANCEL 192.0.2.1"
+    assert told(stage.wait(0.6)) == ["CANCEL 192.0.2.1"]
+    stage = Stage()
+    first = stage.begin(request("OPTIONS"))
+    stage.wait(2.1)
+    assert stage.answer(first, "100 Trying") == []

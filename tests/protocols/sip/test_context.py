@@ -273,6 +273,13 @@ def test_timer_c_cancels_what_rings_and_answers_408() -> None:
     assert told(stage.wait(0.2)) == ["CANCEL 192.0.2.1", "408 10.0.0.10"]
 
 
+def test_timer_c_counts_as_a_408_among_the_failures() -> None:
+    stage = Stage()
+    second = stage.answer(stage.begin(), "503 Service Unavailable")[-1]
+    stage.answer(second, "180 Ringing")
+    assert "408 10.0.0.10" in told(stage.wait(186))
+
+
 def test_timer_c_begins_anew_with_each_provisional_answer_but_100() -> None:
     stage = Stage()
     first = provisional(stage, "180 Ringing")
@@ -518,6 +525,14 @@ def test_revived_copy_that_stays_silent_ends_with_the_budget() -> None:
     stage.begin()
     stage.answer(stage.wait(2.1)[-1], "482 Merged Request")
     assert "503 10.0.0.10" in told(stage.wait(10))
+
+
+def test_482_while_the_first_copy_is_being_cancelled_asks_the_next() -> None:
+    stage = Stage(edges=[edge(1), edge(2), edge(3)])
+    provisional(stage)
+    second = stage.wait(10.1)[-1]
+    sent = stage.answer(second, "482 Merged Request")
+    assert told(sent) == ["ACK 192.0.2.2", "INVITE 192.0.2.3"]
 
 
 def test_failing_second_answer_waits_for_the_copy_that_was_revived() -> None:

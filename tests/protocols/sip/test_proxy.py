@@ -106,6 +106,19 @@ def test_response_with_no_via_but_ours_is_dropped() -> None:
     assert stage.dropped == ["response for nobody", "response to nothing"]
 
 
+@pytest.mark.parametrize("broken", [b'To: "x <sip:y>', b"To: <>", b"X-To: <sip:y>"])
+def test_unsound_response_is_dropped_and_a_sound_one_is_still_taken(
+    broken: bytes,
+) -> None:
+    stage = Stage()
+    first = stage.begin()
+    sound = response(first, "486 Busy Here")
+    to = next(line for line in sound.split(b"\r\n") if line.startswith(b"To: "))
+    assert stage.receive(sound.replace(to, broken), peer_of(first)) == []
+    assert len(stage.dropped) == 1
+    assert told(stage.receive(sound, peer_of(first)))[-1] == "486 10.0.0.10"
+
+
 def test_stray_2xx_of_the_time_before_a_restart_is_dropped() -> None:
     # F11: RFC 6026 section 8.9.
     first = Stage().begin()
@@ -304,3 +317,8 @@ def test_lines_that_a_proxy_does_not_own_pass_as_they_came() -> None:
     missing = [line for line in came.split(b"\r\n") if line not in lines]
     assert missing == [b"Max-Forwards: 70"]
     assert sent.data.endswith(b"\r\n\r\nv=0\r\n\0")
+
+
+def test_attempt_that_fails_is_followed_by_the_next_one() -> None:
+    stage = Stage()
+    assert told(stage.fail(stage.begin())) == ["INVITE 192.0.2.2"]

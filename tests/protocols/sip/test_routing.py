@@ -178,3 +178,23 @@ def test_memory_of_addresses_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
         hop = table.next_hop(message, Side.EDGE, EDGE)
         assert hop.address == f"192.0.2.{number + 10}"
     assert len(table._known) <= 2
+
+
+def test_memory_of_signatures_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routing, "REMEMBERED", 2)
+    table = routes()
+    for number in range(5):
+        call_id = b"%d" % number
+        token = seal(Hops(SITE, EDGE), Kind.DIALOG, call_id, KEYS).decode()
+        for _ in range(2):
+            message = asked(f"<sip:203.0.113.5:5060;lr;er={token}>")
+            message.set(b"call-id", call_id)
+            assert table.take_own(message) == Hops(SITE, EDGE)
+    assert len(table._signed) <= 2
+
+
+def test_address_that_was_asked_about_is_remembered() -> None:
+    table = routes()
+    for _ in range(2):
+        message = asked("<sip:192.0.2.7;lr>")
+        assert table.next_hop(message, Side.EDGE, EDGE).address == "192.0.2.7"

@@ -1,4 +1,5 @@
 import base64
+import hmac
 
 import pytest
 
@@ -35,6 +36,14 @@ def test_token_of_a_dialog_is_good_for_its_call_alone() -> None:
     path = seal(HOPS, Kind.PATH, CALL, KEYS)
     assert unseal(dialog, b"another", KEYS) is None
     assert unseal(path, b"another", KEYS) == HOPS
+
+
+@pytest.mark.parametrize("key", [b"k", b"k" * 64, b"k" * 200])
+def test_signature_is_the_hmac_of_the_library(key: bytes) -> None:
+    value = seal(HOPS, Kind.PATH, CALL, (key,))
+    raw = base64.urlsafe_b64decode(value + b"=" * (-len(value) % 4))
+    body, mac = raw[:-MAC_BYTES], raw[-MAC_BYTES:]
+    assert mac == hmac.digest(key, body, "sha256")[:MAC_BYTES]
 
 
 def test_token_with_any_bit_changed_is_refused() -> None:

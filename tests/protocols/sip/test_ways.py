@@ -92,6 +92,10 @@ def test_request_that_comes_back_for_somebody_else_is_a_spiral() -> None:
     assert "INVITE 10.0.0.10" in told(stage.receive(again.replace(b"Kq", b"Kr"), EDGE))
 
 
+def test_empty_proxy_require_asks_for_nothing() -> None:
+    assert len(Stage().receive(request("INVITE", more=["Proxy-Require:"]))) == 2
+
+
 # Request-URI.
 
 
@@ -280,3 +284,17 @@ def test_second_family_and_transport_are_named_as_they_are_reached() -> None:
     assert above.startswith(b"<sip:203.0.113.5:5061;transport=tls;lr;er=")
     assert below == b"<sip:10.0.0.2:5060;transport=tcp;lr>"
     assert UDP not in sent.all(b"via")[0].decode().lower().split()[0]
+
+
+def test_ack_follows_the_route_that_we_signed_and_no_other() -> None:
+    stage = Stage()
+    accepted = one(stage.answer(stage.begin(), "200 OK"))
+    assert told(stage.receive(within("ACK", accepted.data))) == ["ACK 192.0.2.1"]
+    assert stage.receive(request("ACK", to=TO)) == []
+
+
+def test_new_request_is_refused_with_retry_after_while_none_is_taken() -> None:
+    stage = Stage()
+    stage.proxy.accepting = False
+    refusal = one(stage.receive(INVITE))
+    assert (status(refusal), message(refusal).first(b"retry-after")) == (503, b"5")
