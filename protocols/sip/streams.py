@@ -1,0 +1,248 @@
+"""All stream connections of a SIP listener: found, dialled, reused, given up.
+
+A connection that we dialled serves for all requests to its target. One that was
+accepted serves for answers, and for requests only by the rule of RFC 5923: its far
+side must have asked for it, and be known. On the side of the provider nobody is known
+by a certificate, so there we always dial.
+"""
+
+import asyncio
+import dataclasses
+import ipaddress
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
+
+from protocols.net.dial import DialError, dial
+from protocols.net.handshake import Contexts
+from protocols.net.tasks import Tasks
+from protocols.sip.connection import Connection, Patience
+from protocols.sip.headers import parse_via
+from protocols.sip.message import Message, MessageError
+from protocols.sip.peers import Peer, Side
+from protocols.target import Result, Target, Transport
+
+DIALLED = 1_024
+"Connections of our own making at once."
+PONGING = 4_096
+"Targets that are known to answer pings."
+
+
+class Listens(Protocol):
+    """Who takes messages, and news of failures. Nothing of it may raise."""
+
+    def received(self, message: Message, source: Peer, asked: bool) -> None:
+        """A message came; `asked` tells whether on a connection of our making."""
+
+    def garbled(
+        self, source: Peer, error: MessageError, refused: Message | None
+    ) -> bytes:
+        """What came is no message. Returns what to answer, empty for nothing."""
+
+    def broken(self, attempts: Iterable[int], result: Result, detail: str) -> None:
+        """These requests could not be sent, or can no longer be answered."""
+
+
+class Streams:
+    """The connections of both sides. Numbers of connections begin at 1."""
+
+    def __init__(
+        self,
+        listens: Listens,
+        contexts: Mapping[Side, Contexts],
+        sources: Callable[[Side, bool], str | None],
+        *,
+        tasks: Tasks,
+        loop: asyncio.AbstractEventLoop,
+        patience: Patience = Patience(),  # noqa: B008 - frozen
+    ) -> None:
+        """`sources` gives the local address to dial from, by side and whether IPv6."""
+        self._listens = listens
+        self._contexts = contexts
+        self._sources = sources
+        self._tasks = tasks
+        self._loop = loop
+        self._patience = patience
+        self._number = 0
+        self._all: dict[int, Connection] = {}
+        self._dialled: dict[str, Connection] = {}
+        self._aliases: dict[tuple[Transport, str, int], Connection] = {}
+        self._ponging: dict[str, None] = {}
+        self._closed = False
+
+    def accepting(self, side: Side, kind: Transport) -> Callable[[], Connection]:
+        """Makes the protocol of connections that are accepted on a side."""
+        return lambda: self._new(side, kind)
+
+    def send(self, side: Side, target: Target, data: bytes, attempt: int) -> None:
+        """Send a request, on a new connection if there is none.
+
+        It never waits; `Listens.broken` is told of a request that cannot be sent.
+        """
+        connection = self.find(side, target)
+        try:
+            if connection is None:
+                connection = self._dial(side, target)
+            words = connection.send(data, attempt)
+        except DialError as error:
+            words = error.detail
+        if words and attempt:
+            self._listens.broken((attempt,), Result.TIMEOUT, words)
+
+    def answer(self, peer: Peer, data: bytes) -> bool:
+        """Send an answer where its request came from; False if that is gone."""
+        connection = self._all.get(peer.connection)
+        return connection is not None and not connection.send(data)
+
+    def find(self, side: Side, target: Target) -> Connection | None:
+        """The connection that a request to a target would take; maybe not yet up."""
+        connection = self._dialled.get(target.key)
+        if connection is None and side is Side.SITE:
+            connection = self._aliases.get(
+                (target.transport, target.address, target.port)
+            )
+        if connection is not None and connection.is_closing:
+            self.gone(connection, "connection closed")
+            return None
+        return connection
+
+    def look(self, now: float) -> None:
+        """Give up what takes too long by `now`, and send pings; for every second."""
+        for connection in list(self._all.values()):
+            detail = connection.overdue(now)
+            if detail:
+                self.gone(connection, detail)
+                connection.abort()
+            elif connection.pongs and connection.target is not None:
+                self._note_ponging(connection.target.key)
+
+    def close(self) -> None:
+        """End all, once what was written is sent."""
+        self._closed = True
+        for connection in list(self._all.values()):
+            connection.close()
+
+    def __len__(self) -> int:
+        """Connections that stand, or are dialled."""
+        return len(self._all)
+
+    # ---- What connections tell -----------------------------------------------------
+
+    def opened(self, connection: Connection) -> None:
+        """A connection stands."""
+        self._all[connection.number] = connection
+
+    def heard(self, connection: Connection, messages: list[Message]) -> None:
+        """Messages came."""
+        if connection.alias is None and connection.target is None:
+            self._note_alias(connection, messages[0])
+        asked = connection.target is not None
+        for message in messages:
+            self._listens.received(message, connection.peer, asked)
+
+    def garbled(self, connection: Connection) -> None:
+        """What came is no message."""
+        stream = connection.stream
+        assert stream.error is not None, "it is why this was called"
+        data = self._listens.garbled(connection.peer, stream.error, stream.refused)
+        if data:
+            connection.send(data)
+        self._end(connection, Result.BAD_ANSWER, stream.error.reason)
+
+    def gone(self, connection: Connection, detail: str) -> None:
+        """A connection is over, or as good as that."""
+        self._end(connection, Result.RESET, detail)
+
+    # ---- Dialling ------------------------------------------------------------------
+
+    def _new(
+        self, side: Side, kind: Transport, target: Target | None = None
+    ) -> Connection:
+        self._number += 1
+        return Connection(
+            self, self._number, side, kind, self._patience, self._loop, target
+        )
+
+    def _dial(self, side: Side, target: Target) -> Connection:
+        """A connection that will stand soon, or fail. Raises DialError."""
+        if len(self._dialled) >= DIALLED or self._closed:
+            raise DialError(Result.TIMEOUT, "too many connections", "connect")
+        if target.transport is Transport.TLS and not target.verify_name:
+            raise DialError(Result.TIMEOUT, "no name to verify", "tls")
+        connection = self._new(side, target.transport, target)
+        connection.pongs = target.key in self._ponging
+        self._all[connection.number] = self._dialled[target.key] = connection
+        if target.source is None:
+            source = self._sources(side, ":" in target.address)
+            target = dataclasses.replace(target, source=source)
+        self._tasks.start(self._connect(connection, target), name=f"dial {target}")
+        return connection
+
+    async def _connect(self, connection: Connection, target: Target) -> None:
+        seconds = self._patience.connect
+        try:
+            async with asyncio.timeout(seconds):
+                dialled = await dial(
+                    target,
+                    lambda: connection,
+                    contexts=self._contexts[connection.side],
+                    connect_timeout=seconds,
+                    tls_timeout=seconds,
+                )
+        except DialError as error:
+            self._end(connection, error.result, error.detail)
+        except TimeoutError:
+            detail = f"no connection within {seconds:g} s"
+            self._end(connection, Result.TIMEOUT, detail)
+            connection.abort()
+        else:
+            connection.connect_seconds = dialled.connect_seconds
+            if self._closed:
+                connection.close()
+
+    def _end(self, connection: Connection, result: Result, detail: str) -> None:
+        """Forget a connection, and tell whose requests were on it."""
+        if self._all.pop(connection.number, None) is None:
+            return
+        if connection.target is not None:
+            del self._dialled[connection.target.key]
+        if connection.alias and self._aliases.get(connection.alias) is connection:
+            del self._aliases[connection.alias]
+        if connection.attempts:
+            self._listens.broken(tuple(connection.attempts), result, detail)
+
+    # ---- Reuse ---------------------------------------------------------------------
+
+    def _note_alias(self, connection: Connection, message: Message) -> None:
+        """Let a PBX have requests on the connection that it made, if it asks for that.
+
+        RFC 5923 section 5 wants proof by certificate of who asks. Within the networks
+        of the site its address stands for that: the name of the port is all that is
+        taken on trust.
+        """
+        value = message.first(b"via") or b""
+        if connection.side is not Side.SITE or b"alias" not in value.lower():
+            return
+        try:
+            via = parse_via(value)
+        except MessageError:
+            return
+        if not message.method or b"alias" not in via.parameters:
+            return
+        default = 5061 if connection.kind is Transport.TLS else 5060
+        alias = (connection.kind, connection.peer.address, via.port or default)
+        connection.alias = alias
+        self._aliases[alias] = connection
+
+    def _note_ponging(self, key: str) -> None:
+        if len(self._ponging) >= PONGING:
+            self._ponging.clear()
+        self._ponging[key] = None
+
+
+def dials_from(bound: Iterable[tuple[Side, str]]) -> Callable[[Side, bool], str | None]:
+    """Dial from the address that is listened on, as a provider may know us by it."""
+    found: dict[tuple[Side, bool], str] = {}
+    for side, address in bound:
+        if not ipaddress.ip_address(address).is_unspecified:
+            found.setdefault((side, ":" in address), address)
+    return lambda side, is_ipv6: found.get((side, is_ipv6))
