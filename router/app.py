@@ -39,6 +39,7 @@ from router.endpoints import products_of
 from router.forwarding import forward
 from router.health import State
 from router.hosts import host_names
+from router.keys import KeyFileError
 from router.knowledge import Knowledge
 from router.listeners import (
     HttpsConnect,
@@ -51,6 +52,7 @@ from router.problem import ConfigError
 from router.service import Notifier, Stop
 from router.snapshot import Snapshot
 from router.telling import tell_rejection
+from router.trunks import Trunks
 
 READY_AFTER = 3.0
 "Seconds after which the daemon counts as started, measured or not."
@@ -111,6 +113,7 @@ class Daemon:
         self._routes: dict[str, str] = {}
         self._tunnels: dict[str, Tunnels] = {}
         self._listeners: dict[str, Listener] = {}
+        self._trunks: Trunks
         self._measured = asyncio.Event()
         self._knowledge: Knowledge
 
@@ -119,7 +122,7 @@ class Daemon:
         self._log.capture_libraries()
         try:
             self._build()
-        except (BindError, TLSFileError) as error:
+        except (BindError, TLSFileError, KeyFileError) as error:
             self._log.say(events.LISTENER_FAILED, error=str(error))
             return 1
         self._knowledge.start()
@@ -127,7 +130,7 @@ class Daemon:
             events.DAEMON_STARTED,
             version=importlib.metadata.version("edge-router"),
             config=str(path),
-            listeners=len(self._listeners),
+            listeners=len(self._loaded.config.listeners),
             edges=", ".join(self._loaded.config.provider.edges),
         )
         self._tasks.start(self._become_ready(), name="become ready")
@@ -146,10 +149,16 @@ class Daemon:
             if isinstance(one, _Relayed | _Tunnelled)
         }
         places = [(str(s.bind.address), s.bind.port) for s in streams.values()]
-        sockets = dict(zip(streams, bind(places), strict=True))
+        self._trunks = Trunks(self._loaded, self._log, self._tasks)
+        try:
+            sockets = dict(zip(streams, bind(places), strict=True))
+        except BindError:
+            self._trunks.close()
+            raise
         try:
             self._compose(streams, sockets)
-        except TLSFileError:
+        except (TLSFileError, KeyFileError):
+            self._trunks.close()
             for sock in sockets.values():
                 sock.close()
             raise
@@ -174,7 +183,10 @@ class Daemon:
         directory = state.directory(config.state_directory, os.environ)
         self._knowledge = Knowledge(
             self._loaded,
-            {Protocol.HTTPS: https_probe(contexts, receivers)},
+            {
+                Protocol.HTTPS: https_probe(contexts, receivers),
+                Protocol.SIP: self._trunks.probe,
+            },
             self._changed,
             log=self._log,
             tasks=self._tasks,
@@ -187,8 +199,10 @@ class Daemon:
             else:
                 factory = self._relay(name, stream, theirs.get(name, contexts))
             self._listeners[name] = self._listener(name, stream, sockets[name], factory)
+        self._trunks.compose(self._knowledge.checker, contexts)
         for name, stream in streams.items():
             self._listen(name, stream, sockets[name].getsockname()[1])
+        self._trunks.start()
 
     def _relay(self, name: str, stream: _Relayed, contexts: Contexts) -> Factory:
         checker = self._knowledge.checker
@@ -369,6 +383,7 @@ class Daemon:
         """Take no new flows, let those that run end, save what was learnt."""
         flows = sum(relay.flows for relay in self._relays.values())
         flows += sum(len(tunnels.open) for tunnels in self._tunnels.values())
+        flows += self._trunks.flows
         self._notifier.stopping(f"{flows} flows to end")
         self._log.say(events.DAEMON_STOPPING, reason=reason, flows=flows)
         for listener in self._listeners.values():
@@ -376,6 +391,7 @@ class Daemon:
         cut = await asyncio.gather(
             *(relay.drain(DRAIN) for relay in self._relays.values()),
             *(tunnels.drain(DRAIN) for tunnels in self._tunnels.values()),
+            self._trunks.drain(DRAIN),
         )
         await self._knowledge.close()
         await self._tasks.close()

@@ -1,12 +1,14 @@
 """The call record as fields of `call.ended`."""
 
+from typing import Any
+
 from protocols.sip.records import CallRecord
 from router.access import tried
 
 
-def fields(listener: str, record: CallRecord) -> dict[str, object]:
+def fields(listener: str, record: CallRecord) -> dict[str, Any]:
     """What the record says; what does not apply to the call is left out."""
-    shown: dict[str, object] = {
+    shown: dict[str, Any] = {
         "listener": listener,
         "direction": record.direction,
         "client": record.client,

@@ -490,6 +490,7 @@ MESSAGE_DROPPED = _event(
     "A SIP message was neither forwarded nor answered.",
     "For a peer of yours, see `reason`; for others nothing: scanners send such.",
     LISTENER,
+    CLIENT,
     REASON,
     once_per=("listener", "reason"),
 )

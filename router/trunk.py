@@ -18,9 +18,15 @@ _KNOWN = 4_096  # addresses whose place is remembered
 
 
 def settings_of(
-    listener: Sip, catalogue: Catalogue, keys: tuple[bytes, ...]
+    listener: Sip,
+    catalogue: Catalogue,
+    keys: tuple[bytes, ...],
+    sources: frozenset[str] = frozenset(),
 ) -> Settings:
-    """What the proxy of a listener is told once; the first of the keys signs."""
+    """What the proxy of a listener is told once; the first of the keys signs.
+
+    `sources` are further addresses of the router, from which it sends to some edges.
+    """
     return Settings(
         places=(
             *_places(Side.SITE, listener.site.bind),
@@ -28,6 +34,7 @@ def settings_of(
         ),
         keys=keys,
         host=listener.host,
+        names=sources,
         networks={
             Side.SITE: listener.site.allow,
             Side.EDGE: catalogue.source_networks(Protocol.SIP),
