@@ -40,6 +40,8 @@ class Arrival:
     "Where faults may be at work: the address, then the edge."
     connection: Connection
     "The connection itself."
+    transport: str
+    "What is spoken there."
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -217,7 +219,9 @@ class Front:
             connection.settle()
             self._note("exhausted", source, str(error))
             return
-        arrival = Arrival(site.edge, self.address, source, self._places, connection)
+        arrival = Arrival(
+            site.edge, self.address, source, self._places, connection, site.transport
+        )
         flaw = self._fault if self._fault in CERTIFICATES else None
         context = None if site.context is None else site.context(site.edge, flaw)
         await self._loop.create_unix_connection(lambda: connection.inner, sock=near)

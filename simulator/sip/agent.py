@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Sequence
 
 from simulator.sip.call import Call, settle
-from simulator.sip.message import Fields, Received, compose, parse_uri
+from simulator.sip.message import Fields, Received, back, compose, parse_uri, read
 from simulator.sip.transaction import END, Client, Path, Server, Timers, Transactions
 
 ALLOW = ("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS")
@@ -49,6 +49,10 @@ class Agent:
 
     def invited(self, call: Call) -> None:
         """There is a new call to us."""
+
+    def challenged(self, call: Call, message: Received) -> bool:
+        """Whether a failure of a call of ours was answered by a new INVITE."""
+        return False
 
     def contact(self, path: Path, call: Call) -> str:
         """URI at which this agent takes requests of a dialog."""
@@ -99,20 +103,29 @@ class Agent:
             sequence=sequence,
             routes=list(routes),
             target=uri,
+            fields=fields,
         )
         call.contact = self.contact(path, call)
         call.record_routes = self.record_routes(path, call, tag)
         self.calls[call.call_id, tag] = call
+        self._send_invite(call, fields)
+        return call
+
+    def invite_again(self, call: Call, fields: Fields) -> None:
+        """Call anew after a failure, within the same call, with fields in addition."""
+        call.sequence += 1
+        self._send_invite(call, [*call.fields, *fields])
+
+    def _send_invite(self, call: Call, fields: Fields) -> None:
         call.invite = self._ask(
             call,
-            path,
+            call.path,
             "INVITE",
-            sequence,
+            call.sequence,
             lambda message: self._invite_heard(call, message),
             fields,
             self.body(),
         )
-        return call
 
     def cancel(self, call: Call) -> None:
         """Want a call no more that was not answered yet (RFC 3261 section 9.1)."""
@@ -148,6 +161,8 @@ class Agent:
             call.statuses.append(message.code)
             call.phrase = message.phrase
             settle(call.heard, message.code)
+            if not call.cancelled and self.challenged(call, message):
+                return
             call.outcome.set_result(message.code)
             self._end(call, "cancelled" if call.cancelled else "refused")
 
@@ -195,9 +210,7 @@ class Agent:
             record_routes=call.record_routes,
         )
 
-    def route_set(
-        self, call: Call, routes: list[str], message: Received
-    ) -> list[str]:
+    def route_set(self, call: Call, routes: list[str], message: Received) -> list[str]:
         """The routes beyond our own proxies."""
         return routes
 
@@ -274,15 +287,17 @@ class Agent:
 
     # ---- Calls that were answered -------------------------------------------------
 
-    def hang_up(self, call: Call) -> Call:
-        """Send a BYE; `call.ended` tells when and how it was answered."""
-        if call.ended.done():
-            return call
-        self._end(call, "local")
-        self.ask(call, "BYE")
-        return call
+    def hang_up(
+        self, call: Call, heard: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """Send a BYE; `heard` takes its final status, 0 if there is none."""
+        if not call.ended.done():
+            self._end(call, "local")
+            self.ask(call, "BYE", heard)
 
-    def reinvite(self, call: Call, heard: Callable[[int], None] = lambda _: None) -> None:
+    def reinvite(
+        self, call: Call, heard: Callable[[int], None] = lambda _: None
+    ) -> None:
         """Offer anew; `heard` takes the final status, 0 if there is none."""
 
         def final(message: Received | None) -> None:
@@ -298,9 +313,7 @@ class Agent:
 
         call.sequence += 1
         path = self._next_path(call)
-        self._ask(
-            call, path, "INVITE", call.sequence, final, [ALLOW], self.body()
-        )
+        self._ask(call, path, "INVITE", call.sequence, final, [ALLOW], self.body())
 
     def ask(
         self, call: Call, method: str, heard: Callable[[int], None] = lambda _: None
@@ -361,6 +374,33 @@ class Agent:
         return self.outward(parse_uri(first).hop, call)
 
     # ---- What comes in -----------------------------------------------------------
+
+    def take(self, data: bytes, path: Path) -> None:
+        """Take one message of a stream; what is none is noted."""
+        try:
+            message = read(data, path.far)
+        except ValueError as error:
+            self.note("unparsed", path, detail=str(error))
+        else:
+            self.receive(message, path)
+
+    def take_datagram(
+        self,
+        data: bytes,
+        source: tuple[str, int],
+        way: Callable[[tuple[str, int]], Path],
+    ) -> None:
+        """Take one datagram, whose response goes where its Via says."""
+        if not data.strip(b"\r\n"):
+            return
+        try:
+            message = read(data, source)
+        except ValueError as error:
+            self.note("unparsed", way(source), detail=str(error))
+        else:
+            self.receive(
+                message, way(source if message.code else back(message, source))
+            )
 
     def receive(self, message: Received, path: Path) -> None:
         """Take one message."""

@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 from collections.abc import Callable
 
-from simulator.sip.message import Received, parse_uri
+from simulator.sip.message import Fields, Received, parse_uri
 from simulator.sip.transaction import Client, Path, Server
 
 
@@ -38,6 +38,8 @@ class Call:
     "URI to which requests of the dialog go."
     contact: str = ""
     "URI that we gave for requests to us."
+    fields: Fields = ()
+    "Further header fields of its INVITE."
     record_routes: list[str] = dataclasses.field(default_factory=list)
     "Record-Route values that our side added, the newest first."
     invite: Client | None = None

@@ -9,7 +9,9 @@ PONG = b"\r\n"
 LARGEST = 65_536
 "Bytes of one message."
 
-_LENGTH = re.compile(rb"^(?:content-length|l)[ \t]*:[ \t]*(\d{1,9})[ \t]*$", re.I | re.M)
+_LENGTH = re.compile(
+    rb"^(?:content-length|l)[ \t]*:[ \t]*(\d{1,9})[ \t]*$", re.I | re.M
+)
 
 
 class Framer:

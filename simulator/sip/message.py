@@ -103,6 +103,8 @@ class Received:
     "All header fields."
     body: bytes
     "Body."
+    forwards: int
+    "Max-Forwards; 70 without one."
 
     @property
     def branch(self) -> str:
@@ -151,14 +153,14 @@ def read(data: bytes, source: tuple[str, int] | None = None) -> Received:
         vias = items(headers.getlist("Via"))
         call_id = headers["Call-ID"]
         via = sipmessage.Via.parse(vias[0])
-        length = message.content_length
+        length, forwards = message.content_length, message.max_forwards
     except (KeyError, IndexError) as error:
         raise ValueError(f"no message: {error!r}") from None
     if isinstance(message, sipmessage.Request) and cseq.method != message.method:
         raise ValueError("CSeq names another method")
     if source is not None and isinstance(message, sipmessage.Request):
         vias[0] = _stamp(vias[0], *source)
-    return Received(
+    received = Received(
         method=cseq.method,
         uri=_target(data) if isinstance(message, sipmessage.Request) else "",
         code=message.code if isinstance(message, sipmessage.Response) else 0,
@@ -173,7 +175,14 @@ def read(data: bytes, source: tuple[str, int] | None = None) -> Received:
         via=via,
         headers=headers,
         body=message.body if length is None else message.body[:length],
+        forwards=70 if forwards is None else forwards,
     )
+    for uri in (received.uri, received.contact):
+        if uri:
+            parse_uri(uri)
+    for route in (*received.routes, *received.record_routes):
+        parse_uri(route)
+    return received
 
 
 def _target(data: bytes) -> str:
@@ -235,7 +244,8 @@ def description(address: str, port: int = 10_000) -> bytes:
     """A session description of one audio stream (RFC 8866)."""
     return (
         f"v=0\r\no=- 1 1 IN IP4 {address}\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\n"
-        f"m=audio {port} RTP/AVP 0 8\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n"
+        f"m=audio {port} RTP/AVP 0 8\r\n"
+        "a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n"
     ).encode()
 
 

@@ -133,7 +133,7 @@ class Transactions:
     """All transactions of one agent."""
 
     def __init__(self, timers: Timers, t1: float) -> None:
-        """Wait `t1` seconds (RFC 3261 section 17.1.1.1) before something is repeated."""
+        """Wait `t1` seconds before something is repeated (section 17.1.1.1)."""
         self.timers = timers
         self.t1 = t1
         self._clients: dict[tuple[str, str], Client] = {}
