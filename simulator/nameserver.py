@@ -166,10 +166,7 @@ class Nameserver:
             response.set_rcode(dns.rcode.NXDOMAIN)
         elif fault is None:
             question = response.question[0]
-            version = {dns.rdatatype.A: False, dns.rdatatype.AAAA: True}
-            given = [
-                one for one in addresses if (":" in one) is version.get(question.rdtype)
-            ]
+            given = self._given(name, question.rdtype, addresses)
             self._chance.shuffle(given)
             if given:
                 rrset = dns.rrset.from_text_list(
@@ -180,6 +177,17 @@ class Nameserver:
             # RFC 2308 section 3: "Name servers authoritative for a zone MUST include
             # the SOA record of the zone in the authority section of the response".
             response.authority.append(self._soa())
+
+    def _given(
+        self, name: str, kind: dns.rdatatype.RdataType, addresses: Sequence[str]
+    ) -> list[str]:
+        """Records of one kind that a name has, as text."""
+        if kind == dns.rdatatype.NAPTR:
+            return self._zone.pointers(name)
+        if kind == dns.rdatatype.SRV:
+            return self._zone.services(name)
+        version = {dns.rdatatype.A: False, dns.rdatatype.AAAA: True}.get(kind)
+        return [one for one in addresses if (":" in one) is version]
 
     def _addresses(self, name: str) -> tuple[str, ...] | None:
         if name in self._changed:
