@@ -298,6 +298,7 @@ async def launch(settings: Settings, directory: Path) -> Daemon:
     ports = {
         name: int(str(listener["bind"]).rpartition(":")[2])
         for name, listener in settings["listeners"].items()
+        if "bind" in listener
     }
     _, daemon = await asyncio.get_running_loop().subprocess_exec(
         functools.partial(Daemon, ports),

@@ -208,7 +208,7 @@ def test_core_imports_cores_only(name: str) -> None:
 
 
 @named("router")
-def test_shells_of_protocols_are_imported_where_the_daemon_is_composed(name: str) -> None:
+def test_shells_of_protocols_are_imported_by_composers_alone(name: str) -> None:
     owned = {"protocols.net.tasks"}  # tasks need an owner everywhere
     shells = {o for o in imports(name) if package(o) == "protocols"} - {*CORES} - owned
     assert name in ("router.app", "router.trunks") or not shells
