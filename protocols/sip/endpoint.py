@@ -150,7 +150,7 @@ class Endpoint:
         self._armed = math.inf
         self._timer: asyncio.TimerHandle | None = None
         self._looking: asyncio.TimerHandle | None = None
-        self._over = asyncio.Event()
+        self._answered = asyncio.Event()
         self.dropped: dict[str, int] = {}
         "Messages and connections turned away, by reason."
 
@@ -166,16 +166,19 @@ class Endpoint:
         return functools.partial(self._probes.ask, side)
 
     async def drain(self, seconds: float) -> int:
-        """Take no new calls, end what is under way; returns how many were cut off."""
+        """Take no new calls, answer what is under way; returns how much was cut off.
+
+        What has its answer is only remembered for repetitions, and not waited for.
+        """
         self._proxy.accepting = False
         try:
             async with asyncio.timeout(seconds):
-                while self._proxy.pending:
-                    self._over.clear()
-                    await self._over.wait()
+                while self._proxy.unanswered:
+                    self._answered.clear()
+                    await self._answered.wait()
         except TimeoutError:
             pass
-        cut = self._proxy.pending
+        cut = self._proxy.unanswered
         self.close()
         return cut
 
@@ -273,6 +276,8 @@ class Endpoint:
                     self._act(action)
         finally:
             self._busy = False
+        if not self._proxy.accepting:
+            self._answered.set()
         when = self._proxy.next_timer()
         if when < self._armed:
             self._arm(when)
@@ -337,8 +342,6 @@ class Endpoint:
     def _tick(self) -> None:
         self._armed = math.inf
         self._do(self._proxy.tick(self._clock()))
-        if not self._proxy.pending:
-            self._over.set()
 
     def _look(self) -> None:
         self._looking = self._loop.call_later(_LOOK, self._look)
