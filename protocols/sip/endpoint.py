@@ -6,7 +6,6 @@ core. Nothing here waits, but for the dialling of connections and for probes.
 
 import asyncio
 import dataclasses
-import functools
 import math
 import socket
 from collections import deque
@@ -32,7 +31,7 @@ from protocols.sip.settings import Settings
 from protocols.sip.shared import Names
 from protocols.sip.streams import Streams, dials_from
 from protocols.sip.udp import Udp
-from protocols.target import Choose, Probe, Report, Result, Target, Transport
+from protocols.target import Choose, Outcome, Report, Result, Target, Transport
 
 REASONS = 128
 "Reasons that are counted apart; further ones count as others."
@@ -161,20 +160,19 @@ class Endpoint:
             listener.start()
         self._looking = self._loop.call_later(_LOOK, self._look)
 
-    def probe(self, side: Side) -> Probe:
-        """A probe of targets on a side, by OPTIONS from this listener's sockets."""
-        return functools.partial(self._probes.ask, side)
+    async def probe(self, side: Side, target: Target, timeout: float) -> Outcome:
+        """Ask a target by OPTIONS from this listener's sockets; never raises."""
+        return await self._probes.ask(side, target, timeout)
 
     async def drain(self, seconds: float) -> int:
         """Take no new calls, end what is under way; returns how many were cut off."""
         self._proxy.accepting = False
-        try:
-            async with asyncio.timeout(seconds):
-                while self._proxy.pending:
-                    self._over.clear()
+        if self._proxy.pending:
+            try:
+                async with asyncio.timeout(seconds):
                     await self._over.wait()
-        except TimeoutError:
-            pass
+            except TimeoutError:
+                pass
         cut = self._proxy.pending
         self.close()
         return cut
@@ -276,6 +274,8 @@ class Endpoint:
         when = self._proxy.next_timer()
         if when < self._armed:
             self._arm(when)
+        if not self._proxy.accepting and not self._proxy.pending:
+            self._over.set()
 
     def _next_failure(self, attempt: int, result: Result, detail: str) -> list[Action]:
         if attempt < 0:
@@ -337,8 +337,6 @@ class Endpoint:
     def _tick(self) -> None:
         self._armed = math.inf
         self._do(self._proxy.tick(self._clock()))
-        if not self._proxy.pending:
-            self._over.set()
 
     def _look(self) -> None:
         self._looking = self._loop.call_later(_LOOK, self._look)
