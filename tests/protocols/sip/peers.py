@@ -35,8 +35,9 @@ class Telephone(asyncio.DatagramProtocol):
     """A peer by UDP: hears messages, and says some."""
 
     def __init__(self) -> None:
-        self._heard: asyncio.Queue[bytes] = asyncio.Queue()
+        self.heard: asyncio.Queue[bytes] = asyncio.Queue()
         self.source: tuple[str, int] = ("", 0)
+        self.over = asyncio.Event()
         self.transport: asyncio.DatagramTransport
 
     @property
@@ -48,18 +49,21 @@ class Telephone(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         self.source = addr[:2]
-        self._heard.put_nowait(data)
+        self.heard.put_nowait(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.over.set()
 
     async def hear(self) -> Message:
         """The next message, bare line ends left out."""
-        return parse(await asyncio.wait_for(self._heard.get(), 2))
+        return parse(await asyncio.wait_for(self.heard.get(), 2))
 
     def say(self, data: bytes, to: tuple[str, int] | None = None) -> None:
         self.transport.sendto(data, to or self.source)
 
     @property
     def waiting(self) -> int:
-        return self._heard.qsize()
+        return self.heard.qsize()
 
 
 @contextlib.asynccontextmanager
@@ -72,6 +76,7 @@ async def telephone(address: str = HERE, port: int = 0) -> AsyncIterator[Telepho
         yield phone
     finally:
         transport.close()
+        await phone.over.wait()
 
 
 class Line(asyncio.Protocol):
