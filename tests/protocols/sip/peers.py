@@ -6,7 +6,7 @@ import dataclasses
 import ipaddress
 import itertools
 import ssl
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import Any, cast
 
 from protocols.net.admission import Limits
@@ -82,7 +82,8 @@ async def telephone(address: str = HERE, port: int = 0) -> AsyncIterator[Telepho
 class Line(asyncio.Protocol):
     """A peer's end of a stream."""
 
-    def __init__(self) -> None:
+    def __init__(self, came: Callable[["Line"], None] = lambda line: None) -> None:
+        self._came = came
         self._stream = Stream()
         self._heard: asyncio.Queue[Message] = asyncio.Queue()
         self.blanks: asyncio.Queue[bytes] = asyncio.Queue()
@@ -91,6 +92,7 @@ class Line(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
+        self._came(self)
 
     def data_received(self, data: bytes) -> None:
         if not data.strip(b"\r\n"):
@@ -110,6 +112,10 @@ class Line(asyncio.Protocol):
         self.transport.write(data)
 
     @property
+    def waiting(self) -> int:
+        return self._heard.qsize()
+
+    @property
     def port(self) -> int:
         return cast("int", self.transport.get_extra_info("sockname")[1])
 
@@ -123,10 +129,11 @@ class Switch:
         self.port = 0
 
     def made(self) -> Line:
-        line = Line()
+        return Line(self._came)
+
+    def _came(self, line: Line) -> None:
         self.all.append(line)
         self.lines.put_nowait(line)
-        return line
 
     async def line(self) -> Line:
         """The next connection that was made to it."""
