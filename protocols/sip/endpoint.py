@@ -146,6 +146,7 @@ class Endpoint:
         self._probes = Probes(Places(settings), self._send, self._streams.find, token)
         self._failures: deque[tuple[int, Result, str]] = deque()
         self._busy = False
+        self._closed = False
         self._armed = math.inf
         self._timer: asyncio.TimerHandle | None = None
         self._looking: asyncio.TimerHandle | None = None
@@ -182,7 +183,7 @@ class Endpoint:
         for handle in (self._timer, self._looking):
             if handle is not None:
                 handle.cancel()
-        self._armed = -math.inf
+        self._closed = True
         for listener in self._listeners:
             listener.close()
         self._streams.close()
@@ -237,6 +238,8 @@ class Endpoint:
 
     def broken(self, attempts: Iterable[int], result: Result, detail: str) -> None:
         """Requests could not be sent, or their connection broke."""
+        if self._closed:
+            return  # that it broke is our own doing, and nobody is to be told
         self._failures.extend((attempt, result, detail) for attempt in attempts)
         if not self._busy:
             self._do(())

@@ -97,7 +97,7 @@ async def test_edge_that_refuses_connections_is_left_at_once() -> None:
             async with asyncio.timeout(0.3):
                 line = await edge.line()
                 assert (await line.hear()).method == b"INVITE"
-    assert around.results() == [Result.REFUSED]
+            assert around.results() == [Result.REFUSED]
 
 
 async def test_silent_edge_is_left_when_the_timer_says_so() -> None:
@@ -256,6 +256,21 @@ async def test_drain_cuts_what_takes_too_long() -> None:
         await edge.hear()
         assert around.endpoint.pending == 1
         assert await around.endpoint.drain(0.01) == 1
+
+
+async def test_calls_cut_by_the_end_tell_nothing_of_their_edges() -> None:
+    async with (
+        telephone() as pbx,
+        switch() as edge,
+        serving([at(edge.port, TCP)]) as around,
+    ):
+        pbx.say(invite(pbx), around.reach(Side.SITE))
+        line = await edge.line()
+        await line.hear()
+        around.endpoint.close()
+        await asyncio.wait_for(line.lost, 2)
+        await asyncio.sleep(0)
+        assert around.results() == []
 
 
 async def test_idle_listener_drains_at_once() -> None:
