@@ -184,6 +184,7 @@ class Endpoint:
             if handle is not None:
                 handle.cancel()
         self._closed = True
+        self._armed = -math.inf
         for listener in self._listeners:
             listener.close()
         self._streams.close()

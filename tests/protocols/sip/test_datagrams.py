@@ -25,7 +25,7 @@ class Heard:
         self.datagrams.start()
 
     def send(self, data: bytes, to: tuple[str, int]) -> str:
-        return self.datagrams.send(data, *to)
+        return self.datagrams.send(data, to)
 
     async def hear(self) -> tuple[bytes, tuple[str, int]]:
         return await asyncio.wait_for(self.data.get(), 2)
