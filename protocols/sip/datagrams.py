@@ -96,7 +96,8 @@ class Datagrams:
     def send(self, data: bytes, place: tuple[str, int]) -> str:
         """Send a datagram to an address and port.
 
-        Returns in words why it cannot be sent; empty if it is. A system that is out of buffers loses it: that is what retransmissions are for.
+        Returns in words why it cannot be sent; empty if it is. What a system without
+        buffers loses is no failure: that is what retransmissions are for.
         """
         try:
             self._sendto(data, place)

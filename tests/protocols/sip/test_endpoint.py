@@ -1,9 +1,12 @@
 import asyncio
+from pathlib import Path
 
 import pytest
 
+from protocols.net.handshake import Contexts
 from protocols.net.listen import BindError
 from protocols.net.tasks import Tasks
+from protocols.net.tls import Certificates, client_context, server_context
 from protocols.sip.endpoint import REASONS, Wanted, bind
 from protocols.sip.guard import Drop, Pace
 from protocols.sip.peers import Side
@@ -13,6 +16,7 @@ from tests.protocols.sip.peers import (
     HERE,
     NOWHERE,
     TCP,
+    TLS,
     UDP,
     asking,
     at,
@@ -23,6 +27,8 @@ from tests.protocols.sip.peers import (
     telephone,
 )
 from tests.protocols.sip.stage import response
+
+Pair = tuple[Path, Path]
 
 
 async def test_call_to_the_provider_is_answered_where_it_came_from() -> None:
@@ -287,3 +293,44 @@ def test_address_that_is_taken_leaves_nothing_bound() -> None:
     for one in bind(wanted[:1]):
         one.sock.close()
     taken.sock.close()
+
+
+async def test_call_over_tls_on_both_sides(pair: Pair, ca_file: Path) -> None:
+    trusting = client_context(ca_file, alpn=())
+    async with (
+        switch(server_context(*pair, alpn=())) as edge,
+        serving(
+            [at(edge.port, TLS)],
+            contexts=Contexts(ca_file, alpn=()),
+            certificates=Certificates(*pair, alpn=()),
+        ) as around,
+        calling(around.ports[Side.SITE, TLS], trusting) as pbx,
+    ):
+        pbx.say(invite(pbx, "TLS"))
+        assert (await pbx.hear()).status == 100
+        line = await edge.line()
+        asked = await line.hear()
+        assert (asked.first(b"via") or b"").startswith(b"SIP/2.0/TLS 127.0.0.1:")
+        line.say(response(bytes(asked), "486 Busy Here"))
+        assert (await pbx.hear()).status == 486
+        assert (await line.hear()).method == b"ACK"
+        assert around.endpoint.dropped == {}
+
+
+async def test_answer_to_a_tls_peer_of_unknown_name_is_not_sent_elsewhere(
+    pair: Pair, ca_file: Path
+) -> None:
+    trusting = client_context(ca_file, alpn=())
+    async with (
+        telephone() as edge,
+        serving([at(edge.port)], certificates=Certificates(*pair, alpn=())) as around,
+    ):
+        async with calling(around.ports[Side.SITE, TLS], trusting) as pbx:
+            pbx.say(invite(pbx, "TLS"))
+            asked = await edge.hear()
+            assert (await pbx.hear()).status == 100
+            pbx.transport.close()
+            await pbx.lost  # once the router has said its close_notify, too
+        edge.say(response(bytes(asked), "486 Busy Here"), edge.source)
+        told = await around.turned_away(1)
+        assert told == [(HERE, "answer could not be sent", "")]
