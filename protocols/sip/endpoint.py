@@ -301,8 +301,10 @@ class Endpoint:
             self._drop("", action.reason)
 
     def _send(self, side: Side, target: Target, data: bytes, attempt: int) -> None:
-        way = self._udp if target.transport is Transport.UDP else self._streams
-        way.send(side, target, data, attempt)
+        if target.transport is Transport.UDP:
+            self._udp.send(side, target, data, attempt)
+        else:
+            self._streams.send(side, target, data, attempt)
 
     def _answer(self, peer: Peer, data: bytes) -> None:
         if peer.transport is Transport.UDP:
@@ -327,8 +329,7 @@ class Endpoint:
             port=peer.port,
             transport=peer.transport,
         )
-        self._streams.send(peer.side, target, data, 0)
-        return True
+        return self._streams.send(peer.side, target, data, 0)
 
     # ---- Time, and counts ----------------------------------------------------------
 
