@@ -52,9 +52,9 @@ class Trunks:
         for name, listener in self._listeners.items():
             endpoint = self._compose(name, listener, checker, contexts)
             self._endpoints[name] = endpoint
-            self._probes[listener.host] = endpoint.probe(Side.EDGE)
+            self._probes[listener.host] = functools.partial(endpoint.probe, Side.EDGE)
             for to in listener.site.to:
-                self._probes[str(to)] = endpoint.probe(Side.SITE)
+                self._probes[str(to)] = functools.partial(endpoint.probe, Side.SITE)
 
     def start(self) -> None:
         """Take messages from now on."""

@@ -6,7 +6,6 @@ core. Nothing here waits, but for the dialling of connections and for probes.
 
 import asyncio
 import dataclasses
-import functools
 import math
 import socket
 from collections import deque
@@ -32,7 +31,7 @@ from protocols.sip.settings import Settings
 from protocols.sip.shared import Names
 from protocols.sip.streams import Streams, dials_from
 from protocols.sip.udp import Udp
-from protocols.target import Choose, Probe, Report, Result, Target, Transport
+from protocols.target import Choose, Outcome, Report, Result, Target, Transport
 
 REASONS = 128
 "Reasons that are counted apart; further ones count as others."
@@ -147,6 +146,7 @@ class Endpoint:
         self._probes = Probes(Places(settings), self._send, self._streams.find, token)
         self._failures: deque[tuple[int, Result, str]] = deque()
         self._busy = False
+        self._closed = False
         self._armed = math.inf
         self._timer: asyncio.TimerHandle | None = None
         self._looking: asyncio.TimerHandle | None = None
@@ -161,9 +161,9 @@ class Endpoint:
             listener.start()
         self._looking = self._loop.call_later(_LOOK, self._look)
 
-    def probe(self, side: Side) -> Probe:
-        """A probe of targets on a side, by OPTIONS from this listener's sockets."""
-        return functools.partial(self._probes.ask, side)
+    async def probe(self, side: Side, target: Target, timeout: float) -> Outcome:
+        """Ask a target by OPTIONS from this listener's sockets; never raises."""
+        return await self._probes.ask(side, target, timeout)
 
     async def drain(self, seconds: float) -> int:
         """Take no new calls, answer what is under way; returns how much was cut off.
@@ -187,6 +187,7 @@ class Endpoint:
         for handle in (self._timer, self._looking):
             if handle is not None:
                 handle.cancel()
+        self._closed = True
         self._armed = -math.inf
         for listener in self._listeners:
             listener.close()
@@ -242,6 +243,8 @@ class Endpoint:
 
     def broken(self, attempts: Iterable[int], result: Result, detail: str) -> None:
         """Requests could not be sent, or their connection broke."""
+        if self._closed:
+            return  # that it broke is our own doing, and nobody is to be told
         self._failures.extend((attempt, result, detail) for attempt in attempts)
         if not self._busy:
             self._do(())
@@ -302,8 +305,10 @@ class Endpoint:
             self._drop("", action.reason)
 
     def _send(self, side: Side, target: Target, data: bytes, attempt: int) -> None:
-        way = self._udp if target.transport is Transport.UDP else self._streams
-        way.send(side, target, data, attempt)
+        if target.transport is Transport.UDP:
+            self._udp.send(side, target, data, attempt)
+        else:
+            self._streams.send(side, target, data, attempt)
 
     def _answer(self, peer: Peer, data: bytes) -> None:
         if peer.transport is Transport.UDP:
@@ -328,8 +333,7 @@ class Endpoint:
             port=peer.port,
             transport=peer.transport,
         )
-        self._streams.send(peer.side, target, data, 0)
-        return True
+        return self._streams.send(peer.side, target, data, 0)
 
     # ---- Time, and counts ----------------------------------------------------------
 
