@@ -234,7 +234,7 @@ class Pbx(Agent):
         """UDP and TCP at one port, TLS at another."""
         for left in reversed(range(20)):
             server = await self._loop.create_server(
-                lambda: self._accept("tcp"), self.address, 0
+                lambda: self._connected("tcp"), self.address, 0
             )
             port = server.sockets[0].getsockname()[1]
             try:
@@ -251,12 +251,12 @@ class Pbx(Agent):
                 break
         if serves is not None:
             server = await self._loop.create_server(
-                lambda: self._accept("tls"), self.address, 0, ssl=serves
+                lambda: self._connected("tls"), self.address, 0, ssl=serves
             )
             self._servers.append(server)
             self.ports["tls"] = server.sockets[0].getsockname()[1]
 
-    def _accept(self, transport: str) -> Stream:
+    def _connected(self, transport: str) -> Stream:
         stream = Stream(
             transport,
             (self.address, self.ports.get(transport, 0)),
