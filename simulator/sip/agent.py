@@ -86,14 +86,15 @@ class Agent(Caller):
 
     # ---- What comes in -----------------------------------------------------------
 
-    def take(self, data: bytes, path: Path) -> None:
-        """Take one message of a stream; what is none is noted."""
+    def take(self, data: bytes, path: Path) -> Received | None:
+        """Take one message of a stream, and return it; what is none is noted."""
         try:
             message = read(data, path.far)
         except ValueError as error:
             self.note("unparsed", path, detail=str(error))
-        else:
-            self.receive(message, path)
+            return None
+        self.receive(message, path)
+        return message
 
     def take_datagram(
         self,
