@@ -411,7 +411,7 @@ async def test_answer_with_changed_fields_is_noted(
 ) -> None:
     raw = wire()
     host, port = raw.near
-    calling = asyncio.ensure_future(
+    calling = asyncio.get_running_loop().create_task(
         provider.sip.call([f"sip:{host}:{port};edge=ashburn"])
     )
     invite = await raw.until(0)
