@@ -89,6 +89,12 @@ CORES = (
     "router.window",
     "simulator.overrides",
     "simulator.plan",
+    "simulator.sip.callees",
+    "simulator.sip.digest",
+    "simulator.sip.framing",
+    "simulator.sip.limits",
+    "simulator.sip.message",
+    "simulator.sip.plan",
     "simulator.zone",
 )
 "Modules that decide and do nothing else."
