@@ -141,12 +141,13 @@ class Message:
 
     def set(self, name: bytes, value: bytes) -> None:
         """Make this the one field of that name: in place of the first, or as last."""
-        if name not in self.names:
+        found = self.names.count(name)
+        if not found:
             self.lines.append(_line(name, value))
             self.names.append(name)
             return
         at = self.names.index(name)
-        if self.names.count(name) > 1:
+        if found > 1:
             self.remove(name)
             self.names.insert(at, name)
             self.lines.insert(at, b"")

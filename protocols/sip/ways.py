@@ -6,6 +6,7 @@ of a dialog, which is never chosen for, from a new one.
 
 import hashlib
 
+from protocols.sip.fields import hops_in
 from protocols.sip.headers import Via, parse_uri, split_list
 from protocols.sip.message import Message, MessageError
 from protocols.sip.peers import Peer, Side
@@ -21,10 +22,7 @@ from protocols.target import Target, Transport
 
 RECORDED = frozenset((b"INVITE", b"SUBSCRIBE", b"REFER"))
 "Methods that make a dialog; BYE is written down, too."
-_MARKED = frozenset(
-    (b"from", b"to", b"call-id", b"cseq", b"route", b"proxy-require",
-     b"proxy-authorization")
-)  # fmt: skip
+_MARKED = (b"route", b"proxy-require", b"proxy-authorization")
 
 
 class Refused(Exception):
@@ -73,8 +71,8 @@ class Ways:
             self._answer_own(message, accepting)
         count_hop(message)
         _require_nothing(message)
-        mark = _mark(message, source.side)
-        if any(mark in line for line in message.lines_of(b"via")):
+        mark = _mark(message, call, source.side)
+        if mark in b"".join(message.lines_of(b"via")):
             raise Refused(482)
         if hops is not None:
             return self._signed(message, call, source, hops, mark)
@@ -211,13 +209,11 @@ def count_hop(message: Message) -> None:
 
     Raises Refused with 483 where no hop is left.
     """
-    hops = message.first(b"max-forwards")
-    if hops is None:
-        message.set(b"max-forwards", b"70")
-    elif hops.isdigit() and int(hops[:20]) > 0:
-        message.set(b"max-forwards", b"%d" % (int(hops[:20]) - 1))
-    else:
+    line = message.line(b"max-forwards")
+    hops = hops_in(line) if line else 71
+    if not hops:
         raise Refused(483)
+    message.set(b"max-forwards", b"%d" % (hops - 1))
 
 
 def _require_nothing(message: Message) -> None:
@@ -230,15 +226,18 @@ def _require_nothing(message: Message) -> None:
         raise Refused(420, b"Bad Extension", unsupported)
 
 
-def _mark(message: Message, side: Side) -> bytes:
+def _mark(message: Message, call: Call, side: Side) -> bytes:
     """What shows in our branch that a request comes round unchanged.
 
-    RFC 3261 section 16.6 step 8 has all fields in it that bear on where the request
-    goes. The topmost Via is left out, since each round has another one (RFC 5393).
+    RFC 3261 section 16.6 step 8 has all in it that bears on where the request goes. The
+    topmost Via is left out, since each round has another one (RFC 5393).
     """
-    pairs = zip(message.names, message.lines, strict=True)
-    parts = [line for name, line in pairs if name in _MARKED]
-    seed = b"\n".join((b"%d" % side, message.uri, *parts))
+    numbers = b"%d %d" % (side, call.number)
+    parts = [numbers, message.uri, call.id, call.from_tag, call.to_tag]
+    for name in _MARKED:
+        if name in message.names:
+            parts += message.lines_of(name)
+    seed = b"\n".join(parts)
     return b"." + hashlib.blake2b(seed, digest_size=6).hexdigest().encode()
 
 
