@@ -45,9 +45,7 @@ _CSEQ = re.compile(rb"([0-9]{1,20})[ \t]++(" + _TOKEN + rb")")
 _BRACKETED = re.compile(
     rb"(?:" + _QUOTED + rb'[ \t]*+|[^"<>,;:@\\]*+)<([^<>"\s]++)>', re.DOTALL
 )
-_USUAL_TAG = re.compile(
-    _BRACKETED.pattern + rb'(?:;tag=([^\s",;<>?]*+))?+', re.DOTALL
-)
+_USUAL_TAG = re.compile(_BRACKETED.pattern + rb'(?:;tag=([^\s",;<>?]*+))?+', re.DOTALL)
 # RFC 3261 section 20: without brackets, what follows a ";" belongs to the field.
 _BARE = re.compile(rb'[A-Za-z][A-Za-z0-9+.-]*+:[^\s"<>,;?]++')
 _SCHEME = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*+):([\x21-\x7e]++)")

@@ -232,30 +232,6 @@ def content_length(message: Message) -> int | None:
     return int(value)
 
 
-def value_of(line: bytes) -> bytes:
-    """What a line says behind its colon, on one line, stripped."""
-    value = line.partition(b":")[2]
-    if b"\n" in value:
-        value = _FOLD.sub(b" ", value)
-    return value.strip(b" \t")
-
-
-def content_length(message: Message) -> int | None:
-    """What Content-Length says, in bytes; None if it is not there.
-
-    Raises MessageError with status 400 if it says nothing, or two things.
-    """
-    found = message.names.count(b"content-length")
-    if not found:
-        return None
-    value = value_of(message.lines[message.names.index(b"content-length")])
-    if not value.isdigit() or len(value) > 20:
-        raise MessageError(400, "invalid Content-Length")
-    if found > 1 and len({*message.all(b"content-length")}) > 1:
-        raise MessageError(400, "two values of Content-Length")
-    return int(value)
-
-
 def _read_start(message: Message) -> None:
     """Tell requests from responses, and other protocols from both.
 
