@@ -14,6 +14,7 @@ from protocols.sip.endpoint import Bound, Endpoint, Wanted, bind
 from protocols.sip.guard import Guard
 from protocols.sip.peers import Side
 from protocols.sip.records import CallRecord
+from protocols.sip.settings import Place
 from protocols.target import Outcome, Probe, Result, Target
 from router import calls, events
 from router.checker import Checker
@@ -95,9 +96,15 @@ class Trunks:
         tls = listener.edge.tls
         keys = read_keys(listener.key_file)
         networks = catalogue.source_networks(Protocol.SIP)
+        places = tuple(
+            Place(one.side, one.transport, *one.sock.getsockname()[:2])
+            for one in self._bound[name]
+        )
         return Endpoint(
             self._bound[name],
-            settings_of(listener, catalogue, keys, frozenset(map(str, sources))),
+            settings_of(
+                listener, catalogue, places, keys, frozenset(map(str, sources))
+            ),
             choose_edge=Choice(checker, listener.product),
             choose_site=Choice(checker, name),
             names=PlaceNames(name, listener.product, catalogue, checker),
