@@ -25,7 +25,8 @@ def settings_of(
 ) -> Settings:
     """What the proxy of a listener is told once; the first of the keys signs.
 
-    `places` are where it is bound; `sources` are further addresses of the router, from which it sends to some edges.
+    `places` are where it is bound; `sources` are further addresses of the router, from
+    which it sends to some edges.
     """
     return Settings(
         places=places,
