@@ -9,14 +9,14 @@ def call() -> Call:
 
 async def test_call_is_established_between_its_answer_and_its_end() -> None:
     one = call()
-    assert not one.established
+    states = [one.established]
     one.outcome.set_result(200)
-    assert one.established
+    states.append(one.established)
 
-    assert one.end("local")
+    ended = [one.end("local"), one.end("remote")]
 
-    assert not one.established
-    assert not one.end("remote")
+    assert [*states, one.established] == [False, True, False]
+    assert ended == [True, False]
     assert one.ended.result() == "local"
 
 

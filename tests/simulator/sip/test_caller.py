@@ -48,7 +48,7 @@ async def test_cancel_waits_for_the_first_answer() -> None:
     callee.ring(callee.calls_taken[0])
 
     assert await callee.calls_taken[0].ended == "cancelled"
-    assert caller.count("CANCEL") == 1
+    assert caller.count("CANCEL") >= 1
 
 
 async def test_answer_that_crosses_the_cancel_is_hung_up() -> None:

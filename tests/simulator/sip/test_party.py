@@ -24,7 +24,7 @@ async def test_either_end_changes_asks_and_hangs_up(
     transport: str, from_caller: bool
 ) -> None:
     caller, call, callee, taken = await joined(transport)
-    one, own, other, theirs = (
+    one, own, _, theirs = (
         (caller, call, callee, taken) if from_caller else (callee, taken, caller, call)
     )
     loop = asyncio.get_running_loop()
