@@ -166,15 +166,18 @@ class Endpoint:
         return await self._probes.ask(side, target, timeout)
 
     async def drain(self, seconds: float) -> int:
-        """Take no new calls, end what is under way; returns how many were cut off."""
+        """Take no new calls, and close once all requests are answered.
+
+        Calls that stand outlive it. Returns how many requests were given up.
+        """
         self._proxy.accepting = False
-        if self._proxy.pending:
+        if self._proxy.unanswered:
             try:
                 async with asyncio.timeout(seconds):
                     await self._over.wait()
             except TimeoutError:
                 pass
-        cut = self._proxy.pending
+        cut = self._proxy.unanswered
         self.close()
         return cut
 
@@ -278,7 +281,7 @@ class Endpoint:
         when = self._proxy.next_timer()
         if when < self._armed:
             self._arm(when)
-        if not self._proxy.accepting and not self._proxy.pending:
+        if not self._proxy.accepting and not self._proxy.unanswered:
             self._over.set()
 
     def _next_failure(self, attempt: int, result: Result, detail: str) -> list[Action]:

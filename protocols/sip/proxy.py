@@ -82,6 +82,11 @@ class Proxy:
         """How many requests are under way, or not yet forgotten."""
         return len(self._shared.contexts)
 
+    @property
+    def unanswered(self) -> int:
+        """How many of them have no final answer yet. Looks at each."""
+        return sum(not one.given for one in self._shared.contexts.values())
+
     def _response(self, message: Message, now: float) -> None:
         branch = _BRANCH.search(message.first(b"via") or b"")
         key = branch[1] if branch is not None else b""

@@ -27,6 +27,8 @@ class Asked(Protocol):
 
     is_invite: bool
     "Whether it is that of an INVITE."
+    given: int
+    "Status of the final answer that was given; 0 before."
 
     def again(self, now: float) -> None:
         """Take that the same request came once more."""
