@@ -150,7 +150,7 @@ class Endpoint:
         self._armed = math.inf
         self._timer: asyncio.TimerHandle | None = None
         self._looking: asyncio.TimerHandle | None = None
-        self._answered = asyncio.Event()
+        self._over = asyncio.Event()
         self.dropped: dict[str, int] = {}
         "Messages and connections turned away, by reason."
 
@@ -166,18 +166,17 @@ class Endpoint:
         return await self._probes.ask(side, target, timeout)
 
     async def drain(self, seconds: float) -> int:
-        """Take no new calls, answer what is under way; returns how much was cut off.
+        """Take no new calls, and close once all requests are answered.
 
-        What has its answer is only remembered for repetitions, and not waited for.
+        Calls that stand outlive it. Returns how many requests were given up.
         """
         self._proxy.accepting = False
-        try:
-            async with asyncio.timeout(seconds):
-                while self._proxy.unanswered:
-                    self._answered.clear()
-                    await self._answered.wait()
-        except TimeoutError:
-            pass
+        if self._proxy.unanswered:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._over.wait()
+            except TimeoutError:
+                pass
         cut = self._proxy.unanswered
         self.close()
         return cut
@@ -279,11 +278,11 @@ class Endpoint:
                     self._act(action)
         finally:
             self._busy = False
-        if not self._proxy.accepting:
-            self._answered.set()
         when = self._proxy.next_timer()
         if when < self._armed:
             self._arm(when)
+        if not self._proxy.accepting and not self._proxy.unanswered:
+            self._over.set()
 
     def _next_failure(self, attempt: int, result: Result, detail: str) -> list[Action]:
         if attempt < 0:

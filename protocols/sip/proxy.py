@@ -85,7 +85,7 @@ class Proxy:
 
     @property
     def unanswered(self) -> int:
-        """How many requests still wait for their final answer."""
+        """How many of them have no final answer yet. Looks at each."""
         return sum(not one.given for one in self._shared.contexts.values())
 
     def _response(self, message: Message, now: float) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import ipaddress
 import itertools
 import ssl
@@ -187,6 +188,11 @@ def at(port: int, transport: Transport = UDP, **fields: Any) -> Target:
     return Target(**{**values, **fields})
 
 
+@functools.cache
+def _system_trust() -> Contexts:
+    return Contexts(alpn=())
+
+
 @dataclasses.dataclass
 class Around:
     """An endpoint that serves, and what it told."""
@@ -231,7 +237,7 @@ async def serving(
         Place(one.side, one.transport, *one.sock.getsockname()[:2]) for one in bound
     )
     counter = itertools.count(1)
-    trust = contexts or Contexts(alpn=())
+    trust = contexts or _system_trust()
     tasks = Tasks()
     observed: list[tuple[Target, Outcome]] = []
     records: list[CallRecord] = []

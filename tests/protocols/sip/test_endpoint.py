@@ -252,6 +252,21 @@ async def test_draining_listener_takes_no_call_and_ends_those_under_way(
         await asyncio.wait_for(pbx.lost, 2)
 
 
+async def test_answered_call_does_not_hold_up_the_end() -> None:
+    async with (
+        telephone() as pbx,
+        telephone() as edge,
+        serving([at(edge.port)]) as around,
+    ):
+        pbx.say(invite(pbx), around.reach(Side.SITE))
+        edge.say(response(bytes(await edge.hear()), "200 OK"), edge.source)
+        while (await pbx.hear()).status != 200:
+            pass
+        async with asyncio.timeout(1):
+            assert await around.endpoint.drain(5.0) == 0
+        assert around.endpoint.pending == 1
+
+
 async def test_drain_cuts_what_takes_too_long() -> None:
     async with (
         telephone() as pbx,
