@@ -48,8 +48,10 @@ class Trunks:
         self._endpoints: dict[str, Endpoint] = {}
         self._probes: dict[str, Probe] = {}
 
-    def compose(self, checker: Checker, contexts: Contexts) -> None:
+    def compose(self, checker: Checker) -> None:
         """Make the proxies. Raises TLSFileError or KeyFileError."""
+        # SIP has no name in ALPN.
+        contexts = Contexts(self._loaded.config.provider.ca_file, alpn=())
         for name, listener in self._listeners.items():
             endpoint = self._compose(name, listener, checker, contexts)
             self._endpoints[name] = endpoint
@@ -114,7 +116,9 @@ class Trunks:
                 Side.EDGE: Guard(networks),
             },
             contexts={Side.SITE: contexts, Side.EDGE: contexts},
-            certificates=dict.fromkeys(Side, Certificates(tls.certificate, tls.key))
+            certificates=dict.fromkeys(
+                Side, Certificates(tls.certificate, tls.key, alpn=())
+            )
             if tls
             else {},
             report=checker.report,
