@@ -263,8 +263,7 @@ class Core(Agent):
         if message is not None:
             call = message.call_id
             about = {"method": message.method, "target": message.uri}
-            if event == "repeated" or not detail:
-                detail = detail or f"CSeq {message.sequence}"
+            detail = detail or f"CSeq {message.sequence}"
         self._ledger.record(
             event,
             edge=path.edge,
