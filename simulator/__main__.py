@@ -24,9 +24,9 @@ _LINE = 4096
 
 _EPILOG = f"""\
 When all is ready, one line of JSON says where: `dns` (address and port), `port` (HTTPS,
-on all edges), `sip` (its ports, on all edges), `ca_file`, `catalogue`, `ledger` (one JSON
-object per event and line), `account` (SID, and a token per region), and `edges` with
-their addresses.
+on all edges), `sip` (its ports, on all edges), `ca_file`, `catalogue`, `ledger` (one
+JSON object per event and line), `account` (SID, and a token per region), and `edges`
+with their addresses.
 
 {HELP}
 example:
