@@ -211,6 +211,11 @@ async def test_unknown_edge_leads_to_the_default_one(
     assert (await calling).call.path.edge == "ashburn"
 
 
+async def test_unknown_private_edge_is_an_error(provider: Provider) -> None:
+    with pytest.raises(ValueError, match="nowhere-ix"):
+        await provider.sip.call(["sip:127.0.0.1:9;edge=nowhere-ix"])
+
+
 async def test_two_answers_to_one_call_are_noted_and_one_is_hung_up(
     provider: Provider, sites: tuple[Raw, Raw]
 ) -> None:

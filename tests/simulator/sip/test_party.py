@@ -75,6 +75,16 @@ async def test_request_that_nobody_answers_is_given_up(method: str) -> None:
     assert await done == 0
 
 
+async def test_method_that_is_not_allowed_is_refused() -> None:
+    caller, call, _, _ = await joined()
+    done = asyncio.get_running_loop().create_future()
+
+    caller.ask(call, "REFER", done.set_result)
+
+    assert await done == 405
+    assert call.established
+
+
 async def test_refused_change_leaves_the_call_as_it_is() -> None:
     caller, call, callee, _ = await joined()
     callee.calls.clear()
