@@ -13,7 +13,7 @@ from simulator.sip.plan import SipPlan
 from tests.simulator.conftest import SOURCE
 from tests.simulator.sip.raw import Raw, at
 
-PLAN = SipPlan(t1=0.02, options_period=0.2, ban=0.2, no_answer=0.15, patience=0.4)
+PLAN = SipPlan(t1=0.02, ban=0.3, no_answer=0.15, patience=0.4)
 EDGES = ["ashburn=0ms", "dublin=0ms", f"ashburn-ix=0ms@{SOURCE}"]
 
 Wire = Callable[..., Raw]

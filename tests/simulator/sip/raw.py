@@ -9,7 +9,7 @@ from simulator.sip.message import Received, read
 
 HOST = "example.pstn.twilio.com"
 NUMBER = "+15551234567"
-SOON = 0.25
+SOON = 0.1
 "Seconds in which a healthy edge on loopback has long answered."
 
 

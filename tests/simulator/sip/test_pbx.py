@@ -101,7 +101,7 @@ async def test_busy_pbx_refuses(provider: Provider, pbx: Pbx) -> None:
 async def test_ringing_pbx_waits_for_the_test(provider: Provider, pbx: Pbx) -> None:
     pbx.script = ring
 
-    calling = asyncio.ensure_future(
+    calling = asyncio.get_running_loop().create_task(
         provider.sip.call([f"sip:127.0.0.1:{pbx.ports['udp']}"])
     )
     call = await pbx.incoming.get()
