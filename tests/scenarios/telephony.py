@@ -80,6 +80,15 @@ class Calling:
             [f"{uri};edge={edge}" for edge in parameters] or [uri]
         )
 
+    async def at_home(self, edge: str = "ashburn") -> None:
+        """Call until an edge serves calls."""
+        served = ""
+        while served != edge:
+            call = self.pbx.call(ANSWERS)
+            assert await call.outcome == 200
+            served = (await self.ended(call))["edge"]
+            assert await asked(self.pbx, call, "BYE") == 200
+
     async def ended(self, call: Call, method: str = "INVITE") -> stage.Record:
         """The daemon's record of a call."""
         return await self.daemon.wait("call.ended", method=method, call_id=call.call_id)
@@ -157,7 +166,7 @@ def rules(provider: Provider, **changes: Any) -> Iterator[None]:
 
 
 def theirs(provider: Provider, call: Call) -> Call:
-    """The provider's end of a call that the PBX made."""
+    """The provider's end of a call of the PBX, or to it."""
     (found,) = [
         one for one in provider.sip.core.calls.values() if one.call_id == call.call_id
     ]

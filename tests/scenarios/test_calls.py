@@ -104,16 +104,14 @@ async def test_cancelled_call_to_the_provider_rings_no_more(site: Calling) -> No
 
 async def test_cancelled_call_from_the_provider_rings_no_more(site: Calling) -> None:
     site.pbx.script = pbx.ring
-    placing = asyncio.create_task(site.placed())
-    near = await site.pbx.incoming.get()
-    (far,) = [
-        one
-        for one in site.provider.sip.core.calls.values()
-        if one.call_id == near.call_id
-    ]
-    assert await far.ringing == 180
-    site.provider.sip.core.cancel(far)
-    assert (await placing).status == 487
+    core = site.provider.sip.core
+    async with asyncio.TaskGroup() as group:
+        placing = group.create_task(site.placed())
+        near = await site.pbx.incoming.get()
+        far = theirs(site.provider, near)
+        assert await far.ringing == 180
+        core.cancel(far)
+    assert placing.result().status == 487
     assert await near.ended == "cancelled"
 
 
