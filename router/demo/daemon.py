@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from protocols.net.tasks import Tasks
 
@@ -26,7 +26,7 @@ class Daemon:
 
     def __init__(self, config: Path, log: Path) -> None:
         self._config = config
-        self._log = log
+        self._file = log.open("wb")
         self._tasks = Tasks()
         self._news = asyncio.Condition()
         self._ended = True
@@ -41,13 +41,13 @@ class Daemon:
 
         Its log goes to the file `log` as well.
         """
-        log.unlink(missing_ok=True)
         daemon = cls(config, log)
         await daemon._begin()
         try:
             yield daemon
         finally:
             await daemon._end()
+            daemon._file.close()
 
     async def restart(self) -> None:
         """Ask it to stop, and start another one once it has; the log goes on."""
@@ -105,19 +105,11 @@ class Daemon:
         await self._reading
 
     async def _read(self) -> None:
-        with self._log.open("ab") as file:
-            await self._follow(file)
-        await self._process.wait()
-        async with self._news:
-            self._ended = True
-            self._news.notify_all()
-
-    async def _follow(self, file: IO[bytes]) -> None:
         assert self._process.stderr is not None
         wall = datetime.datetime.now(datetime.UTC).timestamp()
         offset = wall - asyncio.get_running_loop().time()
         async for raw in self._process.stderr:
-            file.write(raw)
+            self._file.write(raw)
             try:
                 line = json.loads(raw)
             except ValueError:
@@ -128,6 +120,11 @@ class Daemon:
             async with self._news:
                 self.lines.append(line)
                 self._news.notify_all()
+        await self._process.wait()
+        self._file.flush()
+        async with self._news:
+            self._ended = True
+            self._news.notify_all()
 
     def _last_words(self) -> str:
         if self._garbage:

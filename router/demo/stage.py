@@ -27,6 +27,7 @@ from simulator.plan import EdgePlan
 from simulator.provider import Provider
 from simulator.sip.call import Call
 from simulator.sip.pbx import Pbx
+from simulator.sip.plan import SipPlan
 from simulator.webhooks import Webhook, sign
 
 HOME = "ashburn-ix"
@@ -40,6 +41,9 @@ EDGES = (
     EdgePlan("frankfurt", 0.090, addresses=2),
 )
 "As examples/demo.yaml has them."
+
+SIP = SipPlan(options_period=0.0)
+"A provider that bears OPTIONS as often as they come, so that the demo is short."
 
 SITE = "pbx.example.com"
 "Name by which the provider knows the site."
@@ -195,7 +199,9 @@ class Stage:
     def rings(self) -> dict[str, int]:
         """How often each call rang: by the ledger, or by the PBX if it was called."""
         heard = self.pbx.heard
-        there = collections.Counter(call for event, call, *_ in heard if event == "rung")
+        there = collections.Counter(
+            call for event, call, *_ in heard if event == "rung"
+        )
         return self.provider.sip.rung() + there
 
     def talks(self) -> dict[str, int]:
@@ -223,7 +229,7 @@ async def set_up(directory: Path, client: str) -> AsyncIterator[Stage]:
     tls = directory / "tls"
     tls.mkdir(exist_ok=True)
     async with Provider.start(
-        EDGES, directory=tls, ledger_file=directory / "ledger.jsonl"
+        EDGES, directory=tls, ledger_file=directory / "ledger.jsonl", sip=SIP
     ) as provider:
         token = provider.account.tokens["us1"]
 
