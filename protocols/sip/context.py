@@ -13,7 +13,7 @@ from protocols.sip import replies
 from protocols.sip.answering import TRYING_AFTER, Answering
 from protocols.sip.branch import Branch, Clock
 from protocols.sip.failover import Verdict, finding, is_better, judge
-from protocols.sip.headers import tag_of
+from protocols.sip.fields import tag_in
 from protocols.sip.message import Message
 from protocols.sip.peers import Ended, Peer
 from protocols.sip.shared import Key, Shared
@@ -431,7 +431,7 @@ class Context(Answering):
             record.edge = record.edge or branch.target.label
             record.failover = branch.begun - self._since
         if response is not None:
-            record.to_tag = tag_of(response.first(b"to") or b"").decode("latin-1")
+            record.to_tag = tag_in(response.line(b"to")).decode("latin-1")
         if len(self._branches) > 1 or branch is None:
             record.attempts = tuple(branch.noted() for branch in self._branches)
         self._shared.actions.append(Ended(record))

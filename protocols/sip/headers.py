@@ -130,11 +130,6 @@ def split_list(value: bytes) -> list[bytes]:
 
 def parse_via(value: bytes) -> Via:
     """Read a Via; of a comma list, the first."""
-    return (_via if len(value) <= SHORT else _via.__wrapped__)(value)
-
-
-@functools.lru_cache(maxsize=REMEMBERED)
-def _via(value: bytes) -> Via:
     match = _VIA.match(value)
     if match is None:
         raise MessageError(400, "malformed Via")
@@ -186,11 +181,6 @@ def address_of(value: bytes) -> bytes:
 
 def tag_of(value: bytes) -> bytes:
     """The tag of a From or To; empty if it has none."""
-    return (_tag if len(value) <= SHORT else _tag.__wrapped__)(value)
-
-
-@functools.lru_cache(maxsize=REMEMBERED)
-def _tag(value: bytes) -> bytes:
     return parameters_of(value).get(b"tag", b"")
 
 

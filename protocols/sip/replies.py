@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 
-from protocols.sip.headers import tag_of
+from protocols.sip.fields import tag_in
 from protocols.sip.message import Message, MessageError
 
 REASONS = {
@@ -101,7 +101,7 @@ def _follow(
 def _tagged(line: bytes, request: Message) -> bytes:
     """The To line with a tag. RFC 3261 section 8.2.7: the same one each time."""
     try:
-        if tag_of(request.first(b"to") or b""):
+        if tag_in(line):
             return line
     except MessageError:
         return line

@@ -6,7 +6,7 @@ of a dialog, which is never chosen for, from a new one.
 
 import hashlib
 
-from protocols.sip.headers import Via, parse_cseq, parse_uri, split_list, tag_of
+from protocols.sip.headers import Via, parse_uri, split_list
 from protocols.sip.message import Message, MessageError
 from protocols.sip.peers import Peer, Side
 from protocols.sip.records import CallRecord
@@ -15,6 +15,7 @@ from protocols.sip.settings import Limits
 from protocols.sip.shared import Shared
 from protocols.sip.stamp import PATH, RECORD_ROUTE, STAMPED, Stamp
 from protocols.sip.token import Hop, Hops
+from protocols.sip.validity import Call
 from protocols.sip.way import Way
 from protocols.target import Target, Transport
 
@@ -54,7 +55,13 @@ class Ways:
         return source.side.other, self._next(message, source.side.other, hops)
 
     def find(
-        self, message: Message, via: Via, source: Peer, accepting: bool, now: float
+        self,
+        message: Message,
+        call: Call,
+        via: Via,
+        source: Peer,
+        accepting: bool,
+        now: float,
     ) -> Way:
         """The way of a request that starts a transaction.
 
@@ -62,8 +69,7 @@ class Ways:
         Raises Refused or MessageError with what is to be answered.
         """
         hops = self._routes.take_own(message)
-        tag = tag_of(message.first(b"to") or b"")
-        if hops is None and not tag:
+        if hops is None and not call.to_tag:
             self._answer_own(message, accepting)
         count_hop(message)
         _require_nothing(message)
@@ -71,13 +77,13 @@ class Ways:
         if any(mark in line for line in message.lines_of(b"via")):
             raise Refused(482)
         if hops is not None:
-            return self._signed(message, via, source, hops, bool(tag), mark)
-        if tag:
+            return self._signed(message, call, source, hops, mark)
+        if call.to_tag:
             raise MessageError(481, "Dialog Is Not Known Here")
         # An emergency call is not refused for the sake of the others.
         if not accepting and not message.uri.startswith(b"urn:"):
             raise self.overloaded()
-        return self._chosen(message, via, source, mark, now)
+        return self._chosen(message, call, via, source, mark, now)
 
     def overloaded(self) -> Refused:
         """What a new request gets while the router takes none."""
@@ -87,10 +93,9 @@ class Ways:
     def _signed(
         self,
         message: Message,
-        via: Via,
+        call: Call,
         source: Peer,
         hops: Hops,
-        in_dialog: bool,
         mark: bytes,
     ) -> Way:
         """A request whose Route we have signed goes where that says."""
@@ -99,14 +104,20 @@ class Ways:
         return Way(
             side=side,
             choose=lambda _: target,
-            limits=None if in_dialog else self._limits(side),
+            limits=None if call.to_tag else self._limits(side),
             mark=mark,
-            stamp=self._stamp(message, source, hops[source.side]),
-            record=_record(message, source, hops.edge.label),
+            stamp=self._stamp(message, call, source, hops[source.side]),
+            record=_record(message, call, source, hops.edge.label),
         )
 
     def _chosen(
-        self, message: Message, via: Via, source: Peer, mark: bytes, now: float
+        self,
+        message: Message,
+        call: Call,
+        via: Via,
+        source: Peer,
+        mark: bytes,
+        now: float,
     ) -> Way:
         """A request that starts something goes where the policy says."""
         side = source.side.other
@@ -115,7 +126,7 @@ class Ways:
         first = None
         if side is Side.EDGE:
             self._name_trunk(message)
-            first = shared.pins.find(message.first(b"call-id") or b"", now)
+            first = shared.pins.find(call.id, now)
         else:
             label = shared.names.label(Side.EDGE, source.address)
         return Way(
@@ -123,10 +134,10 @@ class Ways:
             choose=shared.choose[side],
             limits=self._limits(side),
             mark=mark,
-            stamp=self._stamp(message, source, _hop_back(source, via, label)),
+            stamp=self._stamp(message, call, source, _hop_back(source, via, label)),
             first=first,
             needs_tls=message.uri[:5].lower() == b"sips:",
-            record=_record(message, source, label),
+            record=_record(message, call, source, label),
         )
 
     def _next(self, message: Message, side: Side, hops: Hops) -> Target:
@@ -173,7 +184,9 @@ class Ways:
         ]
         message.retarget(start + settings.host.encode() + b"".join(kept))
 
-    def _stamp(self, message: Message, source: Peer, back: Hop) -> Stamp | None:
+    def _stamp(
+        self, message: Message, call: Call, source: Peer, back: Hop
+    ) -> Stamp | None:
         if message.method in STAMPED:
             name = RECORD_ROUTE
         elif message.method == b"REGISTER" and _supports_path(message):
@@ -182,7 +195,6 @@ class Ways:
             return None
         shared = self._shared
         face = shared.places.face(source.side, source.transport, source.address)
-        call_id = message.first(b"call-id") or b""
         return Stamp(
             shared.places,
             shared.settings.keys,
@@ -190,7 +202,7 @@ class Ways:
             source.side.other,
             back,
             face.uri,
-            call_id,
+            call.id,
         )
 
 
@@ -249,17 +261,19 @@ def _hop_back(source: Peer, via: Via, label: str) -> Hop:
     return Hop(source.transport, source.address, port, label)
 
 
-def _record(message: Message, source: Peer, edge: str) -> CallRecord | None:
-    tag = tag_of(message.first(b"to") or b"")
-    if message.method != b"BYE" and (message.method not in RECORDED or tag):
+def _record(
+    message: Message, call: Call, source: Peer, edge: str
+) -> CallRecord | None:
+    method = message.method
+    if method != b"BYE" and (method not in RECORDED or call.to_tag):
         return None
     return CallRecord(
-        method=message.method.decode("latin-1"),
+        method=method.decode("latin-1"),
         direction="to_provider" if source.side is Side.SITE else "from_provider",
         client=source.address,
-        call_id=(message.first(b"call-id") or b"").decode("latin-1"),
-        from_tag=tag_of(message.first(b"from") or b"").decode("latin-1"),
-        to_tag=tag.decode("latin-1"),
-        cseq=parse_cseq(message.first(b"cseq") or b"").number,
+        call_id=call.id.decode("latin-1"),
+        from_tag=call.from_tag.decode("latin-1"),
+        to_tag=call.to_tag.decode("latin-1"),
+        cseq=call.number,
         edge=edge,
     )
