@@ -1,4 +1,4 @@
-"""A telephone that makes one call at a time and tells how long each took to be answered.
+"""A telephone that makes one call at a time and times each until it is answered.
 
 SIPp reads a clock that ticks every 4 ms; this one counts microseconds.
 """
@@ -161,7 +161,7 @@ def _head(reader: io.BufferedReader) -> bytes:
 
 
 def _values(message: str, name: str) -> list[str]:
-    """Values of a header field, those of a list apart; no quoted commas are expected."""
+    """Values of a header field, those of a list apart; there are no quoted commas."""
     start = f"{name.lower()}:"
     lines = message.partition("\r\n\r\n")[0].split("\r\n")
     found = [line[len(start) :] for line in lines if line.lower().startswith(start)]

@@ -25,9 +25,9 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from benchmarks import sipp
+from benchmarks import sipp, wrap
 from benchmarks.caller import Caller
-from benchmarks.contenders import Certificate, issue
+from benchmarks.contenders import issue
 from benchmarks.figures import aim, percentile, ratios, spread
 from benchmarks.machine import surroundings
 from benchmarks.processes import NotReadyError, Process, free_port
@@ -41,6 +41,7 @@ from benchmarks.trunks import (
     edge_router,
     kamailio,
 )
+from benchmarks.wrap import Address
 
 OURS = "edge-router"
 RECORDS = "edge-router, records"
@@ -115,7 +116,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def contenders() -> dict[str, tuple[Start, bool]]:
     """What is compared: how it is started, and whether it writes records."""
-    found = {OURS: (edge_router, False), RECORDS: (edge_router, True)}
+    found: dict[str, tuple[Start, bool]] = {
+        OURS: (edge_router, False),
+        RECORDS: (edge_router, True),
+    }
     if shutil.which("kamailio"):
         found[PEER] = (kamailio, False)
     else:
@@ -141,18 +145,18 @@ class Stage:
 
     way: str
     "Transport of all of them."
-    certificate: Certificate
-    "That of all of them."
     directory: Path
     "Where files are."
-    edge_port: int
-    "Port of the edges."
     trunks: dict[str, Trunk]
     "The proxies, ready for calls."
+    ways: dict[str, Address]
+    "Where calls go that are to go through each proxy, or through none."
+    entries: dict[str, Address]
+    "The same for SIPp, which knows no TLS."
 
-    def pbx(self, to: tuple[str, int]) -> sipp.Pbx:
-        """A PBX that calls there."""
-        return sipp.Pbx(self.way, to, HOST, PBX, self.certificate, self.directory)
+    def pbx(self, name: str) -> sipp.Pbx:
+        """A PBX that calls through a proxy, or through none."""
+        return sipp.Pbx(self.way, self.entries[name], HOST, PBX, self.directory)
 
 
 @contextlib.contextmanager
@@ -160,10 +164,12 @@ def serving(way: str, python: str, directory: Path) -> Iterator[Stage]:
     """All contenders, ready for calls."""
     certificate = issue(directory)
     port = free_port(*EDGES)
+    inner = free_port(*EDGES) if way == "tls" else port
     with contextlib.ExitStack() as stack:
         for edge in EDGES:
             log = directory / f"{edge}.log"
-            stack.enter_context(sipp.edge(way, (edge, port), certificate, log))
+            answering = sipp.edge(way, (edge, inner), (edge, port), log)
+            stack.enter_context(answering)
         trunks = {}
         for number, (name, (start, records)) in enumerate(contenders().items()):
             place = directory / f"proxy-{number}"
@@ -171,9 +177,17 @@ def serving(way: str, python: str, directory: Path) -> Iterator[Stage]:
             work = Work(way, certificate, port, records=records, python=python)
             trunks[name] = trunk = start(work, place)
             stack.enter_context(trunk.process)
+        ways = {DIRECT: (EDGES[0], port)}
+        ways |= {name: trunk.at for name, trunk in trunks.items()}
+        entries = ways
+        if way == "tls":
+            entries = {name: (PBX, free_port(PBX)) for name in ways}
+            wrapped = {entries[name]: at for name, at in ways.items()}
+            unwrapped = {(edge, port): (edge, inner) for edge in EDGES}
+            stack.enter_context(wrap.start(wrapped, unwrapped, certificate, directory))
         for trunk in trunks.values():
             trunk.process.wait_until(trunk.serves)
-        yield Stage(way, certificate, directory, port, trunks)
+        yield Stage(way, directory, trunks, ways, entries)
 
 
 def rounds(stage: Stage, extent: Extent) -> dict[str, list[Round]]:
@@ -183,7 +197,7 @@ def rounds(stage: Stage, extent: Extent) -> dict[str, list[Round]]:
     for number in range(extent.rounds + 1):
         for name in names:
             trunk = stage.trunks[name]
-            one = _round(trunk.process, stage.pbx(trunk.at), extent.calls)
+            one = _round(trunk.process, stage.pbx(name), extent.calls)
             if number:
                 found[name].append(one)
         names.reverse()
@@ -201,11 +215,12 @@ def latencies(stage: Stage, count: int) -> dict[str, list[float]]:
 
     They are taken one call after the other, while SIPp calls on the same way.
     """
-    ways = {DIRECT: (EDGES[0], stage.edge_port)}
-    ways |= {name: trunk.at for name, trunk in stage.trunks.items()}
     found = {}
-    for name, to in ways.items():
-        with stage.pbx(to).calling(BESIDE), Caller(stage.way, to, HOST, PBX) as caller:
+    for name, to in stage.ways.items():
+        with (
+            stage.pbx(name).calling(BESIDE),
+            Caller(stage.way, to, HOST, PBX) as caller,
+        ):
             found[name] = [_answered(caller) for _ in range(count)]
     return found
 

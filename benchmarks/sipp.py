@@ -6,13 +6,12 @@ import subprocess
 from pathlib import Path
 
 from benchmarks.caller import NUMBER
-from benchmarks.contenders import Certificate
 from benchmarks.processes import Process, free_port
+from benchmarks.wrap import Address
 
 AT_A_TIME = 32
 "Calls that stand at a time, unless told otherwise."
 _SCENARIOS = Path(__file__).with_name("sipp")
-_WAYS = {"udp": "u1", "tcp": "t1", "tls": "l1"}
 _FASTEST = 10_000  # calls that SIPp would begin per second, if it might
 _RATE = re.compile(r"Call Rate\s*\|[^|]*\|\s*([\d.]+) cps")
 _COUNT = re.compile(r"(Successful|Failed) call\s*\|[^|]*\|\s*(\d+)")
@@ -45,10 +44,12 @@ def read(text: str) -> Load:
     return Load(int(counts["Successful"]), float(rates[-1]))
 
 
-def edge(way: str, at: tuple[str, int], certificate: Certificate, log: Path) -> Process:
-    """An edge of the provider, which answers every call at once."""
-    command = _command("uas.xml", way, *at, certificate)
-    return Process.start("SIPp", command, log)
+def edge(way: str, at: Address, known_as: Address, log: Path) -> Process:
+    """An edge of the provider, which answers every call at once.
+
+    Over TLS it is `known_as` another address than the one `at` which it takes TCP.
+    """
+    return Process.start("SIPp", _command("uas.xml", way, at, known_as), log)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -57,14 +58,12 @@ class Pbx:
 
     way: str
     "Transport: udp, tcp or tls."
-    to: tuple[str, int]
-    "The proxy."
+    to: Address
+    "The proxy, or for TLS what wraps its connections."
     host: str
     "What the provider is called in the Request-URI."
     source: str
     "Where it calls from."
-    certificate: Certificate
-    "What it shows over TLS."
     directory: Path
     "Where it may write."
 
@@ -91,21 +90,18 @@ class Pbx:
     def _command(self, *limits: object) -> list[str]:
         names = self.directory / "host.csv"
         names.write_text(f"SEQUENTIAL\n{self.host}\n")
-        port = free_port(self.source)
+        here = (self.source, free_port(self.source))
         return [
-            *_command("uac.xml", self.way, self.source, port, self.certificate),
+            *_command("uac.xml", self.way, here, here),
             *("-inf", str(names), "-s", NUMBER, "-d", "0"),
             *map(str, limits),
             "{}:{}".format(*self.to),
         ]
 
 
-def _command(
-    scenario: str, way: str, address: str, port: int, certificate: Certificate
-) -> list[str]:
-    tls = ["-tls_cert", certificate.chain, "-tls_key", certificate.key]
+def _command(scenario: str, way: str, at: Address, known_as: Address) -> list[str]:
     return [
         *("sipp", "-nostdin", "-sf", str(_SCENARIOS / scenario)),
-        *("-t", _WAYS[way], "-i", address, "-p", str(port)),
-        *(map(str, tls) if way == "tls" else ()),
+        *("-t", "u1" if way == "udp" else "t1", "-i", at[0], "-p", str(at[1])),
+        *("-key", "way", way.upper(), "-key", "here", "{}:{}".format(*known_as)),
     ]

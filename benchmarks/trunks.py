@@ -146,7 +146,7 @@ def _settings(
                 "host": HOST,
                 "site": {
                     "bind": [f"{work.way}://{PROXY}:{port}"],
-                    "to": [f"sip:{PBX}:9"],
+                    "to": [f"{'sips' if work.way == 'tls' else 'sip'}:{PBX}:9"],
                     "allow": [f"{PBX}/32"],
                 },
                 "edge": edge | ({"tls": tls} if work.way == "tls" else {}),
