@@ -122,22 +122,24 @@ class Ways:
         """A request that starts something goes where the policy says."""
         side = source.side.other
         shared = self._shared
-        label = ""
+        edge = back = ""
         first = None
         if side is Side.EDGE:
             self._name_trunk(message)
             first = shared.pins.find(call.id, now)
+            if source.transport is Transport.TLS:
+                back = shared.names.label(Side.SITE, source.address)
         else:
-            label = shared.names.label(Side.EDGE, source.address)
+            edge = back = shared.names.label(Side.EDGE, source.address)
         return Way(
             side=side,
             choose=shared.choose[side],
             limits=self._limits(side),
             mark=mark,
-            stamp=self._stamp(message, call, source, _hop_back(source, via, label)),
+            stamp=self._stamp(message, call, source, _hop_back(source, via, back)),
             first=first,
             needs_tls=message.uri[:5].lower() == b"sips:",
-            record=_record(message, call, source, label),
+            record=_record(message, call, source, edge),
         )
 
     def _next(self, message: Message, side: Side, hops: Hops) -> Target:

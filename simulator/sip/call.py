@@ -54,8 +54,10 @@ class Call:
     "Statuses received for the INVITE, in order."
     phrase: str = ""
     "Reason phrase of the final one."
-    acks: dict[int, Callable[[], None]] = dataclasses.field(default_factory=dict)
-    "Sends the ACK of the INVITE with this number again."
+    acks: dict[tuple[int, str], Callable[[], None]] = dataclasses.field(
+        default_factory=dict
+    )
+    "Sends an ACK again, by the number of its INVITE and the tag of its 2xx."
     cancelled: bool = False
     "Whether we want it no more."
     heard: "asyncio.Future[int]" = dataclasses.field(default_factory=_future)

@@ -1,4 +1,4 @@
-"""Digest access authentication with MD5 and `qop=auth` (RFC 8760 keeps it, RFC 3261 22)."""
+"""Digest authentication with MD5 and `qop=auth` (RFC 3261 section 22, RFC 7616)."""
 
 import dataclasses
 import hashlib

@@ -6,10 +6,10 @@ import random
 import re
 from collections.abc import Callable, Sequence
 
-from simulator.sip.agent import ALLOW
 from simulator.sip.call import Call
 from simulator.sip.core import Core
 from simulator.sip.message import parse_uri
+from simulator.sip.party import ALLOW
 from simulator.sip.transaction import Path
 
 FINAL = frozenset({400, 404, 405, 410, 416, 482, 484, 486})

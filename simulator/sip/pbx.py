@@ -47,7 +47,7 @@ class Pbx(Agent):
         self.heard: list[tuple[str, str, int, str]] = []
         "What happened: event, Call-ID, status, detail."
         self._trust = trust
-        self._server_name = server_name
+        self._server_name = server_name or proxy[0]
         self._known_as = known_as
         self._datagrams: asyncio.DatagramTransport | None = None
         self._servers: list[asyncio.Server] = []
@@ -78,7 +78,8 @@ class Pbx(Agent):
           transport: `udp`, `tcp` or `tls`, for its calls.
           address: of this PBX, for listening and as source.
           trust: a client's context for TLS.
-          server_name: name to ask for and to verify; the proxy's address without one.
+          server_name: name to ask for and to verify on every connection it makes; the
+            proxy's address without one.
           serves: a server's context, with which it listens for TLS.
           known_as: answers a 407.
           script: what to do with a call to the PBX: omitted, rings and answers.
@@ -234,7 +235,7 @@ class Pbx(Agent):
         """UDP and TCP at one port, TLS at another."""
         for left in reversed(range(20)):
             server = await self._loop.create_server(
-                lambda: self._accept("tcp"), self.address, 0
+                lambda: self._connected("tcp"), self.address, 0
             )
             port = server.sockets[0].getsockname()[1]
             try:
@@ -251,12 +252,12 @@ class Pbx(Agent):
                 break
         if serves is not None:
             server = await self._loop.create_server(
-                lambda: self._accept("tls"), self.address, 0, ssl=serves
+                lambda: self._connected("tls"), self.address, 0, ssl=serves
             )
             self._servers.append(server)
             self.ports["tls"] = server.sockets[0].getsockname()[1]
 
-    def _accept(self, transport: str) -> Stream:
+    def _connected(self, transport: str) -> Stream:
         stream = Stream(
             transport,
             (self.address, self.ports.get(transport, 0)),
@@ -279,13 +280,13 @@ class Pbx(Agent):
     async def _dial(self, stream: Stream) -> None:
         secure = stream.path.transport == "tls"
         try:
+            if secure and self._trust is None:
+                raise ConnectionError("no authority to trust")
             await self._loop.create_connection(
                 lambda: stream,
                 *stream.path.far,
                 ssl=self._trust if secure else None,
-                server_hostname=(
-                    self._server_name or stream.path.far[0] if secure else None
-                ),
+                server_hostname=self._server_name if secure else None,
                 local_addr=(self.address, 0),
             )
         except OSError as error:

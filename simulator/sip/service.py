@@ -12,6 +12,7 @@ from simulator.front import Arrival, Site
 from simulator.ledger import Ledger
 from simulator.sip.core import Core
 from simulator.sip.datagrams import Datagrams
+from simulator.sip.message import default_port
 from simulator.sip.origination import Placed, Uri, place
 from simulator.sip.plan import SipPlan
 from simulator.sip.streams import Dialler, Stream
@@ -44,6 +45,7 @@ class SipService:
             for address in edge.addresses
         }
         self._datagrams: dict[str, Datagrams] = {}
+        self._aliases: dict[tuple[str, str, str, int], Path] = {}
         self._diallers: dict[tuple[str, str], Dialler] = {}
         now = asyncio.get_running_loop().time
         self.core = Core(plan, ledger, self._knows, self._outward, self._fault, now)
@@ -135,9 +137,28 @@ class SipService:
             arrival.transport,
             near,
             (host, int(port)),
-            self.core.take,
+            self._arrived,
             edge=arrival.edge,
+            closed=self._closed,
         )
+
+    def _arrived(self, data: bytes, path: Path) -> None:
+        """Take a message of a connection from outside, and learn its alias.
+
+        RFC 5923 section 8: with `alias` in its Via, requests to what the Via names may
+        go back on the same connection.
+        """
+        message = self.core.take(data, path)
+        if message is not None and not message.code:
+            via = message.via
+            if "alias" in via.parameters:
+                port = via.port or default_port(path.transport)
+                self._aliases[path.near[0], path.transport, via.host, port] = path
+
+    def _closed(self, stream: Stream) -> None:
+        self.core.transactions.failed(stream.path)
+        for key in [k for k, path in self._aliases.items() if path is stream.path]:
+            del self._aliases[key]
 
     def _outward(self, hop: tuple[str, str, int], near: Path) -> Path:
         way, host, port = hop
@@ -154,7 +175,8 @@ class SipService:
 
     def _from(self, at: str, edge: str, way: str, far: tuple[str, int]) -> Path:
         if way != "udp":
-            return self._diallers[at, way].path(far)
+            alias = self._aliases.get((at, way, *far))
+            return alias or self._diallers[at, way].path(far)
         port = self._datagrams[at]
         return Path(
             "udp", (at, port.port), far, lambda data: port.send(data, far), edge

@@ -14,7 +14,7 @@ from simulator.sip.framing import PING, PONG, Framer
 from simulator.sip.transaction import Path
 from simulator.tasks import Tasks
 
-Deliver = Callable[[bytes, Path], None]
+Deliver = Callable[[bytes, Path], object]
 "Takes one message and the way back; an empty one for bytes that are none."
 
 
