@@ -10,7 +10,7 @@ import functools
 import re
 from typing import NamedTuple
 
-from protocols.sip.message import VALUE, MessageError
+from protocols.sip.message import VALUE, MessageError, value_of
 
 _TOKEN = rb"[A-Za-z0-9.!%*_+`'~-]++"
 _QUOTED = rb'"(?:[^"\\]++|\\.)*+"'
@@ -34,9 +34,9 @@ _VIA = re.compile(
     + _HOST + rb"[ \t]*+(?::[ \t]*+([0-9]{1,5}))?+",
     re.IGNORECASE,
 )  # fmt: skip
-# The same as nearly all write it, with its parameters: read in one step.
+# Whole lines as nearly all write them: read in one step.
 _USUAL_VIA = re.compile(
-    rb"SIP/2\.0/(" + _TOKEN + rb") " + _HOST + rb"(?::([0-9]{1,5}))?+"
+    rb"(?:Via|v): SIP/2\.0/(" + _TOKEN + rb") " + _HOST + rb"(?::([0-9]{1,5}))?+"
     rb"((?:;" + _TOKEN + rb'(?:=[^\s",;<>?]*+)?+)*+)'
 )
 _CSEQ = re.compile(rb"([0-9]{1,20})[ \t]++(" + _TOKEN + rb")")
@@ -45,7 +45,10 @@ _CSEQ = re.compile(rb"([0-9]{1,20})[ \t]++(" + _TOKEN + rb")")
 _BRACKETED = re.compile(
     rb"(?:" + _QUOTED + rb'[ \t]*+|[^"<>,;:@\\]*+)<([^<>"\s]++)>', re.DOTALL
 )
-_USUAL_TAG = re.compile(_BRACKETED.pattern + rb'(?:;tag=([^\s",;<>?]*+))?+', re.DOTALL)
+_USUAL_TAG = re.compile(
+    rb"(?:From|To|f|t): " + _BRACKETED.pattern + rb'(?:;tag=([^\s",;<>?]*+))?+',
+    re.DOTALL,
+)
 # RFC 3261 section 20: without brackets, what follows a ";" belongs to the field.
 _BARE = re.compile(rb'[A-Za-z][A-Za-z0-9+.-]*+:[^\s"<>,;?]++')
 _SCHEME = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*+):([\x21-\x7e]++)")
@@ -136,11 +139,6 @@ def split_list(value: bytes) -> list[bytes]:
 
 def parse_via(value: bytes) -> Via:
     """Read a Via; of a comma list, the first."""
-    usual = _USUAL_VIA.fullmatch(value)
-    if usual is not None:
-        transport, host, port, text = usual.groups()
-        found = _separate(text, "parameter given twice")
-        return Via(transport.upper(), host.strip(b"[]"), _port(port), found)
     match = _VIA.match(value)
     if match is None:
         raise MessageError(400, "malformed Via")
@@ -148,6 +146,16 @@ def parse_via(value: bytes) -> Via:
     found, end = _parameters(value, match.end())
     if value[end:].lstrip(b" \t")[:1] not in (b"", b","):
         raise MessageError(400, "malformed Via")
+    return Via(transport.upper(), host.strip(b"[]"), _port(port), found)
+
+
+def via_in(line: bytes) -> Via:
+    """Read a line of Via, like `parse_via`."""
+    usual = _USUAL_VIA.fullmatch(line)
+    if usual is None:
+        return parse_via(value_of(line))
+    transport, host, port, text = usual.groups()
+    found = _separate(text, "parameter given twice")
     return Via(transport.upper(), host.strip(b"[]"), _port(port), found)
 
 
@@ -192,10 +200,13 @@ def address_of(value: bytes) -> bytes:
 
 def tag_of(value: bytes) -> bytes:
     """The tag of a From or To; empty if it has none."""
-    usual = _USUAL_TAG.fullmatch(value)
-    if usual is not None:
-        return usual[2] or b""
     return parameters_of(value).get(b"tag", b"")
+
+
+def tag_in(line: bytes) -> bytes:
+    """The tag in a line of From or To, like `tag_of`."""
+    usual = _USUAL_TAG.fullmatch(line)
+    return tag_of(value_of(line)) if usual is None else usual[2] or b""
 
 
 def parameters_of(value: bytes) -> dict[bytes, bytes]:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 
-from protocols.sip.fields import tag_in
+from protocols.sip.headers import tag_in
 from protocols.sip.message import Message, MessageError
 
 REASONS = {

@@ -6,7 +6,7 @@ of a dialog, which is never chosen for, from a new one.
 
 import hashlib
 
-from protocols.sip.fields import hops_in
+from protocols.sip.fields import one_hop_less
 from protocols.sip.headers import Via, parse_uri, split_list
 from protocols.sip.message import Message, MessageError
 from protocols.sip.peers import Peer, Side
@@ -22,6 +22,7 @@ from protocols.target import Target, Transport
 
 RECORDED = frozenset((b"INVITE", b"SUBSCRIBE", b"REFER"))
 "Methods that make a dialog; BYE is written down, too."
+_SIP = (b"sip", b"sips")
 _MARKED = (b"route", b"proxy-require", b"proxy-authorization")
 
 
@@ -40,6 +41,7 @@ class Ways:
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
+        self._trunk = shared.settings.host.encode()
         self._routes = Routes(shared.settings, shared.places)
 
     def within(self, message: Message, source: Peer) -> tuple[Side, Target]:
@@ -170,19 +172,17 @@ class Ways:
         settings = self._shared.settings
         if settings.sips_as_sip and message.uri[:5].lower() == b"sips:":
             message.retarget(b"sip:" + message.uri[5:])
-        if not settings.host:
+        if not self._trunk:
             return
         uri = parse_uri(message.uri)
-        if uri.scheme not in (b"sip", b"sips") or not self._shared.places.is_own(uri):
+        if uri.scheme not in _SIP or not self._shared.places.is_own(uri):
             return
         before, at, _ = message.uri.rpartition(b"@")
-        start = before + at if at else uri.scheme + b":"
-        kept = [
-            b";" + name + (b"=" + value if value else b"")
-            for name, value in uri.parameters.items()
-            if name not in (b"transport", b"maddr")
-        ]
-        message.retarget(start + settings.host.encode() + b"".join(kept))
+        named = (before + at if at else uri.scheme + b":") + self._trunk
+        for name, value in uri.parameters.items():
+            if name not in (b"transport", b"maddr"):
+                named += b";" + name + (b"=" + value if value else b"")
+        message.retarget(named)
 
     def _stamp(
         self, message: Message, call: Call, source: Peer, back: Hop
@@ -211,11 +211,13 @@ def count_hop(message: Message) -> None:
 
     Raises Refused with 483 where no hop is left.
     """
-    line = message.line(b"max-forwards")
-    hops = hops_in(line) if line else 71
-    if not hops:
+    if b"max-forwards" not in message.names:
+        message.set(b"max-forwards", b"70")
+        return
+    line = one_hop_less(message.line(b"max-forwards"))
+    if not line:
         raise Refused(483)
-    message.set(b"max-forwards", b"%d" % (hops - 1))
+    message.replace_line(b"max-forwards", line)
 
 
 def _require_nothing(message: Message) -> None:
