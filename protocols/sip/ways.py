@@ -146,7 +146,7 @@ class Ways:
         if message.method != b"OPTIONS":
             return
         uri = parse_uri(message.uri)
-        trunk = self._shared.settings.host.encode()
+        trunk = self._shared.settings.host.lower().encode()
         is_own = self._shared.places.is_own(uri) or uri.host.lower() == trunk != b""
         if uri.user or not is_own:
             return
