@@ -199,7 +199,7 @@ class Daemon:
             else:
                 factory = self._relay(name, stream, theirs.get(name, contexts))
             self._listeners[name] = self._listener(name, stream, sockets[name], factory)
-        self._trunks.compose(self._knowledge.checker, contexts)
+        self._trunks.compose(self._knowledge.checker)
         for name, stream in streams.items():
             self._listen(name, stream, sockets[name].getsockname()[1])
         self._trunks.start()

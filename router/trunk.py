@@ -3,12 +3,11 @@
 import dataclasses
 import functools
 import ipaddress
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from protocols.sip.peers import Side
 from protocols.sip.settings import TO_EDGE, TO_SITE, Place, Settings
 from protocols.target import Target
-from router.addresses import Bind
 from router.catalogue import Catalogue
 from router.choice import HoldsSnapshot
 from router.endpoint import Protocol
@@ -20,18 +19,17 @@ _KNOWN = 4_096  # addresses whose place is remembered
 def settings_of(
     listener: Sip,
     catalogue: Catalogue,
+    places: tuple[Place, ...],
     keys: tuple[bytes, ...],
     sources: frozenset[str] = frozenset(),
 ) -> Settings:
     """What the proxy of a listener is told once; the first of the keys signs.
 
-    `sources` are further addresses of the router, from which it sends to some edges.
+    `places` are where it is bound; `sources` are further addresses of the router, from
+    which it sends to some edges.
     """
     return Settings(
-        places=(
-            *_places(Side.SITE, listener.site.bind),
-            *_places(Side.EDGE, listener.edge.bind),
-        ),
+        places=places,
         keys=keys,
         host=listener.host,
         names=sources,
@@ -48,11 +46,6 @@ def settings_of(
         ),
         sips_as_sip=True,
     )
-
-
-def _places(side: Side, binds: Iterable[Bind]) -> Iterator[Place]:
-    for bind in binds:
-        yield Place(side, bind.transport, str(bind.address), bind.port)
 
 
 class PlaceNames:

@@ -14,6 +14,7 @@ from protocols.sip.endpoint import Bound, Endpoint, Wanted, bind
 from protocols.sip.guard import Guard
 from protocols.sip.peers import Side
 from protocols.sip.records import CallRecord
+from protocols.sip.settings import Place
 from protocols.target import Outcome, Probe, Result, Target
 from router import calls, events
 from router.checker import Checker
@@ -47,14 +48,16 @@ class Trunks:
         self._endpoints: dict[str, Endpoint] = {}
         self._probes: dict[str, Probe] = {}
 
-    def compose(self, checker: Checker, contexts: Contexts) -> None:
+    def compose(self, checker: Checker) -> None:
         """Make the proxies. Raises TLSFileError or KeyFileError."""
+        # SIP has no name in ALPN.
+        contexts = Contexts(self._loaded.config.provider.ca_file, alpn=())
         for name, listener in self._listeners.items():
             endpoint = self._compose(name, listener, checker, contexts)
             self._endpoints[name] = endpoint
-            self._probes[listener.host] = endpoint.probe(Side.EDGE)
+            self._probes[listener.host] = functools.partial(endpoint.probe, Side.EDGE)
             for to in listener.site.to:
-                self._probes[str(to)] = endpoint.probe(Side.SITE)
+                self._probes[str(to)] = functools.partial(endpoint.probe, Side.SITE)
 
     def start(self) -> None:
         """Take messages from now on."""
@@ -95,9 +98,15 @@ class Trunks:
         tls = listener.edge.tls
         keys = read_keys(listener.key_file)
         networks = catalogue.source_networks(Protocol.SIP)
+        places = tuple(
+            Place(one.side, one.transport, *one.sock.getsockname()[:2])
+            for one in self._bound[name]
+        )
         return Endpoint(
             self._bound[name],
-            settings_of(listener, catalogue, keys, frozenset(map(str, sources))),
+            settings_of(
+                listener, catalogue, places, keys, frozenset(map(str, sources))
+            ),
             choose_edge=Choice(checker, listener.product),
             choose_site=Choice(checker, name),
             names=PlaceNames(name, listener.product, catalogue, checker),
@@ -107,7 +116,9 @@ class Trunks:
                 Side.EDGE: Guard(networks),
             },
             contexts={Side.SITE: contexts, Side.EDGE: contexts},
-            certificates=dict.fromkeys(Side, Certificates(tls.certificate, tls.key))
+            certificates=dict.fromkeys(
+                Side, Certificates(tls.certificate, tls.key, alpn=())
+            )
             if tls
             else {},
             report=checker.report,

@@ -49,7 +49,8 @@ class Nameserver:
         """Give answers a time to live of `ttl` seconds."""
         self.ttl = ttl
         self.address: tuple[str, int] = ("", 0)
-        self._zone = zone
+        self.zone = zone
+        "Names that it answers for."
         self._ledger = ledger
         self._chance = chance
         self._faults: dict[str, DnsFault] = {}
@@ -138,7 +139,7 @@ class Nameserver:
         name = question.name.to_text(omit_final_dot=True).lower()
         fault = self._fault(name)
         response = dns.message.make_response(query)
-        if query.opcode() != dns.opcode.QUERY or not self._zone.holds(name):
+        if query.opcode() != dns.opcode.QUERY or not self.zone.holds(name):
             response.set_rcode(dns.rcode.REFUSED)
         elif fault is DnsFault.SERVFAIL:
             response.set_rcode(dns.rcode.SERVFAIL)
@@ -183,18 +184,18 @@ class Nameserver:
     ) -> list[str]:
         """Records of one kind that a name has, as text."""
         if kind == dns.rdatatype.NAPTR:
-            return self._zone.pointers(name)
+            return self.zone.pointers(name)
         if kind == dns.rdatatype.SRV:
-            return self._zone.services(name)
+            return self.zone.services(name)
         version = {dns.rdatatype.A: False, dns.rdatatype.AAAA: True}.get(kind)
         return [one for one in addresses if (":" in one) is version]
 
     def _addresses(self, name: str) -> tuple[str, ...] | None:
         if name in self._changed:
             return self._changed[name]
-        entry = self._zone.find(name)
+        entry = self.zone.find(name)
         if entry is None:
-            return () if name == self._zone.domain else None
+            return () if name == self.zone.domain else None
         return entry.addresses
 
     def _fault(self, name: str) -> DnsFault | None:
@@ -208,7 +209,7 @@ class Nameserver:
         self._ledger.record("fault", detail=f"dns {order}")
 
     def _soa(self) -> dns.rrset.RRset:
-        domain = f"{self._zone.domain}."
+        domain = f"{self.zone.domain}."
         return dns.rrset.from_text(
             domain, self.ttl, "IN", "SOA", f"ns.{domain} hostmaster.{domain} 1 1 1 1 1"
         )

@@ -25,6 +25,7 @@ CORES = (
     "protocols.sip.branch",
     "protocols.sip.context",
     "protocols.sip.failover",
+    "protocols.sip.guard",
     "protocols.sip.headers",
     "protocols.sip.message",
     "protocols.sip.names",
@@ -88,6 +89,12 @@ CORES = (
     "router.window",
     "simulator.overrides",
     "simulator.plan",
+    "simulator.sip.callees",
+    "simulator.sip.digest",
+    "simulator.sip.framing",
+    "simulator.sip.limits",
+    "simulator.sip.message",
+    "simulator.sip.plan",
     "simulator.zone",
 )
 "Modules that decide and do nothing else."

@@ -43,6 +43,8 @@ class Clock(enum.IntEnum):
     "A request has been tried for long enough."
     TRYING = 26
     "A request that is no INVITE may be answered with 100."
+    LATE = 27
+    "Nothing came for an INVITE in half the time that it is waited for."
 
 
 class Decides(Protocol):

@@ -13,7 +13,7 @@ from protocols.sip import replies
 from protocols.sip.answering import TRYING_AFTER, Answering
 from protocols.sip.branch import Branch, Clock
 from protocols.sip.failover import Verdict, finding, is_better, judge
-from protocols.sip.headers import tag_of
+from protocols.sip.fields import tag_in
 from protocols.sip.message import Message
 from protocols.sip.peers import Ended, Peer
 from protocols.sip.shared import Key, Shared
@@ -39,6 +39,7 @@ class Context(Answering):
         "_is_cancelled",
         "_rang_out",
         "_rung",
+        "_silent",
         "_since",
         "_tried",
         "_trying",
@@ -61,6 +62,7 @@ class Context(Answering):
         self._since = now
         self._branches: list[Branch] = []
         self._tried: list[Target] = []
+        self._silent: set[str] = set()
         self._best: tuple[Message, Branch] | None = None
         self._exhausted = False
         self._is_cancelled = False
@@ -134,7 +136,9 @@ class Context(Answering):
 
     def ran_out(self, branch: Branch, clock: Clock, now: float) -> None:
         """Take that a branch has waited in vain."""
-        if clock is Clock.SILENT:
+        if clock is Clock.LATE:
+            self._is_late(branch, now)
+        elif clock is Clock.SILENT:
             self._is_silent(branch, now)
         elif clock is Clock.STUCK:
             self._is_stuck(branch, now)
@@ -229,8 +233,21 @@ class Context(Answering):
 
     # Silence.
 
+    def _is_late(self, branch: Branch, now: float) -> None:
+        """Tell that an INVITE is unanswered, so that the next calls go elsewhere.
+
+        A 100 is due within 200 ms (RFC 3261 section 17.2.1), and over UDP a second copy
+        is on its way: that is no doubt, as with protocols that may think for long.
+        """
+        branch.observe(Result.TIMEOUT, "no answer")
+        limits = self._way.limits
+        assert limits is not None, "without them no clock was started"
+        branch.wait(Clock.SILENT, limits.no_response / 2, now)
+
     def _is_silent(self, branch: Branch, now: float) -> None:
-        branch.observe(Result.SILENT, "no answer")
+        if not self.is_invite:
+            branch.observe(Result.SILENT, "no answer")
+        self._silent.add(branch.target.label)
         if self._is_cancelled:
             branch.abandon(Result.SILENT, "no answer", now)
             self._settle(now)
@@ -294,14 +311,25 @@ class Context(Answering):
             return None
         if way.first is not None and not self._tried:
             return way.first
-        target = way.choose(self._tried)
-        while target is not None and target not in self._tried:
+        target = self._choose()
+        self._exhausted = target is None
+        return target
+
+    def _choose(self) -> Target | None:
+        """The next target; a place that was silent at one address comes last.
+
+        Its others are silent as a rule, and each would cost as many seconds again.
+        """
+        way, passed, spare = self._way, [*self._tried], None
+        target = way.choose(passed)
+        while target is not None and target not in passed:
             if not way.needs_tls or target.transport is Transport.TLS:
-                return target
-            self._tried.append(target)
-            target = way.choose(self._tried)
-        self._exhausted = True
-        return None
+                if target.label not in self._silent:
+                    return target
+                spare = spare or target
+            passed.append(target)
+            target = way.choose(passed)
+        return spare
 
     def _is_spent(self, now: float) -> bool:
         limits = self._way.limits
@@ -316,7 +344,10 @@ class Context(Answering):
         branch = Branch(self._shared, self, way.side, target, way.mark, now)
         self._branches.append(branch)
         if way.limits is not None:
-            branch.wait(Clock.SILENT, way.limits.no_response, now)
+            if self.is_invite:
+                branch.wait(Clock.LATE, way.limits.no_response / 2, now)
+            else:
+                branch.wait(Clock.SILENT, way.limits.no_response, now)
 
     def _fall_back(self, branch: Branch, target: Target, now: float) -> None:
         """Over UDP after all: the target has no TCP.
@@ -431,7 +462,7 @@ class Context(Answering):
             record.edge = record.edge or branch.target.label
             record.failover = branch.begun - self._since
         if response is not None:
-            record.to_tag = tag_of(response.first(b"to") or b"").decode("latin-1")
+            record.to_tag = tag_in(response.line(b"to")).decode("latin-1")
         if len(self._branches) > 1 or branch is None:
             record.attempts = tuple(branch.noted() for branch in self._branches)
         self._shared.actions.append(Ended(record))

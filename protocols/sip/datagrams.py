@@ -93,17 +93,18 @@ class Datagrams:
         """Receive from now on."""
         self._loop.add_reader(self._epoll.fileno(), self._read)
 
-    def send(self, data: bytes, address: str, port: int) -> str:
-        """Send a datagram. Returns in words why it cannot be; empty if it is sent.
+    def send(self, data: bytes, place: tuple[str, int]) -> str:
+        """Send a datagram to an address and port.
 
-        A system that is out of buffers loses it: that is what retransmissions are for.
+        Returns in words why it cannot be sent; empty if it is. What a system without
+        buffers loses is no failure: that is what retransmissions are for.
         """
         try:
-            self._sendto(data, (address, port))
+            self._sendto(data, place)
         except BlockingIOError:
             self.lost += 1
         except OSError:
-            return self._send_again(data, address, port)
+            return self._send_again(data, place)
         return ""
 
     def close(self) -> None:
@@ -113,11 +114,11 @@ class Datagrams:
             self._epoll.close()
             self._sock.close()
 
-    def _send_again(self, data: bytes, address: str, port: int) -> str:
+    def _send_again(self, data: bytes, place: tuple[str, int]) -> str:
         """The error may have been that of an earlier datagram, to somebody else."""
         self._read_errors()
         try:
-            self._sendto(data, (address, port))
+            self._sendto(data, place)
         except BlockingIOError:
             self.lost += 1
         except OSError as error:

@@ -6,7 +6,6 @@ core. Nothing here waits, but for the dialling of connections and for probes.
 
 import asyncio
 import dataclasses
-import functools
 import math
 import socket
 from collections import deque
@@ -32,7 +31,7 @@ from protocols.sip.settings import Settings
 from protocols.sip.shared import Names
 from protocols.sip.streams import Streams, dials_from
 from protocols.sip.udp import Udp
-from protocols.target import Choose, Probe, Report, Result, Target, Transport
+from protocols.target import Choose, Outcome, Report, Result, Target, Transport
 
 REASONS = 128
 "Reasons that are counted apart; further ones count as others."
@@ -147,10 +146,11 @@ class Endpoint:
         self._probes = Probes(Places(settings), self._send, self._streams.find, token)
         self._failures: deque[tuple[int, Result, str]] = deque()
         self._busy = False
+        self._closed = False
         self._armed = math.inf
         self._timer: asyncio.TimerHandle | None = None
         self._looking: asyncio.TimerHandle | None = None
-        self._answered = asyncio.Event()
+        self._over = asyncio.Event()
         self.dropped: dict[str, int] = {}
         "Messages and connections turned away, by reason."
 
@@ -161,23 +161,22 @@ class Endpoint:
             listener.start()
         self._looking = self._loop.call_later(_LOOK, self._look)
 
-    def probe(self, side: Side) -> Probe:
-        """A probe of targets on a side, by OPTIONS from this listener's sockets."""
-        return functools.partial(self._probes.ask, side)
+    async def probe(self, side: Side, target: Target, timeout: float) -> Outcome:
+        """Ask a target by OPTIONS from this listener's sockets; never raises."""
+        return await self._probes.ask(side, target, timeout)
 
     async def drain(self, seconds: float) -> int:
-        """Take no new calls, answer what is under way; returns how much was cut off.
+        """Take no new calls, and close once all requests are answered.
 
-        What has its answer is only remembered for repetitions, and not waited for.
+        Calls that stand outlive it. Returns how many requests were given up.
         """
         self._proxy.accepting = False
-        try:
-            async with asyncio.timeout(seconds):
-                while self._proxy.unanswered:
-                    self._answered.clear()
-                    await self._answered.wait()
-        except TimeoutError:
-            pass
+        if self._proxy.unanswered:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._over.wait()
+            except TimeoutError:
+                pass
         cut = self._proxy.unanswered
         self.close()
         return cut
@@ -187,6 +186,7 @@ class Endpoint:
         for handle in (self._timer, self._looking):
             if handle is not None:
                 handle.cancel()
+        self._closed = True
         self._armed = -math.inf
         for listener in self._listeners:
             listener.close()
@@ -242,6 +242,8 @@ class Endpoint:
 
     def broken(self, attempts: Iterable[int], result: Result, detail: str) -> None:
         """Requests could not be sent, or their connection broke."""
+        if self._closed:
+            return  # that it broke is our own doing, and nobody is to be told
         self._failures.extend((attempt, result, detail) for attempt in attempts)
         if not self._busy:
             self._do(())
@@ -276,11 +278,11 @@ class Endpoint:
                     self._act(action)
         finally:
             self._busy = False
-        if not self._proxy.accepting:
-            self._answered.set()
         when = self._proxy.next_timer()
         if when < self._armed:
             self._arm(when)
+        if not self._proxy.accepting and not self._proxy.unanswered:
+            self._over.set()
 
     def _next_failure(self, attempt: int, result: Result, detail: str) -> list[Action]:
         if attempt < 0:
@@ -302,8 +304,10 @@ class Endpoint:
             self._drop("", action.reason)
 
     def _send(self, side: Side, target: Target, data: bytes, attempt: int) -> None:
-        way = self._udp if target.transport is Transport.UDP else self._streams
-        way.send(side, target, data, attempt)
+        if target.transport is Transport.UDP:
+            self._udp.send(side, target, data, attempt)
+        else:
+            self._streams.send(side, target, data, attempt)
 
     def _answer(self, peer: Peer, data: bytes) -> None:
         if peer.transport is Transport.UDP:
@@ -328,8 +332,7 @@ class Endpoint:
             port=peer.port,
             transport=peer.transport,
         )
-        self._streams.send(peer.side, target, data, 0)
-        return True
+        return self._streams.send(peer.side, target, data, 0)
 
     # ---- Time, and counts ----------------------------------------------------------
 

@@ -88,15 +88,17 @@ class Message:
 
         What may be a comma list comes whole.
         """
-        try:
-            at = self.names.index(name)
-        except ValueError:
-            return None
-        return _value(self.lines[at])
+        names = self.names
+        return value_of(self.lines[names.index(name)]) if name in names else None
+
+    def line(self, name: bytes) -> bytes:
+        """The first line of that name as it came; empty if there is none."""
+        names = self.names
+        return self.lines[names.index(name)] if name in names else b""
 
     def all(self, name: bytes) -> list[bytes]:
         """Values of all fields of that name, like `first`, in their order."""
-        return [_value(line) for line in self.lines_of(name)]
+        return [value_of(line) for line in self.lines_of(name)]
 
     def lines_of(self, name: bytes) -> list[bytes]:
         """All lines of that name as they came, for an answer to repeat."""
@@ -139,12 +141,13 @@ class Message:
 
     def set(self, name: bytes, value: bytes) -> None:
         """Make this the one field of that name: in place of the first, or as last."""
-        if name not in self.names:
+        found = self.names.count(name)
+        if not found:
             self.lines.append(_line(name, value))
             self.names.append(name)
             return
         at = self.names.index(name)
-        if self.names.count(name) > 1:
+        if found > 1:
             self.remove(name)
             self.names.insert(at, name)
             self.lines.insert(at, b"")
@@ -205,6 +208,14 @@ def parse_head(head: bytes) -> Message:
     return message
 
 
+def value_of(line: bytes) -> bytes:
+    """What a line says behind its colon, on one line, stripped."""
+    value = line.partition(b":")[2]
+    if b"\n" in value:
+        value = _FOLD.sub(b" ", value)
+    return value.strip(b" \t")
+
+
 def content_length(message: Message) -> int | None:
     """What Content-Length says, in bytes; None if it is not there.
 
@@ -213,7 +224,7 @@ def content_length(message: Message) -> int | None:
     found = message.names.count(b"content-length")
     if not found:
         return None
-    value = _value(message.lines[message.names.index(b"content-length")])
+    value = value_of(message.lines[message.names.index(b"content-length")])
     if not value.isdigit() or len(value) > 20:
         raise MessageError(400, "invalid Content-Length")
     if found > 1 and len({*message.all(b"content-length")}) > 1:
@@ -226,22 +237,27 @@ def _read_start(message: Message) -> None:
 
     Requests are told generously: one that is wrong in a detail can still be answered.
     """
-    method, _, rest = message.start.partition(b" ")
+    start = message.start
+    method, _, rest = start.partition(b" ")
+    if method in _METHODS and rest.endswith(b" SIP/2.0"):
+        message.method = method
+        message.uri = rest[:-8]
+        message.status = 0
+        return
+    status = _STATUS.fullmatch(start)
+    if status is not None:
+        message.method = message.uri = b""
+        message.status = int(status[1])
+        return
     uri, _, version = rest.rpartition(b" ")
     if version != b"SIP/2.0":
         uri, _, version = rest.rstrip(b" \t").rpartition(b" ")
-    usual = version == b"SIP/2.0" and method in _METHODS
-    if usual or (_TOKEN.fullmatch(method) and _VERSION.fullmatch(version)):
-        message.method = method
-        message.uri = uri
-        message.status = 0
-        return
     # RFC 4475 section 3.1.2.19: a response that makes no sense is dropped.
-    status = _STATUS.fullmatch(message.start)
-    if status is None:
+    if not _TOKEN.fullmatch(method) or not _VERSION.fullmatch(version):
         raise MessageError(None, "neither a request nor a response of SIP")
-    message.method = message.uri = b""
-    message.status = int(status[1])
+    message.method = method
+    message.uri = uri
+    message.status = 0
 
 
 def _trim(message: Message) -> None:
@@ -286,9 +302,11 @@ def _names(lines: list[bytes]) -> list[bytes]:
     known = KNOWN.get
     for line in lines:
         field, colon, _ = line.partition(b":")
-        name = known(field) or learn(field)
-        if not name or not colon:
-            raise MessageError(None, "line that is no header field")
+        name = known(field)
+        if name is None or not colon:
+            name = learn(field) if colon else b""
+            if not name:
+                raise MessageError(None, "line that is no header field")
         names.append(name)
     return names
 
@@ -297,17 +315,10 @@ def _line(name: bytes, value: bytes) -> bytes:
     return spelled(name) + b": " + value
 
 
-def _value(line: bytes) -> bytes:
-    value = line.partition(b":")[2]
-    if b"\n" in value:
-        value = _FOLD.sub(b" ", value)
-    return value.strip(b" \t")
-
-
 def _parted(line: bytes) -> tuple[bytes, bytes]:
     """The first value of a comma list on one line, and the rest as it came."""
     if b"," not in line and b'"' not in line and b"<" not in line:
-        return _value(line), b""
+        return value_of(line), b""
     start = line.find(b":") + 1
     match = VALUE.match(line, start)
     assert match is not None, "the pattern matches nothing, too"

@@ -12,7 +12,8 @@ from protocols.sip import replies
 from protocols.sip.answering import Answering
 from protocols.sip.branch import COOKIE
 from protocols.sip.context import Context
-from protocols.sip.headers import Via, parse_via
+from protocols.sip.fields import via_in
+from protocols.sip.headers import Via
 from protocols.sip.message import Message, MessageError, parse
 from protocols.sip.peers import Action, Dropped, Peer, Send
 from protocols.sip.settings import Settings
@@ -84,7 +85,7 @@ class Proxy:
 
     @property
     def unanswered(self) -> int:
-        """How many requests still wait for their final answer."""
+        """How many of them have no final answer yet. Looks at each."""
         return sum(not one.given for one in self._shared.contexts.values())
 
     def _response(self, message: Message, now: float) -> None:
@@ -107,7 +108,7 @@ class Proxy:
         asking.received(message, now)
 
     def _request(self, message: Message, source: Peer, now: float) -> None:
-        via = parse_via(message.first(b"via") or b"")
+        via = via_in(message.line(b"via"))
         key = _key(message, via)
         asked = self._shared.contexts.get(key)
         if message.method == b"ACK":
@@ -125,12 +126,12 @@ class Proxy:
     ) -> None:
         peer = _answer_to(source, via)
         try:
-            check(message)
+            call = check(message)
             _note_source(message, via, source)
             if message.method == b"CANCEL":
                 self._cancel(message, key, peer, now)
                 return
-            way = self._ways.find(message, via, source, self._has_room(), now)
+            way = self._ways.find(message, call, via, source, self._has_room(), now)
         except MessageError as error:
             self._refuse(message, peer, error.status or 400, error.reason.encode())
         except Refused as refused:

@@ -110,9 +110,11 @@ class Routes:
         return uri.parameters.get(PARAMETER)
 
     def _allowed(self, uri: Uri, side: Side, signed: Hop) -> Hop:
+        host = uri.host.decode("latin-1")
+        if uri.port == signed.port and host == signed.address:
+            return signed
         transport = _transport(uri)
         port = uri.port or (5061 if transport is Transport.TLS else 5060)
-        host = uri.host.decode("latin-1")
         if port == signed.port and host == signed.address:
             return signed
         if not self._is_allowed(side, uri.host):

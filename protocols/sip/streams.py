@@ -73,10 +73,11 @@ class Streams:
         """Makes the protocol of connections that are accepted on a side."""
         return lambda: self._new(side, kind)
 
-    def send(self, side: Side, target: Target, data: bytes, attempt: int) -> None:
-        """Send a request, on a new connection if there is none.
+    def send(self, side: Side, target: Target, data: bytes, attempt: int) -> bool:
+        """Send a message, on a new connection if there is none; it never waits.
 
-        It never waits; `Listens.broken` is told of a request that cannot be sent.
+        False if it cannot be sent; `Listens.broken` is told of it, too, if it has a
+        number, and of all that is lost later on.
         """
         connection = self.find(side, target)
         try:
@@ -87,6 +88,7 @@ class Streams:
             words = error.detail
         if words and attempt:
             self._listens.broken((attempt,), Result.TIMEOUT, words)
+        return not words
 
     def answer(self, peer: Peer, data: bytes) -> bool:
         """Send an answer where its request came from; False if that is gone."""

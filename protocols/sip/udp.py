@@ -7,7 +7,7 @@ latest requests are kept; the error fails all of them that are still unanswered.
 import socket
 from collections import deque
 from collections.abc import Iterable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from protocols.sip.datagrams import Datagrams
 from protocols.sip.peers import Peer, Side
@@ -32,6 +32,17 @@ class Hears(Protocol):
         """These requests could not be sent."""
 
 
+class _Way(NamedTuple):
+    """How requests get to one target."""
+
+    socket: Datagrams
+    "The socket that they leave from."
+    place: Place
+    "Where they go."
+    attempts: deque[int]
+    "The latest of them, by number."
+
+
 class Udp:
     """The sockets of both sides. A peer's `connection` is the number of its socket."""
 
@@ -41,7 +52,8 @@ class Udp:
         """The sockets are its own from now on."""
         self._hears = hears
         self._sockets: list[Datagrams] = []
-        self._ways: dict[tuple[Side, bool, str | None], Datagrams] = {}
+        self._named: dict[tuple[Side, bool, str | None], Datagrams] = {}
+        self._ways: tuple[dict[str, _Way], dict[str, _Way]] = ({}, {})
         self._asked: dict[Place, deque[int]] = {}
         for side, sock in bound:
             self._add(side, sock)
@@ -53,21 +65,20 @@ class Udp:
 
     def send(self, side: Side, target: Target, data: bytes, attempt: int) -> None:
         """Send a request; `Hears.broken` is told if it cannot be."""
-        is_ipv6 = ":" in target.address
-        way = self._ways.get((side, is_ipv6, target.source))
+        way = self._ways[side].get(target.key) or self._find(side, target)
         if way is None:
             words = "no UDP socket to send from"
         else:
             if attempt:
-                self._note((target.address, target.port), attempt)
-            words = way.send(data, target.address, target.port)
+                way.attempts.append(attempt)
+            words = way.socket.send(data, way.place)
         if words and attempt:
             self._hears.broken((attempt,), Result.REFUSED, words)
 
     def answer(self, peer: Peer, data: bytes) -> bool:
         """Send an answer from the socket that received; False if it cannot be."""
         way = self._sockets[peer.connection]
-        return not way.send(data, peer.address, peer.port)
+        return not way.send(data, (peer.address, peer.port))
 
     def has_asked(self, address: str, port: int) -> bool:
         """Whether a request was sent there, so that answers are expected."""
@@ -88,23 +99,34 @@ class Udp:
             if peer is None:
                 if len(peers) >= PLACES:
                     peers.clear()
-                peer = Peer(side, Transport.UDP, *source, number)
-                peers[source] = peer
+                peer = peers[source] = Peer(side, Transport.UDP, *source, number)
             datagram(data, peer)
 
         address = sock.getsockname()[0]
         datagrams = Datagrams(sock, received, self._unreachable)
         self._sockets.append(datagrams)
-        self._ways.setdefault((side, ":" in address, None), datagrams)
-        self._ways.setdefault((side, ":" in address, address), datagrams)
+        self._named.setdefault((side, ":" in address, None), datagrams)
+        self._named.setdefault((side, ":" in address, address), datagrams)
 
-    def _note(self, place: Place, attempt: int) -> None:
+    def _find(self, side: Side, target: Target) -> _Way | None:
+        one = self._named.get((side, ":" in target.address, target.source))
+        if one is None:
+            return None
+        if len(self._ways[side]) >= PLACES:
+            self._ways[side].clear()
+        place = (target.address, target.port)
+        way = self._ways[side][target.key] = _Way(one, place, self._attempts(place))
+        return way
+
+    def _attempts(self, place: Place) -> deque[int]:
         attempts = self._asked.get(place)
         if attempts is None:
             if len(self._asked) >= PLACES:
                 del self._asked[next(iter(self._asked))]
+                for ways in self._ways:
+                    ways.clear()  # they may hold what is no longer looked at
             attempts = self._asked[place] = deque(maxlen=ATTEMPTS)
-        attempts.append(attempt)
+        return attempts
 
     def _unreachable(self, address: str, port: int, detail: str) -> None:
         attempts = self._asked.get((address, port))

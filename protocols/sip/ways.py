@@ -6,7 +6,8 @@ of a dialog, which is never chosen for, from a new one.
 
 import hashlib
 
-from protocols.sip.headers import Via, parse_cseq, parse_uri, split_list, tag_of
+from protocols.sip.fields import hops_in
+from protocols.sip.headers import Via, parse_uri, split_list
 from protocols.sip.message import Message, MessageError
 from protocols.sip.peers import Peer, Side
 from protocols.sip.records import CallRecord
@@ -15,15 +16,13 @@ from protocols.sip.settings import Limits
 from protocols.sip.shared import Shared
 from protocols.sip.stamp import PATH, RECORD_ROUTE, STAMPED, Stamp
 from protocols.sip.token import Hop, Hops
+from protocols.sip.validity import Call
 from protocols.sip.way import Way
 from protocols.target import Target, Transport
 
 RECORDED = frozenset((b"INVITE", b"SUBSCRIBE", b"REFER"))
 "Methods that make a dialog; BYE is written down, too."
-_MARKED = frozenset(
-    (b"from", b"to", b"call-id", b"cseq", b"route", b"proxy-require",
-     b"proxy-authorization")
-)  # fmt: skip
+_MARKED = (b"route", b"proxy-require", b"proxy-authorization")
 
 
 class Refused(Exception):
@@ -54,7 +53,13 @@ class Ways:
         return source.side.other, self._next(message, source.side.other, hops)
 
     def find(
-        self, message: Message, via: Via, source: Peer, accepting: bool, now: float
+        self,
+        message: Message,
+        call: Call,
+        via: Via,
+        source: Peer,
+        accepting: bool,
+        now: float,
     ) -> Way:
         """The way of a request that starts a transaction.
 
@@ -62,22 +67,21 @@ class Ways:
         Raises Refused or MessageError with what is to be answered.
         """
         hops = self._routes.take_own(message)
-        tag = tag_of(message.first(b"to") or b"")
-        if hops is None and not tag:
+        if hops is None and not call.to_tag:
             self._answer_own(message, accepting)
         count_hop(message)
         _require_nothing(message)
-        mark = _mark(message, source.side)
-        if any(mark in line for line in message.lines_of(b"via")):
+        mark = _mark(message, call, source.side)
+        if mark in b"".join(message.lines_of(b"via")):
             raise Refused(482)
         if hops is not None:
-            return self._signed(message, via, source, hops, bool(tag), mark)
-        if tag:
+            return self._signed(message, call, source, hops, mark)
+        if call.to_tag:
             raise MessageError(481, "Dialog Is Not Known Here")
         # An emergency call is not refused for the sake of the others.
         if not accepting and not message.uri.startswith(b"urn:"):
             raise self.overloaded()
-        return self._chosen(message, via, source, mark, now)
+        return self._chosen(message, call, via, source, mark, now)
 
     def overloaded(self) -> Refused:
         """What a new request gets while the router takes none."""
@@ -87,10 +91,9 @@ class Ways:
     def _signed(
         self,
         message: Message,
-        via: Via,
+        call: Call,
         source: Peer,
         hops: Hops,
-        in_dialog: bool,
         mark: bytes,
     ) -> Way:
         """A request whose Route we have signed goes where that says."""
@@ -99,34 +102,42 @@ class Ways:
         return Way(
             side=side,
             choose=lambda _: target,
-            limits=None if in_dialog else self._limits(side),
+            limits=None if call.to_tag else self._limits(side),
             mark=mark,
-            stamp=self._stamp(message, source, hops[source.side]),
-            record=_record(message, source, hops.edge.label),
+            stamp=self._stamp(message, call, source, hops[source.side]),
+            record=_record(message, call, source, hops.edge.label),
         )
 
     def _chosen(
-        self, message: Message, via: Via, source: Peer, mark: bytes, now: float
+        self,
+        message: Message,
+        call: Call,
+        via: Via,
+        source: Peer,
+        mark: bytes,
+        now: float,
     ) -> Way:
         """A request that starts something goes where the policy says."""
         side = source.side.other
         shared = self._shared
-        label = ""
+        edge = back = ""
         first = None
         if side is Side.EDGE:
             self._name_trunk(message)
-            first = shared.pins.find(message.first(b"call-id") or b"", now)
+            first = shared.pins.find(call.id, now)
+            if source.transport is Transport.TLS:
+                back = shared.names.label(Side.SITE, source.address)
         else:
-            label = shared.names.label(Side.EDGE, source.address)
+            edge = back = shared.names.label(Side.EDGE, source.address)
         return Way(
             side=side,
             choose=shared.choose[side],
             limits=self._limits(side),
             mark=mark,
-            stamp=self._stamp(message, source, _hop_back(source, via, label)),
+            stamp=self._stamp(message, call, source, _hop_back(source, via, back)),
             first=first,
             needs_tls=message.uri[:5].lower() == b"sips:",
-            record=_record(message, source, label),
+            record=_record(message, call, source, edge),
         )
 
     def _next(self, message: Message, side: Side, hops: Hops) -> Target:
@@ -175,7 +186,9 @@ class Ways:
         ]
         message.retarget(start + settings.host.encode() + b"".join(kept))
 
-    def _stamp(self, message: Message, source: Peer, back: Hop) -> Stamp | None:
+    def _stamp(
+        self, message: Message, call: Call, source: Peer, back: Hop
+    ) -> Stamp | None:
         if message.method in STAMPED:
             name = RECORD_ROUTE
         elif message.method == b"REGISTER" and _supports_path(message):
@@ -184,7 +197,6 @@ class Ways:
             return None
         shared = self._shared
         face = shared.places.face(source.side, source.transport, source.address)
-        call_id = message.first(b"call-id") or b""
         return Stamp(
             shared.places,
             shared.settings.keys,
@@ -192,7 +204,7 @@ class Ways:
             source.side.other,
             back,
             face.uri,
-            call_id,
+            call.id,
         )
 
 
@@ -201,13 +213,11 @@ def count_hop(message: Message) -> None:
 
     Raises Refused with 483 where no hop is left.
     """
-    hops = message.first(b"max-forwards")
-    if hops is None:
-        message.set(b"max-forwards", b"70")
-    elif hops.isdigit() and int(hops[:20]) > 0:
-        message.set(b"max-forwards", b"%d" % (int(hops[:20]) - 1))
-    else:
+    line = message.line(b"max-forwards")
+    hops = hops_in(line) if line else 71
+    if not hops:
         raise Refused(483)
+    message.set(b"max-forwards", b"%d" % (hops - 1))
 
 
 def _require_nothing(message: Message) -> None:
@@ -220,15 +230,18 @@ def _require_nothing(message: Message) -> None:
         raise Refused(420, b"Bad Extension", unsupported)
 
 
-def _mark(message: Message, side: Side) -> bytes:
+def _mark(message: Message, call: Call, side: Side) -> bytes:
     """What shows in our branch that a request comes round unchanged.
 
-    RFC 3261 section 16.6 step 8 has all fields in it that bear on where the request
-    goes. The topmost Via is left out, since each round has another one (RFC 5393).
+    RFC 3261 section 16.6 step 8 has all in it that bears on where the request goes. The
+    topmost Via is left out, since each round has another one (RFC 5393).
     """
-    pairs = zip(message.names, message.lines, strict=True)
-    parts = [line for name, line in pairs if name in _MARKED]
-    seed = b"\n".join((b"%d" % side, message.uri, *parts))
+    numbers = b"%d %d" % (side, call.number)
+    parts = [numbers, message.uri, call.id, call.from_tag, call.to_tag]
+    for name in _MARKED:
+        if name in message.names:
+            parts += message.lines_of(name)
+    seed = b"\n".join(parts)
     return b"." + hashlib.blake2b(seed, digest_size=6).hexdigest().encode()
 
 
@@ -251,17 +264,17 @@ def _hop_back(source: Peer, via: Via, label: str) -> Hop:
     return Hop(source.transport, source.address, port, label)
 
 
-def _record(message: Message, source: Peer, edge: str) -> CallRecord | None:
-    tag = tag_of(message.first(b"to") or b"")
-    if message.method != b"BYE" and (message.method not in RECORDED or tag):
+def _record(message: Message, call: Call, source: Peer, edge: str) -> CallRecord | None:
+    method = message.method
+    if method != b"BYE" and (method not in RECORDED or call.to_tag):
         return None
     return CallRecord(
-        method=message.method.decode("latin-1"),
+        method=method.decode("latin-1"),
         direction="to_provider" if source.side is Side.SITE else "from_provider",
         client=source.address,
-        call_id=(message.first(b"call-id") or b"").decode("latin-1"),
-        from_tag=tag_of(message.first(b"from") or b"").decode("latin-1"),
-        to_tag=tag.decode("latin-1"),
-        cseq=parse_cseq(message.first(b"cseq") or b"").number,
+        call_id=call.id.decode("latin-1"),
+        from_tag=call.from_tag.decode("latin-1"),
+        to_tag=call.to_tag.decode("latin-1"),
+        cseq=call.number,
         edge=edge,
     )

@@ -174,7 +174,8 @@ class Agent(Caller):
             settle(call.reinvited, message.sequence)
             self._reaccept(call, server)
         else:
-            self.transactions.respond(server, 200, fields=[ALLOW])
+            code = 200 if message.method in ALLOW[1].split(", ") else 405
+            self.transactions.respond(server, code, fields=[ALLOW])
 
     def _reaccept(self, call: Call, server: Server) -> None:
         call.answering = server

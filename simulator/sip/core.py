@@ -86,7 +86,7 @@ class Core(Agent):
             self._refuse(server, 483, "")
         else:
             if request.method == "INVITE":
-                if callee(uri.user).silent:
+                if self._callee(uri.user).silent:
                     return False
                 self.transactions.respond(
                     server, 100, "trying -- your call is important to us", fields=_EDGE
@@ -187,7 +187,7 @@ class Core(Agent):
 
     def invited(self, call: Call) -> None:
         """Have the dialled callee do what its number says."""
-        one = self.callees.get(call.number) or callee(call.number)
+        one = self._callee(call.number)
         self.note("rung", call.path, call.request, detail=call.number)
         if one.first > 100:
             self.ring(call, one.first)
@@ -209,6 +209,9 @@ class Core(Agent):
             self.timers.after(one.after, act)
         else:
             act()
+
+    def _callee(self, number: str) -> Callee:
+        return self.callees.get(number) or callee(number)
 
     # ---- What the edges' proxies add ----------------------------------------------
 
@@ -263,8 +266,7 @@ class Core(Agent):
         if message is not None:
             call = message.call_id
             about = {"method": message.method, "target": message.uri}
-            if event == "repeated" or not detail:
-                detail = detail or f"CSeq {message.sequence}"
+            detail = detail or f"CSeq {message.sequence}"
         self._ledger.record(
             event,
             edge=path.edge,

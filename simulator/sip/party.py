@@ -10,7 +10,7 @@ from simulator.sip.call import Call
 from simulator.sip.message import Fields, Received, compose, parse_uri
 from simulator.sip.transaction import Client, Path, Timers, Transactions
 
-ALLOW = ("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS")
+ALLOW = ("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO")
 "Methods that an agent knows."
 
 

@@ -165,7 +165,12 @@ class SipService:
         return self._from(near.near[0], near.edge, way, (host, port))
 
     def _way(self, edge: str, hop: tuple[str, str, int]) -> Path:
-        """From the edge asked for, or else the default one, at any of its addresses."""
+        """From the edge asked for, or else the default one, at any of its addresses.
+
+        Raises ValueError for a private edge that the provider does not have.
+        """
+        if edge.endswith("-ix") and edge not in self._edges:
+            raise ValueError(f"no private edge {edge!r}")
         chosen = self._edges.get(edge) or next(
             one for one in self._edges.values() if not one.plan.private
         )

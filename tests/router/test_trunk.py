@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from protocols.sip.peers import Side
+from protocols.sip.settings import Place
 from protocols.target import Target, Transport
 from router.catalogue import Catalogue
 from router.endpoint import Endpoint, Protocol
@@ -86,12 +87,12 @@ def names(catalogue: Catalogue, make_snapshot: Any) -> PlaceNames:
 def test_proxy_is_told_addresses_networks_and_clocks(
     listener: Sip, catalogue: Catalogue
 ) -> None:
-    settings = settings_of(listener, catalogue, (b"k",))
-    assert [(p.side, p.transport, p.host, p.port) for p in settings.places] == [
-        (Side.SITE, Transport.UDP, "10.0.0.2", 5060),
-        (Side.SITE, Transport.TCP, "10.0.0.2", 5060),
-        (Side.EDGE, Transport.UDP, "203.0.113.5", 5060),
-    ]
+    places = (Place(Side.SITE, Transport.UDP, "10.0.0.2", 5060),)
+    settings = settings_of(
+        listener, catalogue, places, (b"k",), frozenset({"203.0.113.9"})
+    )
+    assert (settings.places, settings.keys) == (places, (b"k",))
+    assert settings.names == {"203.0.113.9"}
     assert settings.host == "example.pstn.twilio.com"
     assert settings.networks[Side.SITE] == (ipaddress.ip_network("10.0.0.10/32"),)
     assert ipaddress.ip_network("192.0.2.4/30") in settings.networks[Side.EDGE]

@@ -237,3 +237,18 @@ async def test_update_is_refused(nameserver: Nameserver) -> None:
 
     assert response is not None
     assert response.rcode() == dns.rcode.REFUSED
+
+
+async def test_next_hop_of_sip_has_pointers_and_services(
+    nameserver: Nameserver,
+) -> None:
+    nameserver.zone.ports = {"udp": 30000, "tcp": 30000, "tls": 30001}
+    hop = "pstn.ashburn.twilio.com"
+
+    assert len(await found(nameserver, hop, "NAPTR")) == 3
+    services = await found(nameserver, f"_sip._udp.{hop}", "SRV")
+    assert {*services} == {f"10 10 30000 gw{n}.{hop}." for n in range(1, 5)}
+    assert await found(nameserver, f"gw2.{hop}") == [AT["ashburn"][1]]
+    assert {*await found(nameserver, hop)} == {*AT["ashburn"]}
+    with pytest.raises(dns.resolver.NoAnswer):
+        await found(nameserver, API, "NAPTR")

@@ -8,6 +8,7 @@ from protocols.sip.headers import parse_via
 from protocols.sip.peers import Peer, Send, Side
 from protocols.target import Result
 from tests.protocols.sip.stage import (
+    ASHBURN,
     CANCEL,
     EDGE,
     FROM_EDGE,
@@ -239,8 +240,31 @@ def test_silence_of_two_seconds_starts_the_next_edge() -> None:
     stage.begin()
     assert copies(stage.wait(1.99)) == ["192.0.2.1"]
     assert copies(stage.wait(0.02)) == ["192.0.2.2"]
-    assert stage.results() == [("edge1", Result.SILENT)]
+    assert stage.results() == [("edge1", Result.TIMEOUT)]
     assert "192.0.2.1" not in copies(stage.wait(30))
+
+
+def test_silent_edge_is_reported_before_its_call_moves() -> None:
+    stage = Stage()
+    stage.begin()
+    stage.wait(1.1)
+    assert stage.results() == [("edge1", Result.TIMEOUT)]
+    stage.wait(0.8)
+    assert stage.results() == [("edge1", Result.TIMEOUT)]
+
+
+def test_silent_edge_is_not_asked_at_its_other_address_first() -> None:
+    other = dataclasses.replace(ASHBURN, address="192.0.2.11")
+    stage = Stage(edges=(ASHBURN, other, edge(2)))
+    stage.begin()
+    assert "INVITE 192.0.2.2" in told(stage.wait(2.1))
+    assert "INVITE 192.0.2.11" in told(stage.wait(2.1)), "at last, since none is left"
+
+
+def test_refusing_edge_is_asked_at_its_other_address_first() -> None:
+    other = dataclasses.replace(ASHBURN, address="192.0.2.11")
+    stage = Stage(edges=(ASHBURN, other, edge(2)))
+    assert told(stage.fail(stage.begin())) == ["INVITE 192.0.2.11"]
 
 
 def test_no_progress_for_ten_seconds_after_a_100_cancels_and_starts_the_next() -> None:

@@ -322,3 +322,14 @@ def test_lines_that_a_proxy_does_not_own_pass_as_they_came() -> None:
 def test_attempt_that_fails_is_followed_by_the_next_one() -> None:
     stage = Stage()
     assert told(stage.fail(stage.begin())) == ["INVITE 192.0.2.2"]
+
+
+def test_request_counts_as_unanswered_until_its_final_answer() -> None:
+    stage = Stage()
+    sent = stage.begin()
+    assert stage.proxy.unanswered == stage.proxy.pending == 1
+    stage.answer(sent, "180 Ringing")
+    assert stage.proxy.unanswered == 1
+    stage.answer(sent, "200 OK")
+    assert stage.proxy.unanswered == 0
+    assert stage.proxy.pending == 1

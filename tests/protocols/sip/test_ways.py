@@ -19,6 +19,7 @@ from tests.protocols.sip.stage import (
     edge,
     message,
     one,
+    pbx,
     request,
     status,
     told,
@@ -229,6 +230,17 @@ def test_peer_on_a_stream_is_found_at_the_port_of_its_via(
     bye = one(stage.receive(back("BYE", first.data), PBX))
     assert not isinstance(bye.to, Peer)
     assert (bye.to.transport, bye.to.port) == (kind, port)
+
+
+def test_pbx_on_tls_that_called_is_reached_by_its_names() -> None:
+    stage = Stage(site=[pbx(10, TLS)])
+    via = "SIP/2.0/TLS 10.0.0.10:5061;branch=z9hG4bKa1"
+    first = stage.begin(
+        request("INVITE", via=via), Peer(Side.SITE, TLS, "10.0.0.10", 41_000, 5)
+    )
+    bye = one(stage.receive(back("BYE", first.data), EDGE))
+    assert not isinstance(bye.to, Peer)
+    assert (bye.to.transport, bye.to.port, bye.to.host) == (TLS, 5061, "pbx.test")
 
 
 # REGISTER (D8).

@@ -45,9 +45,11 @@ async def test_refusing_port_is_unreachable_and_keeps_its_number(
             client.send(b"x")
             with pytest.raises(ConnectionRefusedError):
                 await asyncio.get_running_loop().sock_recv(client, 10)
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-                with pytest.raises(OSError, match="in use"):
-                    other.bind(place)
+            with (
+                socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other,
+                pytest.raises(OSError, match="in use"),
+            ):
+                other.bind(place)
             edge.heal()
     raw = Raw(place)
     raw.send(raw.request())

@@ -93,7 +93,9 @@ async def test_invite_comes_from_the_edge_as_the_provider_writes_it(
     provider: Provider, sites: tuple[Raw, Raw]
 ) -> None:
     first, _ = sites
-    calling = asyncio.get_running_loop().create_task(provider.sip.call([uri(first, "dublin")], "+1555"))
+    calling = asyncio.get_running_loop().create_task(
+        provider.sip.call([uri(first, "dublin")], "+1555")
+    )
     invite = await arrived(first)
     first.send(reply(invite, 486, tag="x"))
     placed = await calling
@@ -201,10 +203,17 @@ async def test_unknown_edge_leads_to_the_default_one(
     provider: Provider, sites: tuple[Raw, Raw]
 ) -> None:
     first, _ = sites
-    calling = asyncio.get_running_loop().create_task(provider.sip.call([uri(first, "nowhere")]))
+    calling = asyncio.get_running_loop().create_task(
+        provider.sip.call([uri(first, "nowhere")])
+    )
     first.send(reply(await arrived(first), 486, tag="x"))
 
     assert (await calling).call.path.edge == "ashburn"
+
+
+async def test_unknown_private_edge_is_an_error(provider: Provider) -> None:
+    with pytest.raises(ValueError, match="nowhere-ix"):
+        await provider.sip.call(["sip:127.0.0.1:9;edge=nowhere-ix"])
 
 
 async def test_two_answers_to_one_call_are_noted_and_one_is_hung_up(

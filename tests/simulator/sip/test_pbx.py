@@ -149,9 +149,7 @@ async def test_challenge_is_answered_within_the_call(
     plan = SipPlan(credentials=Credentials("pbx", "right"))
     async with (
         Provider.start(EDGES, sip=plan) as provider,
-        Pbx.start(
-            at(provider, "dublin"), known_as=Credentials("pbx", password)
-        ) as pbx,
+        Pbx.start(at(provider, "dublin"), known_as=Credentials("pbx", password)) as pbx,
     ):
         call = pbx.call(ANSWERS)
 

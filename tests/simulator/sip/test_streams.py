@@ -173,4 +173,3 @@ async def test_connection_without_an_alias_does_not(
 
     await provider.ledger.wait("dial-failed")
     await connection.close()
-

@@ -1,0 +1,351 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from protocols.net.handshake import Contexts
+from protocols.net.listen import BindError
+from protocols.net.tasks import Tasks
+from protocols.net.tls import Certificates, client_context, server_context
+from protocols.sip.endpoint import REASONS, Wanted, bind
+from protocols.sip.guard import Drop, Pace
+from protocols.sip.peers import Side
+from protocols.sip.settings import Limits
+from protocols.target import Result
+from tests.protocols.sip.peers import (
+    HERE,
+    NOWHERE,
+    TCP,
+    TLS,
+    UDP,
+    asking,
+    at,
+    calling,
+    invite,
+    serving,
+    switch,
+    telephone,
+)
+from tests.protocols.sip.stage import response
+
+Pair = tuple[Path, Path]
+
+
+async def test_call_to_the_provider_is_answered_where_it_came_from() -> None:
+    async with (
+        telephone() as pbx,
+        telephone() as edge,
+        serving([at(edge.port)]) as around,
+    ):
+        pbx.say(invite(pbx), around.reach(Side.SITE))
+        assert (await pbx.hear()).status == 100
+        asked = await edge.hear()
+        assert asked.method == b"INVITE"
+        edge.say(response(bytes(asked), "486 Busy Here"))
+        assert (await pbx.hear()).status == 486
+        assert (await edge.hear()).method == b"ACK"
+    assert [record.status for record in around.records] == [486]
+    assert around.results() == [Result.ALIVE]
+    assert pbx.source == around.reach(Side.SITE)
+    assert edge.source == around.reach(Side.EDGE)
+
+
+async def test_call_from_the_provider_reaches_the_pbx() -> None:
+    async with (
+        telephone() as pbx,
+        telephone() as edge,
+        serving(site=[at(pbx.port)]) as around,
+    ):
+        edge.say(invite(edge), around.reach(Side.EDGE))
+        assert (await edge.hear()).status == 100
+        asked = await pbx.hear()
+        pbx.say(response(bytes(asked), "404 Not Found"))
+        assert (await edge.hear()).status == 404
+        assert pbx.source == around.reach(Side.SITE)
+
+
+async def test_edge_whose_port_is_closed_is_left_at_once() -> None:
+    async with telephone() as gone:
+        closed = gone.port
+    async with (
+        telephone() as pbx,
+        telephone() as edge,
+        serving([at(closed), at(edge.port)]) as around,
+    ):
+        pbx.say(invite(pbx), around.reach(Side.SITE))
+        async with asyncio.timeout(0.3):  # the silence would last 2 s
+            assert (await edge.hear()).method == b"INVITE"
+    assert around.results() == [Result.REFUSED]
+
+
+async def test_calls_after_an_icmp_error_still_reach_the_living() -> None:
+    async with telephone() as gone:
+        closed = gone.port
+    async with (
+        telephone() as pbx,
+        telephone() as edge,
+        serving([at(closed), at(edge.port)]) as around,
+    ):
+        for _ in range(20):
+            pbx.say(invite(pbx), around.reach(Side.SITE))
+        async with asyncio.timeout(1):
+            heard = {(await edge.hear()).first(b"call-id") for _ in range(20)}
+    assert len(heard) == 20
+
+
+async def test_edge_that_refuses_connections_is_left_at_once() -> None:
+    async with switch() as gone:
+        closed = gone.port
+    async with telephone() as pbx, switch() as edge:
+        targets = [at(closed, TCP), at(edge.port, TCP)]
+        async with serving(targets) as around:
+            pbx.say(invite(pbx), around.reach(Side.SITE))
+            async with asyncio.timeout(0.3):
+                line = await edge.line()
+                assert (await line.hear()).method == b"INVITE"
+            assert around.results() == [Result.REFUSED]
+
+
+async def test_silent_edge_is_left_when_the_timer_says_so() -> None:
+    limits = Limits(no_response=0.05, no_progress=1.0, seconds=2.0, attempts=2)
+    async with telephone() as pbx, telephone() as silent, telephone() as edge:
+        targets = [at(silent.port), at(edge.port)]
+        async with serving(targets, to_edge=limits) as around:
+            pbx.say(invite(pbx), around.reach(Side.SITE))
+            first, second = await silent.hear(), await edge.hear()
+    assert first.first(b"call-id") == second.first(b"call-id")
+    assert around.results() == [Result.SILENT]
+
+
+async def test_connection_that_breaks_moves_its_calls() -> None:
+    async with (
+        telephone() as pbx,
+        switch() as broken,
+        telephone() as edge,
+        serving([at(broken.port, TCP), at(edge.port)]) as around,
+    ):
+        pbx.say(invite(pbx), around.reach(Side.SITE))
+        line = await broken.line()
+        await line.hear()
+        line.transport.abort()
+        assert (await edge.hear()).method == b"INVITE"
+    assert around.results() == [Result.RESET]
+
+
+async def test_answer_goes_back_on_the_connection_of_its_request() -> None:
+    async with (
+        telephone() as edge,
+        serving([at(edge.port)]) as around,
+        calling(around.ports[Side.SITE, TCP]) as pbx,
+    ):
+        pbx.say(invite(pbx, "TCP"))
+        edge.say(response(bytes(await edge.hear()), "486 Busy"), edge.source)
+        assert (await pbx.hear()).status == 100
+        assert (await pbx.hear()).status == 486
+
+
+async def test_answer_whose_connection_is_gone_is_brought_to_sent_by() -> None:
+    async with (
+        telephone() as edge,
+        switch() as home,
+        serving([at(edge.port)]) as around,
+    ):
+        async with calling(around.ports[Side.SITE, TCP]) as pbx:
+            asked = invite(pbx, "TCP").replace(
+                b"TCP 127.0.0.1:%d" % pbx.port, b"TCP 127.0.0.1:%d" % home.port
+            )
+            pbx.say(asked)
+            heard = await edge.hear()
+        edge.say(response(bytes(heard), "486 Busy"), edge.source)
+        assert (await (await home.line()).hear()).status == 486
+
+
+async def test_stranger_is_dropped_without_a_word() -> None:
+    async with telephone() as stranger, serving(networks=NOWHERE) as around:
+        stranger.say(invite(stranger), around.reach(Side.SITE))
+        stranger.say(asking("OPTIONS", stranger), around.reach(Side.EDGE))
+        async with calling(around.ports[Side.SITE, TCP]) as line:
+            await asyncio.wait_for(line.lost, 2)
+        assert (HERE, "not_allowed", "") in await around.turned_away(3)
+        assert around.endpoint.dropped == {Drop.NOT_ALLOWED: 3}
+        assert stranger.waiting == 0
+
+
+async def test_answer_from_where_a_request_went_needs_no_network(
+    tasks: Tasks,
+) -> None:
+    async with telephone() as edge, serving(networks=NOWHERE) as around:
+        probing = around.endpoint.probe(Side.EDGE, at(edge.port), 1.0)
+        probe = tasks.start(probing, name="probe")
+        asked = await edge.hear()
+        edge.say(response(bytes(asked), "200 OK"))
+        edge.say(asking("OPTIONS", edge))
+        assert (await probe).result is Result.ALIVE
+        await around.turned_away(1)
+        assert around.endpoint.dropped == {Drop.NOT_ALLOWED: 1}
+
+
+async def test_scanner_is_dropped_without_a_word() -> None:
+    async with telephone() as pbx, serving() as around:
+        agent = ["User-Agent: friendly-scanner"]
+        pbx.say(asking("OPTIONS", pbx, more=agent), around.reach(Side.SITE))
+        await around.turned_away(1)
+        assert around.endpoint.dropped == {Drop.SCANNER: 1}
+        assert pbx.waiting == 0
+
+
+async def test_flood_is_dropped_and_what_ends_calls_is_not() -> None:
+    pace = Pace(rate=0.001, burst=4)
+    async with telephone() as pbx, serving(pace=pace) as around:
+        for _ in range(5):
+            pbx.say(asking("OPTIONS", pbx), around.reach(Side.SITE))
+        pbx.say(asking("BYE", pbx), around.reach(Side.SITE))
+        await around.turned_away(2)
+        assert around.endpoint.dropped == {Drop.FLOOD: 2}
+        assert [(await pbx.hear()).first(b"cseq") for _ in range(4)][3] == b"1 BYE"
+
+
+async def test_bare_line_ends_and_rubbish_get_no_answer() -> None:
+    async with telephone() as pbx, serving() as around:
+        for data in (b"\r\n\r\n", b"\0\0\0\0", b"", b"rubbish", b"\xff" * 60_000):
+            pbx.say(data, around.reach(Side.SITE))
+        pbx.say(asking("OPTIONS", pbx), around.reach(Side.SITE))
+        assert (await pbx.hear()).first(b"cseq") == b"1 OPTIONS"
+        assert sum(around.endpoint.dropped.values()) == 2
+
+
+async def test_stream_that_cannot_be_framed_is_answered_and_closed() -> None:
+    async with serving() as around:
+        async with calling(around.ports[Side.SITE, TCP]) as pbx:
+            asked = asking("OPTIONS", pbx, "TCP")
+            pbx.say(asked.replace(b"Content-Length: 0\r\n", b""))
+            assert (await pbx.hear()).status == 400
+            await asyncio.wait_for(pbx.lost, 2)
+        assert around.endpoint.dropped == {"no Content-Length on a stream": 1}
+
+
+async def test_reasons_are_counted_in_a_bounded_table() -> None:
+    async with serving() as around:
+        for number in range(REASONS + 10):
+            around.endpoint._drop("", f"reason {number}")
+        assert len(around.endpoint.dropped) == REASONS + 1
+        assert around.endpoint.dropped["others"] == 10
+
+
+async def test_draining_listener_takes_no_call_and_ends_those_under_way(
+    tasks: Tasks,
+) -> None:
+    async with (
+        telephone() as edge,
+        serving([at(edge.port)]) as around,
+        calling(around.ports[Side.SITE, TCP]) as pbx,
+    ):
+        pbx.say(asking("MESSAGE", pbx, "TCP"))
+        heard = await edge.hear()
+        draining = tasks.start(around.endpoint.drain(2.0), name="drain")
+        await asyncio.sleep(0)
+        pbx.say(invite(pbx, "TCP"))
+        assert (await pbx.hear()).status == 503
+        edge.say(response(bytes(heard), "200 OK"), edge.source)
+        assert (await pbx.hear()).status == 200
+        assert await draining == 0
+        await asyncio.wait_for(pbx.lost, 2)
+
+
+async def test_answered_call_does_not_hold_up_the_end() -> None:
+    async with (
+        telephone() as pbx,
+        telephone() as edge,
+        serving([at(edge.port)]) as around,
+    ):
+        pbx.say(invite(pbx), around.reach(Side.SITE))
+        edge.say(response(bytes(await edge.hear()), "200 OK"), edge.source)
+        while (await pbx.hear()).status != 200:
+            pass
+        async with asyncio.timeout(1):
+            assert await around.endpoint.drain(5.0) == 0
+        assert around.endpoint.pending == 1
+
+
+async def test_drain_cuts_what_takes_too_long() -> None:
+    async with (
+        telephone() as pbx,
+        telephone() as edge,
+        serving([at(edge.port)]) as around,
+    ):
+        pbx.say(invite(pbx), around.reach(Side.SITE))
+        await edge.hear()
+        assert around.endpoint.pending == 1
+        assert await around.endpoint.drain(0.01) == 1
+
+
+async def test_calls_cut_by_the_end_tell_nothing_of_their_edges() -> None:
+    async with (
+        telephone() as pbx,
+        switch() as edge,
+        serving([at(edge.port, TCP)]) as around,
+    ):
+        pbx.say(invite(pbx), around.reach(Side.SITE))
+        line = await edge.line()
+        await line.hear()
+        around.endpoint.close()
+        await asyncio.wait_for(line.lost, 2)
+        await asyncio.sleep(0)
+        assert around.results() == []
+
+
+async def test_idle_listener_drains_at_once() -> None:
+    async with serving() as around:
+        assert await around.endpoint.drain(5.0) == 0
+
+
+def test_address_that_is_taken_leaves_nothing_bound() -> None:
+    (taken,) = bind([Wanted(Side.SITE, TCP, HERE, 0)])
+    port = taken.sock.getsockname()[1]
+    wanted = [Wanted(Side.SITE, UDP, HERE, port), Wanted(Side.EDGE, TCP, HERE, port)]
+    with pytest.raises(BindError, match=f"{HERE}:{port}"):
+        bind(wanted)
+    for one in bind(wanted[:1]):
+        one.sock.close()
+    taken.sock.close()
+
+
+async def test_call_over_tls_on_both_sides(pair: Pair, ca_file: Path) -> None:
+    trusting = client_context(ca_file, alpn=())
+    async with (
+        switch(server_context(*pair, alpn=())) as edge,
+        serving(
+            [at(edge.port, TLS)],
+            contexts=Contexts(ca_file, alpn=()),
+            certificates=Certificates(*pair, alpn=()),
+        ) as around,
+        calling(around.ports[Side.SITE, TLS], trusting) as pbx,
+    ):
+        pbx.say(invite(pbx, "TLS"))
+        assert (await pbx.hear()).status == 100
+        line = await edge.line()
+        asked = await line.hear()
+        assert (asked.first(b"via") or b"").startswith(b"SIP/2.0/TLS 127.0.0.1:")
+        line.say(response(bytes(asked), "486 Busy Here"))
+        assert (await pbx.hear()).status == 486
+        assert (await line.hear()).method == b"ACK"
+        assert around.endpoint.dropped == {}
+
+
+async def test_answer_to_a_tls_peer_of_unknown_name_is_not_sent_elsewhere(
+    pair: Pair, ca_file: Path
+) -> None:
+    trusting = client_context(ca_file, alpn=())
+    async with (
+        telephone() as edge,
+        serving([at(edge.port)], certificates=Certificates(*pair, alpn=())) as around,
+    ):
+        async with calling(around.ports[Side.SITE, TLS], trusting) as pbx:
+            pbx.say(invite(pbx, "TLS"))
+            asked = await edge.hear()
+            assert (await pbx.hear()).status == 100
+            pbx.transport.close()
+            await pbx.lost  # once the router has said its close_notify, too
+        edge.say(response(bytes(asked), "486 Busy Here"), edge.source)
+        told = await around.turned_away(1)
+        assert told == [(HERE, "answer could not be sent", "")]

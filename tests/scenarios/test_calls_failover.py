@@ -1,0 +1,161 @@
+"""Calls while an edge or the PBX fails: where they go, how soon, and who is rung."""
+
+import asyncio
+import statistics
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from simulator.edge import Edge
+from simulator.sip import pbx
+from simulator.sip.call import Call
+from simulator.sip.pbx import Pbx
+from tests import stage
+from tests.scenarios.telephony import (
+    ANSWERS,
+    PBX,
+    WAYS,
+    Calling,
+    asked,
+    calling,
+)
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+EDGES = ("ashburn=1ms", "dublin=30ms")
+FORGIVING = {
+    "sip_options_interval": "100ms",
+    "fast_interval": "50ms",
+    "interval": "1s",
+    "rise": 1,
+    "recovery": "0s",
+}
+"An edge that answers again is soon home again, for the next test."
+CALM = {"sip_options_interval": "10m"}
+"Health that is known by calls alone."
+AT_ONCE = 50
+"Milliseconds that a call may be later for an edge that refuses it."
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=WAYS)
+async def impatient(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Calling]:
+    """A quarter of the time that calls are waited for as a rule."""
+    way = request.param
+    directory: Path = tmp_path_factory.mktemp(way)
+    keys = {"no_response": "500ms", "site_no_response": "800ms"}
+    async with calling(directory, way, *EDGES, trunk=keys, health=FORGIVING) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def site(impatient: Calling) -> Calling:
+    """Nothing fails yet, and ashburn is home."""
+    impatient.pbx.script = pbx.answer
+    impatient.provider.heal()
+    await impatient.at_home()
+    return impatient
+
+
+def home(site: Calling) -> Edge:
+    return site.provider.edges["ashburn"]
+
+
+async def rings_within(seconds: float, call: Call) -> None:
+    """The call, begun now, rings in time."""
+    async with asyncio.timeout(seconds):
+        assert await call.ringing == 180
+
+
+async def rang_once(site: Calling, call: Call, edge: str) -> None:
+    """The call is answered at this edge, rang once, and is hung up."""
+    assert await call.outcome == 200
+    assert (await site.ended(call))["edge"] == edge
+    assert await asked(site.pbx, call, "BYE") == 200
+    assert site.provider.sip.rung()[call.call_id] == 1
+    assert not site.pbx.happened("answered-twice", call.call_id)
+
+
+def silent(pbx: Pbx, call: Call) -> None:
+    """Give no sign of life."""
+
+
+async def test_call_to_a_home_that_refuses_goes_elsewhere_at_once(
+    site: Calling,
+) -> None:
+    home(site).kill()
+    calls = [site.pbx.call(ANSWERS) for _ in range(8)]
+    for call in calls:
+        await rang_once(site, call, "dublin")
+    records = [await site.ended(call) for call in calls]
+    assert "tried" in records[0]
+    late = [one["failover_ms"] for one in records if "failover_ms" in one]
+    # Not the worst of them: the machine of the tests may be busy.
+    assert statistics.median(late) <= AT_ONCE
+
+
+async def test_call_to_a_home_that_is_silent_is_answered_elsewhere(
+    site: Calling,
+) -> None:
+    home(site).blackhole()
+    call = site.pbx.call(ANSWERS)
+    await rings_within(0.5 + 0.2, call)
+    await rang_once(site, call, "dublin")
+
+
+async def test_home_that_stood_still_and_goes_on_rings_nobody_again(
+    site: Calling,
+) -> None:
+    first = site.pbx.call(ANSWERS)
+    assert await first.outcome == 200
+    home(site).freeze()
+    calls = [site.pbx.call(ANSWERS) for _ in range(3)]
+    for call in calls:
+        assert await call.outcome == 200
+    home(site).heal()
+    # Behind all that waited there, a request of the first call, which is there.
+    assert await asked(site.pbx, first, "BYE") == 200
+    for call in calls:
+        await rang_once(site, call, "dublin")
+
+
+async def test_call_that_rings_behind_a_mute_home_is_waited_for(site: Calling) -> None:
+    home(site).mute()
+    call = site.pbx.call(ANSWERS)
+    await site.provider.ledger.wait("merged", call=call.call_id, edge="dublin")
+    home(site).heal()
+    await rang_once(site, call, "ashburn")
+
+
+async def test_provider_learns_in_time_that_the_pbx_is_silent(site: Calling) -> None:
+    site.pbx.script = silent
+    async with asyncio.timeout(0.8 + 0.3):
+        assert (await site.placed()).status == 503
+
+
+async def test_times_hold_by_default(tmp_path: Path) -> None:
+    async with calling(tmp_path, "udp", *EDGES, health=CALM) as site:
+        await site.at_home()
+        site.pbx.script = silent
+        home(site).blackhole()
+        call = site.pbx.call(ANSWERS)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(rings_within(2.2, call))
+            async with asyncio.timeout(4.0):
+                uri = "sip:{}:{};edge=dublin".format(*site.outside)
+                assert (await site.provider.sip.call([uri])).status == 503
+        await rang_once(site, call, "dublin")
+
+
+async def test_provider_learns_at_once_that_the_pbx_refuses(tmp_path: Path) -> None:
+    near = {
+        "bind": [f"tcp://{stage.HERE}:{stage.free_port()}"],
+        "to": [f"sip:{PBX}:{stage.free_port(PBX)}"],
+        "allow": ["127.0.0.0/8"],
+    }
+    async with calling(tmp_path, "tcp", trunk={"site": near}) as site:
+        async with asyncio.timeout(0.5):
+            assert (await site.placed()).status == 503
