@@ -22,7 +22,7 @@ def fields(listener: str, record: CallRecord) -> dict[str, Any]:
         "target": record.target,
         "attempts": len(record.attempts),
         "tried": tried(record.attempts),
-        "reason": record.reason,
+        "reason": record.reason or _advice(record),
     }
     times = {
         "trying_ms": record.trying,
@@ -32,3 +32,11 @@ def fields(listener: str, record: CallRecord) -> dict[str, Any]:
     }
     measured = {n: round(1000 * t, 1) for n, t in times.items() if t is not None}
     return {name: value for name, value in shown.items() if value} | measured
+
+
+def _advice(record: CallRecord) -> str:
+    """Providers know a trunk by its address, which may be another one at each edge."""
+    answered = record.target and record.direction == "to_provider"
+    if answered and record.method == "INVITE" and record.status == 403:
+        return "is our address there in the provider's list?"
+    return ""

@@ -27,7 +27,6 @@ UNRUN = {
     "curl --cacert site.pem": "needs the Internet: test_clients.py does it without",
     "HTTPS_PROXY=": "needs the Internet: test_clients.py does it without",
     "edge-router run": "needs the Internet: test_app.py runs it without",
-    "asterisk": "changes a PBX",
     "python3 -m venv /opt": "needs root and the Internet; `make setup` does the same",
 }
 "How blocks of commands begin that are not run here, and why not."

@@ -151,7 +151,7 @@ class Ways:
         return settings.to_edge if side is Side.EDGE else settings.to_site
 
     def _answer_own(self, message: Message, accepting: bool) -> None:
-        """OPTIONS for the router itself: how a peer asks whether it may send calls.
+        """OPTIONS for the router or its trunk: how a peer asks if it may send calls.
 
         It is not forwarded: what a PBX sends every few seconds would have the provider
         ban the site.
@@ -159,7 +159,9 @@ class Ways:
         if message.method != b"OPTIONS":
             return
         uri = parse_uri(message.uri)
-        if uri.user or not self._shared.places.is_own(uri):
+        trunk = self._shared.settings.host.lower().encode()
+        is_own = self._shared.places.is_own(uri) or uri.host.lower() == trunk != b""
+        if uri.user or not is_own:
             return
         raise Refused(200) if accepting else self.overloaded()
 

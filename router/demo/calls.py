@@ -40,8 +40,8 @@ async def outlive(screen: Screen, stage: Stage, standing: Talk) -> None:
     screen.chapter(
         f"{HOME} goes dark while a call is on its way; the daemon is restarted",
         f"The third call still stands, though {HOME} died meanwhile. Now nothing gets "
-        "in there or out: after 2 s of silence the daemon tries the next address, then "
-        "the next edge. Then it is stopped and started, and has forgotten all calls.",
+        "in there or out: after 2 s of silence the daemon tries the next edge. Then it "
+        "is stopped and started, and has forgotten all calls.",
     )
     time = asyncio.get_running_loop().time
     home = stage.provider.edges[HOME]

@@ -9,18 +9,14 @@ import collections
 import contextlib
 import dataclasses
 import hmac
-import importlib.resources
 import itertools
-import secrets
-import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
-import trustme
-
 from router.demo.clients import Client, Curl, Doors, Python, Reply, Request
 from router.demo.daemon import Daemon
+from router.demo.files import configure, free_port
 from router.demo.receiver import Receiver
 from router.demo.tally import Sent
 from simulator.plan import EdgePlan
@@ -236,7 +232,7 @@ async def set_up(directory: Path, client: str) -> AsyncIterator[Stage]:
         def verify(url: str, form: Mapping[str, str], signature: str) -> bool:
             return hmac.compare_digest(sign(token, url, form), signature)
 
-        site, trunk = _free_port(_SITE), _free_port(_EDGE, _SOURCE)
+        site, trunk = free_port(_SITE), free_port(_EDGE, _SOURCE)
         with Receiver(verify) as receiver:
             async with Pbx.start((_SITE, site), address=PBX) as pbx:
                 found = {
@@ -247,7 +243,7 @@ async def set_up(directory: Path, client: str) -> AsyncIterator[Stage]:
                     f"{_SOURCE}:5060": f"{_SOURCE}:{trunk}",
                     f"{PBX}:5060": f"{PBX}:{pbx.ports['udp']}",
                 }
-                config = _configure(directory, provider, found)
+                config = configure(directory, SITE, provider.catalogue(), found)
                 async with Daemon.start(config, directory / "daemon.log") as daemon:
                     doors = Doors(
                         ports=await _ports(daemon, 0.0),
@@ -261,18 +257,6 @@ async def set_up(directory: Path, client: str) -> AsyncIterator[Stage]:
                     yield Stage(provider, daemon, receiver, pbx, sender, doors)
 
 
-def _free_port(*addresses: str) -> int:
-    """A port for UDP that is free at all of these addresses."""
-    while True:
-        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
-            port = 0
-            for address in addresses:
-                sock = stack.enter_context(socket.socket(type=socket.SOCK_DGRAM))
-                sock.bind((address, port))
-                port = int(sock.getsockname()[1])
-            return port
-
-
 async def _ports(daemon: Daemon, since: float) -> dict[str, int]:
     """The port of each HTTPS listener of a daemon that was started at that time."""
     lines = await daemon.wait("listener.bound", count=_SOCKETS, seconds=20, since=since)
@@ -281,31 +265,3 @@ async def _ports(daemon: Daemon, since: float) -> dict[str, int]:
         for line in lines
         if line["protocol"] == "https"
     }
-
-
-def _configure(directory: Path, provider: Provider, found: Mapping[str, str]) -> Path:
-    """Put everything into the directory that the configuration refers to."""
-    catalogue = directory / "catalogues" / "simulated.yaml"
-    catalogue.parent.mkdir(exist_ok=True)
-    catalogue.write_text(provider.catalogue(), encoding="utf-8")
-    _certify(directory / "tls")
-    key = directory / "secrets" / "trunk.key"
-    key.parent.mkdir(exist_ok=True)
-    key.write_text(f"{secrets.token_urlsafe(32)}\n", encoding="utf-8")
-    text = importlib.resources.files("router.demo").joinpath("demo.yaml").read_text()
-    for written, free in found.items():
-        assert text.count(written) == 1, f"demo.yaml should have {written} once"
-        text = text.replace(written, free)
-    config = directory / "demo.yaml"
-    config.write_text(text, encoding="utf-8")
-    return config
-
-
-def _certify(tls: Path) -> None:
-    """Write the site's certificate, and that of the authority which vouches for it."""
-    authority = trustme.CA()
-    site = authority.issue_cert(SITE, "127.0.0.1")
-    authority.cert_pem.write_to_path(str(tls / "site-ca.pem"))
-    site.private_key_pem.write_to_path(str(tls / "site.key"))
-    for number, pem in enumerate(site.cert_chain_pems):
-        pem.write_to_path(str(tls / "site.pem"), append=number > 0)

@@ -23,6 +23,17 @@ def test_record_of_a_call_that_failed_over_says_what_was_tried_and_how_long() ->
     assert (fields["edge"], fields["status"], fields["cseq"]) == ("dublin", 200, 7)
 
 
+def test_call_that_an_edge_refuses_says_where_to_look() -> None:
+    """The first call from another address, after a failover, meets an old list."""
+    record = CallRecord("INVITE", "to_provider", "10.0.0.10", "id", "a", status=403)
+    assert "reason" not in calls.fields("trunk", record), "refused here"
+    record.target = "dublin 192.0.2.5:5060"
+    fields = calls.fields("trunk", record)
+    assert fields["reason"] == "is our address there in the provider's list?"
+    record.direction = "from_provider"
+    assert "reason" not in calls.fields("trunk", record), "refused by the PBX"
+
+
 def test_what_does_not_apply_is_left_out() -> None:
     record = CallRecord("BYE", "from_provider", "192.0.2.1", "id", "a", total=0.01)
     assert calls.fields("trunk", record) == {

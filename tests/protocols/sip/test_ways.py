@@ -54,6 +54,12 @@ def test_options_for_the_router_are_answered_here(hops: int) -> None:
     assert b";tag=" in (message(answer).first(b"to") or b"")
 
 
+def test_options_of_the_pbx_for_the_trunk_are_answered_here() -> None:
+    """A PBX that qualifies its trunk asks for the name that it calls."""
+    data = request("OPTIONS", uri="sip:Trunk.pstn.test")
+    assert told(Stage().receive(data)) == ["200 10.0.0.10"]
+
+
 def test_options_for_the_router_say_503_while_it_takes_no_calls() -> None:
     stage = Stage()
     stage.proxy.accepting = False
