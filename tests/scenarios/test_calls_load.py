@@ -142,7 +142,7 @@ def shown(way: str, fault: str, found: list[float]) -> str:
 
 
 @pytest.mark.parametrize("way", WAYS if CALLS else ["udp"])
-@pytest.mark.timeout(30 + CALLS / RATE)
+@pytest.mark.timeout(60 + CALLS / RATE)
 async def test_calls_at_a_pace_while_home_falls_silent(
     way: str, tmp_path: Path
 ) -> None:
@@ -151,22 +151,22 @@ async def test_calls_at_a_pace_while_home_falls_silent(
     trunk = {"no_response": f"{1000 * no_response:.0f}ms"}
     async with calling(tmp_path, way, trunk=trunk, health=CALM) as site:
         found = await delays(site, number, "blackhole")
-        print(shown(way, "blackhole", found))
-        assert percentile(found, 0.99) <= no_response + 0.2
-        assert percentile(found, 0.9) <= 0.2, "as if nothing had happened"
+        figures = shown(way, "blackhole", found)
+        assert percentile(found, 0.99) <= no_response + 0.2, figures
+        assert percentile(found, 0.9) <= 0.2, figures
         await nobody_was_harmed(site, number)
 
 
 @pytest.mark.skipif(not CALLS, reason="each call of it is in test_calls_failover.py")
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.timeout(30 + CALLS / RATE)
+@pytest.mark.timeout(60 + CALLS / RATE)
 async def test_calls_at_a_pace_while_home_begins_to_refuse(
     way: str, tmp_path: Path
 ) -> None:
     number = CALLS
     async with calling(tmp_path, way, health=CALM) as site:
         found = await delays(site, number, "kill")
-        print(shown(way, "kill", found))
+        figures = shown(way, "kill", found)
         # The round trip to dublin, and what the change of edges may cost.
-        assert percentile(found, 0.99) <= 0.030 + 0.050
+        assert percentile(found, 0.99) <= 0.030 + 0.050, figures
         await nobody_was_harmed(site, number)
