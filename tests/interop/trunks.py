@@ -1,10 +1,12 @@
 """A daemon with a trunk for each transport, and an edge that is not ours to write."""
 
+import asyncio
 import contextlib
 import dataclasses
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import yaml
 
@@ -23,6 +25,12 @@ TELEPHONE = "127.30.0.60"
 NUMBER = "+15551234567"
 
 Address = tuple[str, int]
+T = TypeVar("T")
+
+
+async def soon(awaited: Awaitable[T]) -> T:
+    """Its result, which is there within five seconds."""
+    return await asyncio.wait_for(awaited, 5.0)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -45,7 +53,7 @@ class Trunk:
         """The listener; the site's calls go to this URI."""
         return {
             "protocol": "sip",
-            "product": "trunk",
+            "product": self.way,
             "host": self.host,
             "site": {
                 "bind": ["{}://{}:{}".format(self.way, *self.site)],
@@ -119,13 +127,14 @@ def _catalogue(ports: Mapping[str, int]) -> Settings:
             }
         },
         "products": {
-            "trunk": {
+            way: {
                 "protocol": "sip",
-                "transports": dict(ports),
+                "transports": {way: port},
                 "host": "{tenant}.trunk.test",
                 "next_hop": "127.30.0.{legacy_id}",
                 "server_name": EDGE_NAME,
                 "failover": {"advance": ["5xx"]},
             }
+            for way, port in ports.items()
         },
     }
