@@ -53,7 +53,7 @@ class Trunk:
         """The listener; the site's calls go to this URI."""
         return {
             "protocol": "sip",
-            "product": self.way,
+            "product": f"trunk-{self.way}",
             "host": self.host,
             "site": {
                 "bind": ["{}://{}:{}".format(self.way, *self.site)],
@@ -127,7 +127,7 @@ def _catalogue(ports: Mapping[str, int]) -> Settings:
             }
         },
         "products": {
-            way: {
+            f"trunk-{way}": {
                 "protocol": "sip",
                 "transports": {way: port},
                 "host": "{tenant}.trunk.test",
