@@ -106,7 +106,7 @@ async def telephone(
         )
     )
     log = directory / "baresip.log"
-    with Process.start("baresip", ["baresip", "-f", directory], log):
+    with Process.start("baresip", ["baresip", "-v", "-f", directory], log):
         reader, writer = await _connected(control)
         try:
             yield Telephone(reader, writer)

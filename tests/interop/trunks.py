@@ -20,8 +20,8 @@ EDGE_NAME = "edge.trunk.test"
 "Name in its certificate."
 OUTSIDE = "127.30.0.2"
 "Where the provider reaches the daemon."
-TELEPHONE = "127.30.0.60"
-"The PBX of the site."
+TELEPHONE = "127.0.0.1"
+"The PBX of the site: baresip binds nothing for its connections, so they are from here."
 NUMBER = "+15551234567"
 
 Address = tuple[str, int]
