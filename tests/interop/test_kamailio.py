@@ -55,11 +55,12 @@ def kamailio(
         )
     )
     defined = [
-        *(f"{way.upper()}={way}:{EDGE}:{port}" for way, port in ports.items()),
-        f'CORE="{CORE}:{core.ports["udp"]}"',
+        *(f"OVER_{way.upper()}={way}:{EDGE}:{port}" for way, port in ports.items()),
+        f'CORE="sip:{CORE}:{core.ports["udp"]}"',
+        f'CORE_ADDRESS="{CORE}"',
         f'DIRECTORY="{directory}"',
     ]
-    command = [
+    command: list[str | Path] = [
         *("kamailio", "-DD", "-E", "-f", CONFIG, "-Y", directory),
         *("-P", directory / "kamailio.pid"),
         *(word for one in defined for word in ("-A", one)),
