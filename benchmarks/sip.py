@@ -105,9 +105,7 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="edge-router-bench-") as name:
         try:
             for way in WAYS:
-                place = Path(name) / way
-                place.mkdir()
-                measure(way, options.extent, options.python, place)
+                measure(way, options.extent, options.python, Path(name) / way)
         except (NotReadyError, sipp.NoResultError, OSError) as error:
             print(f"could not measure: {error}", file=sys.stderr)
             return 1
@@ -132,6 +130,8 @@ def measure(way: str, extent: Extent, python: str, directory: Path) -> None:
     with serving(way, python, directory) as stage:
         show_speed(way, extent, rounds(stage, extent))
         show_latency(way, latencies(stage, extent.timed))
+    # Fresh ones: memory that loads have made a process grow by is used again.
+    with serving(way, python, directory / "fresh") as stage:
         standing = {n: growth(t, extent.standing) for n, t in stage.trunks.items()}
         show_memory(way, standing, extent.standing)
 
@@ -162,13 +162,14 @@ class Stage:
 @contextlib.contextmanager
 def serving(way: str, python: str, directory: Path) -> Iterator[Stage]:
     """All contenders, ready for calls."""
+    directory.mkdir()
     certificate = issue(directory)
     port = free_port(*EDGES)
     inner = free_port(*EDGES) if way == "tls" else port
     with contextlib.ExitStack() as stack:
         for edge in EDGES:
             log = directory / f"{edge}.log"
-            answering = sipp.edge(way, (edge, inner), (edge, port), log)
+            answering = sipp.edge(way, (edge, inner), log, (edge, port))
             stack.enter_context(answering)
         trunks = {}
         for number, (name, (start, records)) in enumerate(contenders().items()):

@@ -11,7 +11,9 @@ from benchmarks.wrap import Address
 
 AT_A_TIME = 32
 "Calls that stand at a time, unless told otherwise."
-_SCENARIOS = Path(__file__).with_name("sipp")
+ANSWERS = Path(__file__).with_name("sipp") / "uas.xml"
+"What an edge does."
+_CALLS = ANSWERS.with_name("uac.xml")
 _FASTEST = 10_000  # calls that SIPp would begin per second, if it might
 _RATE = re.compile(r"Call Rate\s*\|[^|]*\|\s*([\d.]+) cps")
 _COUNT = re.compile(r"(Successful|Failed) call\s*\|[^|]*\|\s*(\d+)")
@@ -44,12 +46,18 @@ def read(text: str) -> Load:
     return Load(int(counts["Successful"]), float(rates[-1]))
 
 
-def edge(way: str, at: Address, known_as: Address, log: Path) -> Process:
+def edge(
+    way: str,
+    at: Address,
+    log: Path,
+    known_as: Address | None = None,
+    scenario: Path = ANSWERS,
+) -> Process:
     """An edge of the provider, which answers every call at once.
 
     Over TLS it is `known_as` another address than the one `at` which it takes TCP.
     """
-    return Process.start("SIPp", _command("uas.xml", way, at, known_as), log)
+    return Process.start("SIPp", _command(scenario, way, at, known_as or at), log)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -92,16 +100,16 @@ class Pbx:
         names.write_text(f"SEQUENTIAL\n{self.host}\n")
         here = (self.source, free_port(self.source))
         return [
-            *_command("uac.xml", self.way, here, here),
+            *_command(_CALLS, self.way, here, here),
             *("-inf", str(names), "-s", NUMBER, "-d", "0"),
             *map(str, limits),
             "{}:{}".format(*self.to),
         ]
 
 
-def _command(scenario: str, way: str, at: Address, known_as: Address) -> list[str]:
+def _command(scenario: Path, way: str, at: Address, known_as: Address) -> list[str]:
     return [
-        *("sipp", "-nostdin", "-sf", str(_SCENARIOS / scenario)),
+        *("sipp", "-nostdin", "-sf", str(scenario)),
         *("-t", "u1" if way == "udp" else "t1", "-i", at[0], "-p", str(at[1])),
         *("-key", "way", way.upper(), "-key", "here", "{}:{}".format(*known_as)),
     ]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from benchmarks import sipp
 from simulator.sip.pbx import Pbx
 from tests import stage
 from tests.interop import trunks
@@ -22,6 +23,8 @@ pytestmark = [
         shutil.which("baresip") is None, reason="baresip is not installed"
     ),
 ]
+
+CHALLENGE = Path(__file__).with_name("challenge.xml")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -101,3 +104,21 @@ async def test_telephone_is_called_is_held_and_hangs_up(scene: Scene) -> None:
     await scene.telephone.do("hangup")
     assert await soon(far.ended) == "remote"
     assert (await scene.bye(far.call_id))["direction"] == "to_provider"
+
+
+@pytest.mark.skipif(shutil.which("sipp") is None, reason="sipp is not installed")
+async def test_telephone_answers_the_challenge_of_an_edge(tmp_path: Path) -> None:
+    place = trunks.site(tmp_path)
+    at, port = (EDGE, stage.free_port(EDGE)), free_port()
+    with sipp.edge("udp", at, tmp_path / "sipp.log", scenario=CHALLENGE):
+        running = trunks.running(tmp_path, place, {"udp": at[1]}, {"udp": port})
+        async with running as (daemon, listeners):
+            trunk = listeners["udp"]
+            async with telephone(trunk, place, tmp_path, port) as phone:
+                await phone.do("dial", f"sip:+15557654321@{trunk.host}")
+                await phone.until("CALL_ESTABLISHED")
+                await phone.do("hangup")
+                records = await daemon.count(3, "call.ended")
+    told = [(one["method"], one["status"]) for one in records]
+    assert told == [("INVITE", 407), ("INVITE", 200), ("BYE", 200)]
+    assert len({one["call_id"] for one in records}) == 1
