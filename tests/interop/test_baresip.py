@@ -120,5 +120,5 @@ async def test_telephone_answers_the_challenge_of_an_edge(tmp_path: Path) -> Non
                 await phone.do("hangup")
                 records = await daemon.count(3, "call.ended")
     told = [(one["method"], one["status"]) for one in records]
-    assert told == [("INVITE", 407), ("INVITE", 200), ("BYE", 200)]
+    assert told == [("INVITE", 401), ("INVITE", 200), ("BYE", 200)]
     assert len({one["call_id"] for one in records}) == 1
