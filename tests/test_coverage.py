@@ -27,6 +27,7 @@ CORES = (
     "protocols/sip/answering.py",
     "protocols/sip/branch.py",
     "protocols/sip/context.py",
+    "protocols/sip/fields.py",
     "protocols/sip/headers.py",
     "protocols/sip/message.py",
     "protocols/sip/names.py",

@@ -25,6 +25,7 @@ CORES = (
     "protocols.sip.branch",
     "protocols.sip.context",
     "protocols.sip.failover",
+    "protocols.sip.fields",
     "protocols.sip.headers",
     "protocols.sip.message",
     "protocols.sip.names",

@@ -25,6 +25,9 @@ from protocols.target import ALIVE, Outcome, Result, Target, Transport
 COOKIE = b"z9hG4bK"
 "How a branch begins whose sender knows RFC 3261 (section 8.1.1.7)."
 
+_ACKED = (Do.ACK, Do.ACK_AND_PASS)
+_PASSED = (Do.PASS, Do.ACK_AND_PASS)
+
 
 class Clock(enum.IntEnum):
     """Timers of the proxy, beside those of its transactions."""
@@ -158,9 +161,9 @@ class Branch(Transaction):
     def received(self, response: Message, now: float) -> None:
         """Take an answer to this copy."""
         do = self.on(event_of(response.status), now)
-        if do in (Do.ACK, Do.ACK_AND_PASS):
+        if do in _ACKED:
             self._send(replies.ack(self._decides.request, self.via, response))
-        if do in (Do.PASS, Do.ACK_AND_PASS):
+        if do in _PASSED:
             self._decides.answered(self, response, now)
         self._drop_if_over()
 

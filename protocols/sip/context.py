@@ -13,7 +13,7 @@ from protocols.sip import replies
 from protocols.sip.answering import TRYING_AFTER, Answering
 from protocols.sip.branch import Branch, Clock
 from protocols.sip.failover import Verdict, finding, is_better, judge
-from protocols.sip.fields import tag_in
+from protocols.sip.headers import tag_in
 from protocols.sip.message import Message
 from protocols.sip.peers import Ended, Peer
 from protocols.sip.shared import Key, Shared

@@ -1,20 +1,18 @@
-"""Header fields read by their whole lines, and remembered: most lines come again.
+"""Lines of header fields that come again with other calls, remembered once read.
 
-A From is the same in all messages of a call, a CSeq or Max-Forwards in those of all
-calls. Long lines are read anew each time, so that what is remembered stays small. Every
-function raises MessageError with status 400 for what is no such value.
+Lines that are long are read anew each time, so that what is remembered stays small.
 """
 
 import functools
 from collections.abc import Callable
 from typing import TypeVar
 
-from protocols.sip.headers import parse_cseq, parse_via, tag_of
+from protocols.sip.headers import parse_cseq
 from protocols.sip.message import MessageError, value_of
 
-SHORT = 256
-"Bytes of a line that is remembered once read."
-REMEMBERED = 1_024
+SHORT = 64
+"Bytes of a line that is remembered."
+REMEMBERED = 512
 "How many lines are remembered, of each kind."
 
 Value = TypeVar("Value")
@@ -33,18 +31,17 @@ def _by_line(read: Callable[[bytes], Value]) -> Callable[[bytes], Value]:
     return of_line
 
 
-def _hops(value: bytes) -> int:
-    """RFC 3261 section 20.22: "an integer in the range 0-255"."""
+def _one_less(value: bytes) -> bytes:
+    # RFC 3261 section 20.22: "an integer in the range 0-255".
     if not value.isdigit() or len(value) > 20 or int(value) > 255:
         raise MessageError(400, "malformed Max-Forwards")
-    return int(value)
+    return b"Max-Forwards: %d" % (int(value) - 1) if int(value) else b""
 
 
-via_in = _by_line(parse_via)
-"The first Via of a line."
-tag_in = _by_line(tag_of)
-"The tag in a line of From or To; empty if it has none."
 cseq_in = _by_line(parse_cseq)
-"The CSeq of a line."
-hops_in = _by_line(_hops)
-"The number of hops in a line of Max-Forwards."
+"The CSeq of a line; raises MessageError with status 400 if it is none."
+one_hop_less = _by_line(_one_less)
+"""The line of Max-Forwards to forward instead of this one; empty if no hop is left.
+
+Raises MessageError with status 400 for what is no Max-Forwards.
+"""

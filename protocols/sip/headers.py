@@ -10,7 +10,7 @@ import functools
 import re
 from typing import NamedTuple
 
-from protocols.sip.message import VALUE, MessageError
+from protocols.sip.message import VALUE, MessageError, value_of
 
 _TOKEN = rb"[A-Za-z0-9.!%*_+`'~-]++"
 _QUOTED = rb'"(?:[^"\\]++|\\.)*+"'
@@ -34,11 +34,20 @@ _VIA = re.compile(
     + _HOST + rb"[ \t]*+(?::[ \t]*+([0-9]{1,5}))?+",
     re.IGNORECASE,
 )  # fmt: skip
+# Whole lines as nearly all write them: read in one step.
+_USUAL_VIA = re.compile(
+    rb"(?:Via|v): SIP/2\.0/(" + _TOKEN + rb") " + _HOST + rb"(?::([0-9]{1,5}))?+"
+    rb"((?:;" + _TOKEN + rb'(?:=[^\s",;<>?]*+)?+)*+)'
+)
 _CSEQ = re.compile(rb"([0-9]{1,20})[ \t]++(" + _TOKEN + rb")")
 # What stands before the angle bracket: a quoted string, or words. The words are taken
 # generously, since peers write names in UTF-8 or Latin-1 there without quotes.
 _BRACKETED = re.compile(
     rb"(?:" + _QUOTED + rb'[ \t]*+|[^"<>,;:@\\]*+)<([^<>"\s]++)>', re.DOTALL
+)
+_USUAL_TAG = re.compile(
+    rb"(?:From|To|f|t): " + _BRACKETED.pattern + rb'(?:;tag=([^\s",;<>?]*+))?+',
+    re.DOTALL,
 )
 # RFC 3261 section 20: without brackets, what follows a ";" belongs to the field.
 _BARE = re.compile(rb'[A-Za-z][A-Za-z0-9+.-]*+:[^\s"<>,;?]++')
@@ -140,6 +149,16 @@ def parse_via(value: bytes) -> Via:
     return Via(transport.upper(), host.strip(b"[]"), _port(port), found)
 
 
+def via_in(line: bytes) -> Via:
+    """Read a line of Via, like `parse_via`."""
+    usual = _USUAL_VIA.fullmatch(line)
+    if usual is None:
+        return parse_via(value_of(line))
+    transport, host, port, text = usual.groups()
+    found = _separate(text, "parameter given twice")
+    return Via(transport.upper(), host.strip(b"[]"), _port(port), found)
+
+
 def parse_cseq(value: bytes) -> CSeq:
     """Read a CSeq."""
     match = _CSEQ.fullmatch(value)
@@ -167,7 +186,7 @@ def _uri(uri: bytes) -> Uri:
     if sip is None:
         raise MessageError(400, "malformed SIP URI")
     user, host, port, parameters, headers = sip.groups(b"")
-    found = _uri_parameters(parameters)
+    found = _separate(parameters, "malformed parameters of a URI")
     return Uri(scheme, user, host.strip(b"[]"), _port(port), found, headers)
 
 
@@ -182,6 +201,12 @@ def address_of(value: bytes) -> bytes:
 def tag_of(value: bytes) -> bytes:
     """The tag of a From or To; empty if it has none."""
     return parameters_of(value).get(b"tag", b"")
+
+
+def tag_in(line: bytes) -> bytes:
+    """The tag in a line of From or To, like `tag_of`."""
+    usual = _USUAL_TAG.fullmatch(line)
+    return tag_of(value_of(line)) if usual is None else usual[2] or b""
 
 
 def parameters_of(value: bytes) -> dict[bytes, bytes]:
@@ -217,14 +242,14 @@ def _parameters(value: bytes, start: int) -> tuple[dict[bytes, bytes], int]:
     return found, start
 
 
-def _uri_parameters(text: bytes) -> dict[bytes, bytes]:
-    """Parameters of a SIP URI, given with the semicolon before the first."""
+def _separate(text: bytes, otherwise: str) -> dict[bytes, bytes]:
+    """Parameters without white space and quotes, a semicolon before the first."""
     found: dict[bytes, bytes] = {}
     for parameter in text.split(b";")[1:]:
         name, _, value = parameter.partition(b"=")
-        if not name or name.lower() in found:
-            raise MessageError(400, "malformed parameters of a URI")
         found[name.lower()] = value
+    if b"" in found or len(found) < text.count(b";"):
+        raise MessageError(400, otherwise)
     return found
 
 

@@ -9,6 +9,7 @@ a line that is no field, a start line of another protocol. All that has those pa
 message, and `protocols.sip.validity` says what is wrong with it.
 """
 
+import functools
 import re
 
 from protocols.sip.names import KNOWN, learn, spelled
@@ -20,6 +21,10 @@ Commas within quotes and angle brackets belong to the value. A match that ends b
 anything else ends at a quote or bracket that nobody closes.
 """
 
+SHORT = 64
+"Bytes of a line of Content-Length that is remembered once read: few lengths are met."
+REMEMBERED = 1_024
+"How many such lines are remembered."
 _TOKEN = re.compile(rb"[A-Za-z0-9.!%*_+`'~-]+")
 _VERSION = re.compile(rb"[Ss][Ii][Pp]/[0-9]{1,9}\.[0-9]{1,9}")
 _METHODS = frozenset(
@@ -130,6 +135,16 @@ class Message:
             del self.lines[at], self.names[at]
         return value
 
+    def replace_line(self, name: bytes, line: bytes) -> None:
+        """Put a whole line in place of the first of that name, which must be there."""
+        self.lines[self.names.index(name)] = line
+
+    def pop_line(self, name: bytes) -> bytes:
+        """Take out the first line of that name, which must be there, as it came."""
+        at = self.names.index(name)
+        del self.names[at]
+        return self.lines.pop(at)
+
     def replace_first_value(self, name: bytes, value: bytes) -> None:
         """Put a value in place of the first one of a comma list, which must be there.
 
@@ -141,12 +156,13 @@ class Message:
 
     def set(self, name: bytes, value: bytes) -> None:
         """Make this the one field of that name: in place of the first, or as last."""
-        if name not in self.names:
+        found = self.names.count(name)
+        if not found:
             self.lines.append(_line(name, value))
             self.names.append(name)
             return
         at = self.names.index(name)
-        if self.names.count(name) > 1:
+        if found > 1:
             self.remove(name)
             self.names.insert(at, name)
             self.lines.insert(at, b"")
@@ -186,10 +202,9 @@ def parse_head(head: bytes) -> Message:
 
     Raises MessageError with status None for what is to be dropped without an answer.
     """
-    lines = head.split(b"\r\n")
-    text = b"".join(lines)
+    lines = head.splitlines() or [b""]
     # What others take for the end of a line must not be part of one.
-    if b"\n" in text or b"\r" in text:
+    if b"\r\n".join(lines) != head:
         raise MessageError(None, "line end that is not CR LF")
     start = lines.pop(0)
     try:
@@ -223,35 +238,17 @@ def content_length(message: Message) -> int | None:
     found = message.names.count(b"content-length")
     if not found:
         return None
-    value = value_of(message.lines[message.names.index(b"content-length")])
-    if not value.isdigit() or len(value) > 20:
-        raise MessageError(400, "invalid Content-Length")
     if found > 1 and len({*message.all(b"content-length")}) > 1:
         raise MessageError(400, "two values of Content-Length")
-    return int(value)
+    line = message.lines[message.names.index(b"content-length")]
+    return (_length if len(line) <= SHORT else _length.__wrapped__)(line)
 
 
-def value_of(line: bytes) -> bytes:
-    """What a line says behind its colon, on one line, stripped."""
-    value = line.partition(b":")[2]
-    if b"\n" in value:
-        value = _FOLD.sub(b" ", value)
-    return value.strip(b" \t")
-
-
-def content_length(message: Message) -> int | None:
-    """What Content-Length says, in bytes; None if it is not there.
-
-    Raises MessageError with status 400 if it says nothing, or two things.
-    """
-    found = message.names.count(b"content-length")
-    if not found:
-        return None
-    value = value_of(message.lines[message.names.index(b"content-length")])
+@functools.lru_cache(maxsize=REMEMBERED)
+def _length(line: bytes) -> int:
+    value = value_of(line)
     if not value.isdigit() or len(value) > 20:
         raise MessageError(400, "invalid Content-Length")
-    if found > 1 and len({*message.all(b"content-length")}) > 1:
-        raise MessageError(400, "two values of Content-Length")
     return int(value)
 
 
@@ -261,26 +258,22 @@ def _read_start(message: Message) -> None:
     Requests are told generously: one that is wrong in a detail can still be answered.
     """
     start = message.start
-    method, _, rest = start.partition(b" ")
-    if method in _METHODS and rest.endswith(b" SIP/2.0"):
-        message.method = method
+    message.status = 0
+    message.method, _, rest = start.partition(b" ")
+    if message.method in _METHODS and rest.endswith(b" SIP/2.0"):
         message.uri = rest[:-8]
-        message.status = 0
         return
     status = _STATUS.fullmatch(start)
     if status is not None:
         message.method = message.uri = b""
         message.status = int(status[1])
         return
-    uri, _, version = rest.rpartition(b" ")
+    message.uri, _, version = rest.rpartition(b" ")
     if version != b"SIP/2.0":
-        uri, _, version = rest.rstrip(b" \t").rpartition(b" ")
+        message.uri, _, version = rest.rstrip(b" \t").rpartition(b" ")
     # RFC 4475 section 3.1.2.19: a response that makes no sense is dropped.
-    if not _TOKEN.fullmatch(method) or not _VERSION.fullmatch(version):
+    if not _TOKEN.fullmatch(message.method) or not _VERSION.fullmatch(version):
         raise MessageError(None, "neither a request nor a response of SIP")
-    message.method = method
-    message.uri = uri
-    message.status = 0
 
 
 def _trim(message: Message) -> None:

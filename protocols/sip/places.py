@@ -24,12 +24,15 @@ class Places:
         self._places = settings.places
         self._names = settings.names
         self._own = {(p.host.lower(), p.port) for p in settings.places}
+        self._as_written = {(p.host.encode(), p.port) for p in settings.places}
         self._hosts = {host for host, _ in self._own}
         self._listens = {(p.side, p.transport) for p in settings.places}
         self._faces: dict[tuple[Side, Transport, bool, str | None], Face] = {}
 
     def is_own(self, uri: Uri) -> bool:
         """Whether a URI names the router, and no program beside it on its host."""
+        if (uri.host, uri.port) in self._as_written:
+            return True
         host = uri.host.decode("latin-1").lower().rstrip(".")
         if host in self._names:
             return True

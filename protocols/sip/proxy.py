@@ -12,8 +12,7 @@ from protocols.sip import replies
 from protocols.sip.answering import Answering
 from protocols.sip.branch import COOKIE
 from protocols.sip.context import Context
-from protocols.sip.fields import via_in
-from protocols.sip.headers import Via
+from protocols.sip.headers import Via, via_in
 from protocols.sip.message import Message, MessageError, parse
 from protocols.sip.peers import Action, Dropped, Peer, Send
 from protocols.sip.settings import Settings
@@ -22,7 +21,9 @@ from protocols.sip.validity import check
 from protocols.sip.ways import Refused, Ways, count_hop
 from protocols.target import Choose, Result, Transport
 
-_BRANCH = re.compile(rb";[ \t]*branch[ \t]*=[ \t]*([^;, \t]+)", re.IGNORECASE)
+_BRANCH = re.compile(
+    rb";[ \t\r\n]*branch[ \t\r\n]*=[ \t\r\n]*([^;, \t\r\n]+)", re.IGNORECASE
+)
 _RPORT = re.compile(rb"(;[ \t]*rport)[ \t]*(?==|;|$)(?:=[ \t]*[0-9]*)?", re.IGNORECASE)
 _RECEIVED = re.compile(rb"[ \t]*;[ \t]*received[ \t]*=[^;]*", re.IGNORECASE)
 
@@ -89,9 +90,10 @@ class Proxy:
         return sum(not one.given for one in self._shared.contexts.values())
 
     def _response(self, message: Message, now: float) -> None:
-        branch = _BRANCH.search(message.first(b"via") or b"")
+        via = message.line(b"via")
+        branch = _BRANCH.search(via)
         key = branch[1] if branch is not None else b""
-        method = (message.first(b"cseq") or b"").rpartition(b" ")[2]
+        method = message.line(b"cseq").rstrip(b" \t").rpartition(b" ")[2]
         shared = self._shared
         asking = (shared.cancels if method == b"CANCEL" else shared.branches).get(key)
         # RFC 6026 section 8.9 has stray responses dropped, a 2xx to an INVITE among
@@ -101,7 +103,10 @@ class Proxy:
             return
         if message.status > 100:  # a 100 is for us alone
             check(message)
-        message.pop_first_value(b"via")
+        if b"," in via:
+            message.pop_first_value(b"via")
+        else:
+            message.pop_line(b"via")
         if b"via" not in message.names and method != b"CANCEL":
             self._drop("response for nobody")
             return
@@ -113,7 +118,7 @@ class Proxy:
         asked = self._shared.contexts.get(key)
         if message.method == b"ACK":
             if asked is None or asked.acked(now):
-                self._acknowledge(message, source)
+                self._acknowledge(message, via, source)
         elif asked is not None:
             asked.again(now)
         elif len(self._shared.contexts) >= 2 * self._settings.transactions:
@@ -126,7 +131,7 @@ class Proxy:
     ) -> None:
         peer = _answer_to(source, via)
         try:
-            call = check(message)
+            call = check(message, via)
             _note_source(message, via, source)
             if message.method == b"CANCEL":
                 self._cancel(message, key, peer, now)
@@ -156,14 +161,14 @@ class Proxy:
         if invite is not None:
             invite.cancelled(message, now)
 
-    def _acknowledge(self, message: Message, source: Peer) -> None:
+    def _acknowledge(self, message: Message, via: Via, source: Peer) -> None:
         """Pass the ACK to a 2xx on, without remembering it.
 
         RFC 3261 section 16.11 has the branch made from the message, so that one that
         comes again has the same.
         """
         try:
-            check(message)
+            check(message, via)
             side, target = self._ways.within(message, source)
             count_hop(message)
         except (MessageError, Refused):
@@ -172,7 +177,7 @@ class Proxy:
         face = self._shared.places.face(
             side, target.transport, target.address, target.source
         )
-        seed = b"".join(message.lines_of(b"via")[:1] + message.lines_of(b"call-id"))
+        seed = message.line(b"via") + message.line(b"call-id")
         branch = COOKIE + hashlib.blake2b(seed, digest_size=8).hexdigest().encode()
         data = b"\r\n".join(
             (message.start, face.via + branch, *message.lines, b"", message.body)
@@ -199,7 +204,7 @@ def _key(message: Message, via: Via) -> Key:
     method = b"INVITE" if message.method == b"ACK" else message.method
     branch = via.branch
     if branch.startswith(COOKIE) and branch != COOKIE:
-        return (branch, via.host, b"%d" % (via.port or 0), method)
+        return (branch, via.host, via.port, method)
     number = (message.first(b"cseq") or b"").partition(b" ")[0]
     return (
         message.first(b"via") or b"",

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 
-from protocols.sip.fields import tag_in
+from protocols.sip.headers import tag_in
 from protocols.sip.message import Message, MessageError
 
 REASONS = {
@@ -20,7 +20,8 @@ REASONS = {
 }
 "Reason phrases of RFC 3261 section 21 for what the router answers by itself."
 
-_COPIED = frozenset((b"via", b"from", b"to", b"call-id", b"cseq", b"timestamp"))
+_COPIED = frozenset((b"via", b"from", b"to", b"call-id", b"cseq"))
+_COPIED_TO_100 = _COPIED | {b"timestamp"}
 _EMPTY = b"Content-Length: 0\r\n\r\n"
 _HOPS = b"Max-Forwards: 70"
 
@@ -34,15 +35,16 @@ def reply(
     so is Via, with "the same ordering". Only a 100 has no tag added to To.
     """
     text = reason or REASONS.get(status, b"")
-    lines = [b"SIP/2.0 %d %b" % (status, text)]
-    for name, line in zip(request.names, request.lines, strict=True):
-        if name not in _COPIED:
-            continue
-        if name == b"to" and status > 100:
-            line = _tagged(line, request)
-        if name != b"timestamp" or status == 100:
-            lines.append(line)
-    return b"\r\n".join((*lines, *extra, _EMPTY))
+    fields = zip(request.names, request.lines, strict=True)
+    if status == 100:
+        lines = [line for name, line in fields if name in _COPIED_TO_100]
+    else:
+        lines = [
+            _tagged(line, request) if name == b"to" else line
+            for name, line in fields
+            if name in _COPIED
+        ]
+    return b"\r\n".join((b"SIP/2.0 %d %b" % (status, text), *lines, *extra, _EMPTY))
 
 
 def ack(request: Message, via: bytes, response: Message) -> bytes:

@@ -80,10 +80,9 @@ class Routes:
 
         Returns its signed parameter, empty without one; None if it is not ours.
         """
-        at = message.names.index(b"route")
-        match = self._as_written.fullmatch(message.lines[at])
+        match = self._as_written.fullmatch(message.line(b"route"))
         if match is not None:
-            message.pop_first_value(b"route")
+            message.pop_line(b"route")
             return match[1] or b""
         uri = parse_uri(address_of(message.first(b"route") or b""))
         if not self._places.is_own(uri):
@@ -110,9 +109,11 @@ class Routes:
         return uri.parameters.get(PARAMETER)
 
     def _allowed(self, uri: Uri, side: Side, signed: Hop) -> Hop:
+        host = uri.host.decode("latin-1")
+        if uri.port == signed.port and host == signed.address:
+            return signed
         transport = _transport(uri)
         port = uri.port or (5061 if transport is Transport.TLS else 5060)
-        host = uri.host.decode("latin-1")
         if port == signed.port and host == signed.address:
             return signed
         if not self._is_allowed(side, uri.host):

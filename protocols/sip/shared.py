@@ -18,7 +18,7 @@ REMEMBERED = 1_024
 UDP_ONLY_SECONDS = 300.0
 "How long a target is taken to have no TCP after it failed there."
 
-Key = tuple[bytes, ...]
+Key = tuple[bytes | int | None, ...]
 "What a server transaction is found by (RFC 3261 section 17.2.3)."
 
 

@@ -88,7 +88,8 @@ def _mac(key: bytes, body: bytes, kind: int, call_id: bytes) -> bytes:
         body += call_id
     # HMAC as RFC 2104 defines it, with the key hashed once and not per call: the
     # library's own takes three times as long.
-    inner, outer = (one.copy() for one in _prepared(key))
+    inner, outer = _prepared(key)
+    inner, outer = inner.copy(), outer.copy()
     inner.update(body)
     outer.update(inner.digest())
     return outer.digest()[:MAC_BYTES]

@@ -253,11 +253,13 @@ SERVER = (_server(False), _server(True))
 "Machine of any other request that came."
 
 
+_ANSWERS = (*[Event.PROVISIONAL] * 2, Event.SUCCESS, *[Event.FAILURE] * 4)
+"Events by the first digit of an answer's status."
+
+
 def event_of(status: int) -> Event:
     """The event that an answer of that status is."""
-    if status < 200:
-        return Event.PROVISIONAL
-    return Event.SUCCESS if status < 300 else Event.FAILURE
+    return _ANSWERS[status // 100]
 
 
 class Transaction:

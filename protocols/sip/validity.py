@@ -13,13 +13,13 @@ import functools
 import re
 from typing import NamedTuple
 
-from protocols.sip.fields import cseq_in, hops_in, tag_in, via_in
-from protocols.sip.headers import parse_uri
+from protocols.sip.fields import cseq_in, one_hop_less
+from protocols.sip.headers import Via, parse_uri, tag_in, via_in
 from protocols.sip.message import Message, MessageError, content_length, value_of
 
 FIELDS = 256
 "Header fields of one message, at most."
-SHAPES = 512
+SHAPES = 128
 "How many orders of header fields are remembered: each peer has but a few."
 _ONCE = (b"from", b"to", b"call-id", b"cseq")
 _Places = tuple[int, ...]
@@ -40,19 +40,20 @@ class Call(NamedTuple):
     "Number in CSeq."
 
 
-def check(message: Message) -> Call:
+def check(message: Message, topmost: Via | None = None) -> Call:
     """Raise MessageError if the message is not sound.
 
-    Its status is what to answer a request with, and None for a response and for a
-    request without Via, which nobody can answer.
+    `topmost` is its first Via if that has been read already. The error's status is what
+    to answer a request with, and None for a response and for a request without Via,
+    which nobody can answer.
     """
     if b"via" not in message.names:
         raise MessageError(None, "no Via")
     if not message.status:
         _check_request(message)
-        return _check_fields(message)
+        return _check_fields(message, topmost)
     try:
-        return _check_fields(message)
+        return _check_fields(message, topmost)
     except MessageError as error:
         raise MessageError(None, error.reason) from None
 
@@ -64,7 +65,7 @@ def _check_request(message: Message) -> None:
     # one.
     given = names.count(b"max-forwards")
     if given:
-        hops_in(message.lines[names.index(b"max-forwards")])
+        one_hop_less(message.lines[names.index(b"max-forwards")])
     if given > 1:
         raise MessageError(400, "two of Max-Forwards")
     length = content_length(message)
@@ -98,13 +99,14 @@ def _places(names: tuple[bytes, ...]) -> _Places:
     return tuple(names.index(name) for name in (b"via", *_ONCE))
 
 
-def _check_fields(message: Message) -> Call:
+def _check_fields(message: Message, topmost: Via | None) -> Call:
     lines = message.lines
     via, from_, to, call_id, cseq = _places(tuple(message.names))
     call = value_of(lines[call_id])
     if not call:
         raise MessageError(400, "empty call-id")
-    via_in(lines[via])
+    if topmost is None:
+        via_in(lines[via])
     from_tag = tag_in(lines[from_])
     to_tag = tag_in(lines[to])
     number, method = cseq_in(lines[cseq])

@@ -6,6 +6,7 @@ of a dialog, which is never chosen for, from a new one.
 
 import hashlib
 
+from protocols.sip.fields import one_hop_less
 from protocols.sip.headers import Via, parse_uri, split_list
 from protocols.sip.message import Message, MessageError
 from protocols.sip.peers import Peer, Side
@@ -21,10 +22,8 @@ from protocols.target import Target, Transport
 
 RECORDED = frozenset((b"INVITE", b"SUBSCRIBE", b"REFER"))
 "Methods that make a dialog; BYE is written down, too."
-_MARKED = frozenset(
-    (b"from", b"to", b"call-id", b"cseq", b"route", b"proxy-require",
-     b"proxy-authorization")
-)  # fmt: skip
+_SIP = (b"sip", b"sips")
+_MARKED = (b"route", b"proxy-require", b"proxy-authorization")
 
 
 class Refused(Exception):
@@ -42,6 +41,7 @@ class Ways:
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
+        self._trunk = shared.settings.host.encode()
         self._routes = Routes(shared.settings, shared.places)
 
     def within(self, message: Message, source: Peer) -> tuple[Side, Target]:
@@ -73,8 +73,8 @@ class Ways:
             self._answer_own(message, accepting)
         count_hop(message)
         _require_nothing(message)
-        mark = _mark(message, source.side)
-        if any(mark in line for line in message.lines_of(b"via")):
+        mark = _mark(message, call, source.side)
+        if mark in b"".join(message.lines_of(b"via")):
             raise Refused(482)
         if hops is not None:
             return self._signed(message, call, source, hops, mark)
@@ -172,19 +172,17 @@ class Ways:
         settings = self._shared.settings
         if settings.sips_as_sip and message.uri[:5].lower() == b"sips:":
             message.retarget(b"sip:" + message.uri[5:])
-        if not settings.host:
+        if not self._trunk:
             return
         uri = parse_uri(message.uri)
-        if uri.scheme not in (b"sip", b"sips") or not self._shared.places.is_own(uri):
+        if uri.scheme not in _SIP or not self._shared.places.is_own(uri):
             return
         before, at, _ = message.uri.rpartition(b"@")
-        start = before + at if at else uri.scheme + b":"
-        kept = [
-            b";" + name + (b"=" + value if value else b"")
-            for name, value in uri.parameters.items()
-            if name not in (b"transport", b"maddr")
-        ]
-        message.retarget(start + settings.host.encode() + b"".join(kept))
+        named = (before + at if at else uri.scheme + b":") + self._trunk
+        for name, value in uri.parameters.items():
+            if name not in (b"transport", b"maddr"):
+                named += b";" + name + (b"=" + value if value else b"")
+        message.retarget(named)
 
     def _stamp(
         self, message: Message, call: Call, source: Peer, back: Hop
@@ -213,13 +211,13 @@ def count_hop(message: Message) -> None:
 
     Raises Refused with 483 where no hop is left.
     """
-    hops = message.first(b"max-forwards")
-    if hops is None:
+    if b"max-forwards" not in message.names:
         message.set(b"max-forwards", b"70")
-    elif hops.isdigit() and int(hops[:20]) > 0:
-        message.set(b"max-forwards", b"%d" % (int(hops[:20]) - 1))
-    else:
+        return
+    line = one_hop_less(message.line(b"max-forwards"))
+    if not line:
         raise Refused(483)
+    message.replace_line(b"max-forwards", line)
 
 
 def _require_nothing(message: Message) -> None:
@@ -232,15 +230,18 @@ def _require_nothing(message: Message) -> None:
         raise Refused(420, b"Bad Extension", unsupported)
 
 
-def _mark(message: Message, side: Side) -> bytes:
+def _mark(message: Message, call: Call, side: Side) -> bytes:
     """What shows in our branch that a request comes round unchanged.
 
-    RFC 3261 section 16.6 step 8 has all fields in it that bear on where the request
-    goes. The topmost Via is left out, since each round has another one (RFC 5393).
+    RFC 3261 section 16.6 step 8 has all in it that bears on where the request goes. The
+    topmost Via is left out, since each round has another one (RFC 5393).
     """
-    pairs = zip(message.names, message.lines, strict=True)
-    parts = [line for name, line in pairs if name in _MARKED]
-    seed = b"\n".join((b"%d" % side, message.uri, *parts))
+    numbers = b"%d %d" % (side, call.number)
+    parts = [numbers, message.uri, call.id, call.from_tag, call.to_tag]
+    for name in _MARKED:
+        if name in message.names:
+            parts += message.lines_of(name)
+    seed = b"\n".join(parts)
     return b"." + hashlib.blake2b(seed, digest_size=6).hexdigest().encode()
 
 
@@ -263,9 +264,7 @@ def _hop_back(source: Peer, via: Via, label: str) -> Hop:
     return Hop(source.transport, source.address, port, label)
 
 
-def _record(
-    message: Message, call: Call, source: Peer, edge: str
-) -> CallRecord | None:
+def _record(message: Message, call: Call, source: Peer, edge: str) -> CallRecord | None:
     method = message.method
     if method != b"BYE" and (method not in RECORDED or call.to_tag):
         return None

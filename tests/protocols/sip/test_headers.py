@@ -16,7 +16,9 @@ from protocols.sip.headers import (
     parse_uri,
     parse_via,
     split_list,
+    tag_in,
     tag_of,
+    via_in,
 )
 from protocols.sip.message import MessageError, parse
 from tests.protocols.sip.messages import PATIENT, mutated
@@ -74,6 +76,34 @@ def test_via_is_read_whole() -> None:
     assert (via.branch, via.received, via.maddr) == (b"z9hG4bK1", b"192.0.2.1", b"m")
     assert via.rport == b"5"
     assert via.parameters[b"received"] == b"192.0.2.1"
+
+
+@pytest.mark.parametrize("name", [b"Via: ", b"v: ", b"VIA:", b"Via :\r\n "])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(
+            b"SIP/2.0/UDP a",
+            b"SIP/2.0/tls [::1]:5061;rport;branch=x=y/z;Received=[::1]",
+        ),
+        *(b"SIP / 2.0 / UDP a ; rport", b'SIP/2.0/UDP a;b="c"', b"SIP/2.0/TCP a,b"),
+    ],
+)
+def test_line_of_via_is_read_like_its_value(name: bytes, value: bytes) -> None:
+    assert via_in(name + value) == parse_via(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (b"SIP/2.0/UDP a;b=1;B=2", "parameter given twice"),
+        (b"SIP/2.0/UDP a:65536", "port out of range"),
+        (b"SIP/2.0/UDP a;", "malformed Via"),
+        (b"SIP/2.0/UDP", "malformed Via"),
+    ],
+)
+def test_line_of_malformed_via_is_refused(value: bytes, reason: str) -> None:
+    assert refused(via_in, b"Via: " + value) == reason
 
 
 def test_bare_via_has_nothing_else() -> None:
@@ -290,6 +320,23 @@ def test_malformed_parameters_are_refused(value: bytes) -> None:
 
 def test_two_tags_are_refused() -> None:
     assert refused(tag_of, b"<sip:a>;tag=b;tag=c") == "parameter given twice"
+
+
+@pytest.mark.parametrize("name", [b"From: ", b"t: ", b"TO:", b"To :\r\n "])
+@pytest.mark.parametrize(
+    ("value", "tag"),
+    [
+        *((b"<sip:a>", b""), (b"<sip:a>;tag=b", b"b"), (b"A <sip:a>;tag=", b"")),
+        *((b'"a <b" <sip:a;c>;tag=b~', b"b~"), (b"sip:a;tag=b", b"b")),
+        *((b"<sip:a> ; TAG = b", b"b"), (b"<sip:a>;x=y;tag=b;z", b"b")),
+    ],
+)
+def test_tag_is_read_from_a_whole_line(name: bytes, value: bytes, tag: bytes) -> None:
+    assert tag_in(name + value) == tag_of(value) == tag
+
+
+def test_line_with_two_tags_is_refused() -> None:
+    assert refused(tag_in, b"To: <sip:a>;tag=b;tag=c") == "parameter given twice"
 
 
 # ---- Properties --------------------------------------------------------------------

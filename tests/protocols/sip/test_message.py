@@ -227,6 +227,17 @@ def test_first_value_is_taken_out_of_its_list() -> None:
     assert bytes(read) == edited(b"To: x")
 
 
+def test_first_line_is_given_replaced_and_taken_out_whole() -> None:
+    read = request(b"v :  a,b", b"To: x", b"Via: c")
+    assert read.line(b"via") == b"v :  a,b"
+    assert read.line(b"from") == b""
+    read.replace_line(b"via", b"Via: d")
+    assert bytes(read) == edited(b"Via: d", b"To: x", b"Via: c")
+    assert read.pop_line(b"via") == b"Via: d"
+    assert read.names == [b"to", b"via"]
+    assert bytes(read) == edited(b"To: x", b"Via: c")
+
+
 def test_first_value_is_replaced_within_its_list() -> None:
     read = request(b"To: x", b"v: a ,\r\n b, c", b"v: d")
     read.replace_first_value(b"via", b"new")

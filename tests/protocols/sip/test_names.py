@@ -41,7 +41,16 @@ def test_spellings_are_forgotten_before_they_fill_the_memory() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [b"Via", b"Record-Route", b"Call-ID", b"CSeq", b"Max-Forwards", b"To"]
+    "name",
+    [
+        b"Via",
+        b"Record-Route",
+        b"Call-ID",
+        b"CSeq",
+        b"Max-Forwards",
+        b"To",
+        b"X-Of-Here",
+    ],
 )
 def test_canonical_name_is_written_as_usual(name: bytes) -> None:
     assert spelled(name.lower()) == name

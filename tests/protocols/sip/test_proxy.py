@@ -106,6 +106,17 @@ def test_response_with_no_via_but_ours_is_dropped() -> None:
     assert stage.dropped == ["response for nobody", "response to nothing"]
 
 
+def test_response_with_all_its_vias_on_one_line_is_passed_on_without_ours() -> None:
+    stage = Stage()
+    first = stage.begin()
+    vias = message(first).all(b"via")
+    lines = response(first, "180 Ringing").split(b"\r\n")
+    kept = [line for line in lines if not line.startswith(b"Via")]
+    kept.insert(1, b"Via: " + b", ".join(vias))
+    (passed,) = stage.receive(b"\r\n".join(kept), peer_of(first))
+    assert message(passed).all(b"via") == vias[1:]
+
+
 @pytest.mark.parametrize("broken", [b'To: "x <sip:y>', b"To: <>", b"X-To: <sip:y>"])
 def test_unsound_response_is_dropped_and_a_sound_one_is_still_taken(
     broken: bytes,

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocols.sip.headers import Via, parse_via
 from protocols.sip.message import Message, MessageError, parse
-from protocols.sip.validity import FIELDS, check
+from protocols.sip.validity import FIELDS, Call, check
 from tests.protocols.sip.messages import PATIENT, mutated
 from tests.torture import rfc4475, rfc5118
 from tests.torture.cases import Case, Fate, Verdict
@@ -52,6 +53,12 @@ def test_torture_message_meets_its_verdict(case: Case) -> None:
 @pytest.mark.parametrize("start", [INVITE, OK, b"INVITE urn:service:sos sip/2.0"])
 def test_sound_message_passes(start: bytes) -> None:
     assert verdict(message(start)) is Fate.PASSED
+
+
+@pytest.mark.parametrize("start", [INVITE, OK])
+@pytest.mark.parametrize("topmost", [None, parse_via(SOUND[b"Via"])])
+def test_sound_message_tells_its_call(start: bytes, topmost: Via | None) -> None:
+    assert check(message(start), topmost) == Call(b"c", b"1", b"", 1)
 
 
 @pytest.mark.parametrize("start", [INVITE, OK])
