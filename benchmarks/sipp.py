@@ -14,13 +14,14 @@ AT_A_TIME = 32
 ANSWERS = Path(__file__).with_name("sipp") / "uas.xml"
 "What an edge does."
 _CALLS = ANSWERS.with_name("uac.xml")
+_USUAL = (0, 1)  # exit codes: every call succeeded, or not every one
 _FASTEST = 10_000  # calls that SIPp would begin per second, if it might
 _RATE = re.compile(r"Call Rate\s*\|[^|]*\|\s*([\d.]+) cps")
 _COUNT = re.compile(r"(Successful|Failed) call\s*\|[^|]*\|\s*(\d+)")
 
 
 class NoResultError(Exception):
-    """SIPp did not run, or a call failed."""
+    """SIPp did not run, or calls failed."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class Load:
 
     calls: int
     "Calls set up and hung up."
+    failed: int
+    "Calls that were not."
     rate: float
     "Of them, per second."
 
@@ -36,14 +39,16 @@ class Load:
 def read(text: str) -> Load:
     """Read the last statistics that SIPp printed.
 
-    Raises NoResultError if a call failed: a proxy that sheds load is not faster.
+    Raises NoResultError if more than one call in a hundred failed: a proxy that sheds
+    load is not faster.
     """
     rates, counts = _RATE.findall(text), dict(_COUNT.findall(text))
     if not rates or len(counts) != 2:
         raise NoResultError(f"SIPp printed no figures: {text.strip()[-300:]!r}")
-    if int(counts["Failed"]) or not int(counts["Successful"]):
-        raise NoResultError(f"{counts['Failed']} calls failed")
-    return Load(int(counts["Successful"]), float(rates[-1]))
+    successful, failed = int(counts["Successful"]), int(counts["Failed"])
+    if 100 * failed >= successful:
+        raise NoResultError(f"{failed} calls failed, {successful} did not")
+    return Load(successful, failed, float(rates[-1]))
 
 
 def edge(
@@ -85,7 +90,7 @@ class Pbx:
             timeout=90,
             cwd=self.directory,
         )
-        if done.returncode:
+        if done.returncode not in _USUAL:
             end = (done.stderr or done.stdout).strip()[-300:]
             raise NoResultError(f"SIPp exited with {done.returncode}: {end}")
         return read(done.stdout)
