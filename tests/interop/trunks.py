@@ -53,7 +53,7 @@ class Trunk:
         """The listener; the site's calls go to this URI."""
         return {
             "protocol": "sip",
-            "product": f"trunk-{self.way}",
+            "product": "trunk",
             "host": self.host,
             "site": {
                 "bind": ["{}://{}:{}".format(self.way, *self.site)],
@@ -127,14 +127,13 @@ def _catalogue(ports: Mapping[str, int]) -> Settings:
             }
         },
         "products": {
-            f"trunk-{way}": {
+            "trunk": {
                 "protocol": "sip",
-                "transports": {way: port},
+                "transports": dict(ports),
                 "host": "{tenant}.trunk.test",
                 "next_hop": "127.30.0.{legacy_id}",
                 "server_name": EDGE_NAME,
                 "failover": {"advance": ["5xx"]},
             }
-            for way, port in ports.items()
         },
     }
