@@ -1,6 +1,6 @@
 """What does a call cost through the daemon, and through Kamailio?
 
-    python -m benchmarks.sip [--quick | --full] [--python PATH]
+    python -m benchmarks.sip [--quick | --full] [--over udp|tcp|tls] [--python PATH]
 
 Both are set up for the same work on loopback (benchmarks/trunks.py): SIPp is the PBX
 that calls and the edge that answers. A call is INVITE, 100, 180, 200, ACK, BYE, 200.
@@ -85,12 +85,15 @@ class Round:
     "Calls per second."
     cpu: float
     "Microseconds of the proxy's CPU time per call."
+    failed: int
+    "Calls that failed."
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure and print; 1 if that was not possible."""
     parser = argparse.ArgumentParser(prog="benchmarks.sip", description=__doc__)
     parser.add_argument("--python", default=sys.executable, help="runs the daemon")
+    parser.add_argument("--over", choices=WAYS, action="append", help="these alone")
     extent = parser.add_mutually_exclusive_group()
     for name, chosen in (("quick", QUICK), ("full", FULL)):
         extent.add_argument(
@@ -104,10 +107,8 @@ def main(arguments: list[str] | None = None) -> int:
     print(surroundings(options.python, ["sipp", "-v"], ["kamailio", "-v"]), flush=True)
     with tempfile.TemporaryDirectory(prefix="edge-router-bench-") as name:
         try:
-            for way in WAYS:
-                place = Path(name) / way
-                place.mkdir()
-                measure(way, options.extent, options.python, place)
+            for way in options.over or WAYS:
+                measure(way, options.extent, options.python, Path(name) / way)
         except (NotReadyError, sipp.NoResultError, OSError) as error:
             print(f"could not measure: {error}", file=sys.stderr)
             return 1
@@ -132,6 +133,8 @@ def measure(way: str, extent: Extent, python: str, directory: Path) -> None:
     with serving(way, python, directory) as stage:
         show_speed(way, extent, rounds(stage, extent))
         show_latency(way, latencies(stage, extent.timed))
+    # Fresh ones: memory that loads have made a process grow by is used again.
+    with serving(way, python, directory / "fresh") as stage:
         standing = {n: growth(t, extent.standing) for n, t in stage.trunks.items()}
         show_memory(way, standing, extent.standing)
 
@@ -162,13 +165,14 @@ class Stage:
 @contextlib.contextmanager
 def serving(way: str, python: str, directory: Path) -> Iterator[Stage]:
     """All contenders, ready for calls."""
+    directory.mkdir()
     certificate = issue(directory)
     port = free_port(*EDGES)
     inner = free_port(*EDGES) if way == "tls" else port
     with contextlib.ExitStack() as stack:
         for edge in EDGES:
             log = directory / f"{edge}.log"
-            answering = sipp.edge(way, (edge, inner), (edge, port), log)
+            answering = sipp.edge(way, (edge, inner), log, (edge, port))
             stack.enter_context(answering)
         trunks = {}
         for number, (name, (start, records)) in enumerate(contenders().items()):
@@ -207,7 +211,8 @@ def rounds(stage: Stage, extent: Extent) -> dict[str, list[Round]]:
 def _round(process: Process, pbx: sipp.Pbx, calls: int) -> Round:
     before = process.cpu_seconds()
     load = pbx.run(calls=calls)
-    return Round(load.rate, 1e6 * (process.cpu_seconds() - before) / load.calls)
+    spent = process.cpu_seconds() - before
+    return Round(load.rate, 1e6 * spent / load.calls, load.failed)
 
 
 def latencies(stage: Stage, count: int) -> dict[str, list[float]]:
@@ -252,14 +257,15 @@ def show_speed(way: str, extent: Extent, found: Mapping[str, list[Round]]) -> No
         f"\n{way}, {sipp.AT_A_TIME} calls at a time, {extent.rounds} rounds of "
         f"{extent.calls} calls: medians (and quartiles)"
     )
-    print(f"{'':22}{'CPU us/call':>26}{'x ' + PEER:>20}{'calls/s':>10}")
+    print(f"{'':22}{'CPU us/call':>26}{'x ' + PEER:>20}{'calls/s':>10}{'failed':>8}")
     for name, done in found.items():
         against = ""
         if PEER in found and name != PEER:
             against = str(spread(_ratios(found, name)))
         rate = spread([one.rate for one in done]).median
         cpu = spread([one.cpu for one in done])
-        print(f"{name:22}{cpu!s:>26}{against:>20}{rate:10,.0f}", flush=True)
+        failed = sum(one.failed for one in done)
+        print(f"{name:22}{cpu!s:>26}{against:>20}{rate:10,.0f}{failed:8}", flush=True)
     if PEER in found and way == "udp":
         ratio = spread(_ratios(found, OURS)).median
         aim("CPU per call over UDP", ratio, CPU_RATIO, f"x {PEER}'s")

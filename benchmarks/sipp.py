@@ -11,14 +11,17 @@ from benchmarks.wrap import Address
 
 AT_A_TIME = 32
 "Calls that stand at a time, unless told otherwise."
-_SCENARIOS = Path(__file__).with_name("sipp")
+ANSWERS = Path(__file__).with_name("sipp") / "uas.xml"
+"What an edge does."
+_CALLS = ANSWERS.with_name("uac.xml")
+_USUAL = (0, 1)  # exit codes: every call succeeded, or not every one
 _FASTEST = 10_000  # calls that SIPp would begin per second, if it might
 _RATE = re.compile(r"Call Rate\s*\|[^|]*\|\s*([\d.]+) cps")
 _COUNT = re.compile(r"(Successful|Failed) call\s*\|[^|]*\|\s*(\d+)")
 
 
 class NoResultError(Exception):
-    """SIPp did not run, or a call failed."""
+    """SIPp did not run, or calls failed."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -27,6 +30,8 @@ class Load:
 
     calls: int
     "Calls set up and hung up."
+    failed: int
+    "Calls that were not."
     rate: float
     "Of them, per second."
 
@@ -34,22 +39,30 @@ class Load:
 def read(text: str) -> Load:
     """Read the last statistics that SIPp printed.
 
-    Raises NoResultError if a call failed: a proxy that sheds load is not faster.
+    Raises NoResultError if more than one call in a hundred failed: a proxy that sheds
+    load is not faster.
     """
     rates, counts = _RATE.findall(text), dict(_COUNT.findall(text))
     if not rates or len(counts) != 2:
         raise NoResultError(f"SIPp printed no figures: {text.strip()[-300:]!r}")
-    if int(counts["Failed"]) or not int(counts["Successful"]):
-        raise NoResultError(f"{counts['Failed']} calls failed")
-    return Load(int(counts["Successful"]), float(rates[-1]))
+    successful, failed = int(counts["Successful"]), int(counts["Failed"])
+    if 100 * failed >= successful:
+        raise NoResultError(f"{failed} calls failed, {successful} did not")
+    return Load(successful, failed, float(rates[-1]))
 
 
-def edge(way: str, at: Address, known_as: Address, log: Path) -> Process:
+def edge(
+    way: str,
+    at: Address,
+    log: Path,
+    known_as: Address | None = None,
+    scenario: Path = ANSWERS,
+) -> Process:
     """An edge of the provider, which answers every call at once.
 
     Over TLS it is `known_as` another address than the one `at` which it takes TCP.
     """
-    return Process.start("SIPp", _command("uas.xml", way, at, known_as), log)
+    return Process.start("SIPp", _command(scenario, way, at, known_as or at), log)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -77,7 +90,7 @@ class Pbx:
             timeout=90,
             cwd=self.directory,
         )
-        if done.returncode:
+        if done.returncode not in _USUAL:
             end = (done.stderr or done.stdout).strip()[-300:]
             raise NoResultError(f"SIPp exited with {done.returncode}: {end}")
         return read(done.stdout)
@@ -92,16 +105,16 @@ class Pbx:
         names.write_text(f"SEQUENTIAL\n{self.host}\n")
         here = (self.source, free_port(self.source))
         return [
-            *_command("uac.xml", self.way, here, here),
+            *_command(_CALLS, self.way, here, here),
             *("-inf", str(names), "-s", NUMBER, "-d", "0"),
             *map(str, limits),
             "{}:{}".format(*self.to),
         ]
 
 
-def _command(scenario: str, way: str, at: Address, known_as: Address) -> list[str]:
+def _command(scenario: Path, way: str, at: Address, known_as: Address) -> list[str]:
     return [
-        *("sipp", "-nostdin", "-sf", str(_SCENARIOS / scenario)),
+        *("sipp", "-nostdin", "-sf", str(scenario)),
         *("-t", "u1" if way == "udp" else "t1", "-i", at[0], "-p", str(at[1])),
         *("-key", "way", way.upper(), "-key", "here", "{}:{}".format(*known_as)),
     ]

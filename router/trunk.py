@@ -48,13 +48,28 @@ def settings_of(
     )
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Belongs:
+    """Whether an endpoint at an edge is a listener's: others may share the product."""
+
+    listener: Sip
+    "The listener."
+
+    def __call__(self, target: Target) -> bool:
+        """Look at any target of the endpoint."""
+        listener = self.listener
+        ours = listener.host, listener.edge.transport
+        return (target.host, target.transport) == ours
+
+
 class PlaceNames:
     """What the policy knows of the addresses of a listener's peers."""
 
     def __init__(
-        self, listener: str, product: str, catalogue: Catalogue, source: HoldsSnapshot
+        self, name: str, listener: Sip, catalogue: Catalogue, source: HoldsSnapshot
     ) -> None:
-        self._product = (listener, product)  # by Side
+        self._product = (name, listener.product)  # by Side
+        self._belongs = Belongs(listener)
         self._source = source
         self._networks = tuple(
             (network, name)
@@ -78,7 +93,8 @@ class PlaceNames:
 
     def _targets(self, side: Side) -> Iterator[Target]:
         services = self._source.snapshot.services.get(self._product[side], ())
-        return (one.target for service in services for one in service.addresses)
+        found = (one.target for service in services for one in service.addresses)
+        return filter(self._belongs, found) if side is Side.EDGE else found
 
     def _in_network(self, address: str) -> str:
         found = ipaddress.ip_address(address)

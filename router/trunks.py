@@ -24,7 +24,7 @@ from router.endpoint import Protocol
 from router.keys import read_keys
 from router.listeners import Sip
 from router.logs import Log
-from router.trunk import PlaceNames, settings_of
+from router.trunk import Belongs, PlaceNames, settings_of
 
 _NOT_COMPOSED = Outcome(Result.TIMEOUT, detail="no listener for this target")
 
@@ -107,9 +107,9 @@ class Trunks:
             settings_of(
                 listener, catalogue, places, keys, frozenset(map(str, sources))
             ),
-            choose_edge=Choice(checker, listener.product),
+            choose_edge=Choice(checker, listener.product, only=Belongs(listener)),
             choose_site=Choice(checker, name),
-            names=PlaceNames(name, listener.product, catalogue, checker),
+            names=PlaceNames(name, listener, catalogue, checker),
             token=_token,
             guards={
                 Side.SITE: Guard(listener.site.allow),

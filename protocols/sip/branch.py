@@ -141,9 +141,12 @@ class Branch(Transaction):
             and len(data) > mtu
             and target.transport is Transport.UDP
             and not shared.is_udp_only(target, now)
+            and shared.places.listens(side, Transport.TCP)
         ):
             # RFC 3261 section 18.1.1: a request "larger than 1300 bytes" MUST be sent
-            # over "a congestion controlled transport protocol, such as TCP".
+            # over "a congestion controlled transport protocol, such as TCP". Not so
+            # where the far side could not reach us by it: Record-Route names it, and
+            # the far side's requests in the dialog would be refused.
             self.stand_in = target
             target = dataclasses.replace(target, transport=Transport.TCP)
             data = self._addressed(target)

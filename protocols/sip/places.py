@@ -26,6 +26,7 @@ class Places:
         self._own = {(p.host.lower(), p.port) for p in settings.places}
         self._as_written = {(p.host.encode(), p.port) for p in settings.places}
         self._hosts = {host for host, _ in self._own}
+        self._listens = {(p.side, p.transport) for p in settings.places}
         self._faces: dict[tuple[Side, Transport, bool, str | None], Face] = {}
 
     def is_own(self, uri: Uri) -> bool:
@@ -38,6 +39,10 @@ class Places:
         if uri.port is None:
             return host in self._hosts
         return (host, uri.port) in self._own
+
+    def listens(self, side: Side, transport: Transport) -> bool:
+        """Whether a side reaches the router by a transport."""
+        return (side, transport) in self._listens
 
     def face(
         self, side: Side, transport: Transport, address: str, source: str | None = None

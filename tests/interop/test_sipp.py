@@ -29,7 +29,7 @@ def answering(directory: Path) -> Iterator[dict[str, int]]:
     ports = {at: stage.free_port(at) for at in (EDGE, TELEPHONE)}
     log = directory / "sipp.log"
     wanted = [(way, at) for way in WAYS for at in ports.items()]
-    started = [sipp.edge(way, at, at, log) for way, at in wanted]
+    started = [sipp.edge(way, at, log) for way, at in wanted]
     yield ports
     for one in started:
         one.end()

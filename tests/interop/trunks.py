@@ -1,10 +1,12 @@
 """A daemon with a trunk for each transport, and an edge that is not ours to write."""
 
+import asyncio
 import contextlib
 import dataclasses
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import yaml
 
@@ -18,11 +20,17 @@ EDGE_NAME = "edge.trunk.test"
 "Name in its certificate."
 OUTSIDE = "127.30.0.2"
 "Where the provider reaches the daemon."
-TELEPHONE = "127.30.0.60"
-"The PBX of the site."
+TELEPHONE = "127.0.0.1"
+"The PBX of the site: baresip binds nothing for its connections, so they are from here."
 NUMBER = "+15551234567"
 
 Address = tuple[str, int]
+T = TypeVar("T")
+
+
+async def soon(awaited: Awaitable[T]) -> T:
+    """Its result, which is there within five seconds."""
+    return await asyncio.wait_for(awaited, 5.0)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -111,3 +111,25 @@ def test_down_endpoint_is_never_chosen_while_one_that_is_up_is_left(
     chosen = [bare.edges[target.label].state for target in exhaust(choice)]
     assert sorted(chosen, key=list(State).index) == chosen
     assert len(chosen) == len(states)
+
+
+def test_choice_is_among_the_endpoints_asked_for_alone(make_snapshot: Any) -> None:
+    empty = make_snapshot([])
+    groups = (targets("other", 2), targets("ours", 2), targets("ours-down", 1))
+
+    def source(usable: int) -> Source:
+        routes = {"api": Route(groups, usable)}
+        return Source(
+            Snapshot(0.0, empty.settings, Home(), False, {}, {}, routes),
+        )
+
+    held = source(2)
+    choice = Choice(held, "api", only=lambda target: target.label != "other")
+    assert {choice(()), choice(())} == {*groups[1]}
+    assert {*exhaust(choice)} == {*groups[1], *groups[2]}
+    held.snapshot = source(1).snapshot
+    assert choice(groups[1]) == groups[2][0]
+    held.snapshot = Snapshot(
+        0.0, empty.settings, Home(), False, {}, {}, {"api": Route(groups[:1], 1)}
+    )
+    assert choice(()) is None

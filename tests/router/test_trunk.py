@@ -13,7 +13,7 @@ from router.endpoint import Endpoint, Protocol
 from router.health import Health, State
 from router.listeners import Sip
 from router.snapshot import Address, Home, Service, Snapshot
-from router.trunk import PlaceNames, settings_of
+from router.trunk import Belongs, PlaceNames, settings_of
 
 LISTENER = {
     "protocol": "sip",
@@ -67,21 +67,27 @@ class Source:
 
 def service(product: str, edge: str, *addresses: str) -> Service:
     endpoint = Endpoint(
-        product, edge, Protocol.SIP, Transport.UDP, f"{edge}.test", 5060, "host.test"
+        product,
+        edge,
+        Protocol.SIP,
+        Transport.UDP,
+        f"{edge}.test",
+        5060,
+        "example.pstn.twilio.com",
     )
     known = tuple(Address(endpoint.target(one), Health()) for one in addresses)
     return Service(endpoint, State.UP, 0.0, known)
 
 
 @pytest.fixture
-def names(catalogue: Catalogue, make_snapshot: Any) -> PlaceNames:
+def names(catalogue: Catalogue, listener: Sip, make_snapshot: Any) -> PlaceNames:
     settings = make_snapshot([]).settings
     services = {
         "pstn": (service("pstn", "near"), service("pstn", "bare", "198.51.100.7")),
         "trunk": (service("trunk", "pbx:5060", "10.0.0.10"),),
     }
     snapshot = Snapshot(0.0, settings, Home(), False, {}, services, {})
-    return PlaceNames("trunk", "pstn", catalogue, Source(snapshot))
+    return PlaceNames("trunk", listener, catalogue, Source(snapshot))
 
 
 def test_proxy_is_told_addresses_networks_and_clocks(
@@ -122,3 +128,18 @@ def test_place_has_a_target_while_its_address_is_known(names: PlaceNames) -> Non
     assert found.address == "198.51.100.7"
     assert names.target(Side.EDGE, "near") is None
     assert names.target(Side.SITE, "unknown") is None
+
+
+@pytest.mark.parametrize(
+    ("host", "transport", "ours"),
+    [
+        ("example.pstn.twilio.com", Transport.UDP, True),
+        ("example.pstn.twilio.com", Transport.TLS, False),
+        ("other.pstn.twilio.com", Transport.UDP, False),
+    ],
+)
+def test_endpoint_of_another_listener_of_the_product_is_not_ours(
+    host: str, transport: Transport, ours: bool, listener: Sip
+) -> None:
+    target = Target("192.0.2.1", 5060, transport, host)
+    assert Belongs(listener)(target) is ours

@@ -125,6 +125,13 @@ def test_copy_too_large_for_udp_goes_over_tcp_and_falls_back_once_that_fails() -
     assert told([again]) == ["OPTIONS 192.0.2.1"]
 
 
+def test_copy_too_large_for_udp_stays_there_where_the_router_takes_no_tcp() -> None:
+    places = tuple(one for one in SETTINGS.places if one.transport is not TCP)
+    stage = Stage(settings=dataclasses.replace(SETTINGS, places=places, mtu=1_300))
+    first = stage.begin(request("OPTIONS", body="x" * 1_300))
+    assert message(first).all(b"via")[0].startswith(b"SIP/2.0/UDP ")
+
+
 def test_attempt_that_has_rung_outlives_its_connection() -> None:
     stage = Stage()
     first = stage.begin()

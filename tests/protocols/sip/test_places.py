@@ -35,6 +35,11 @@ def test_uri_is_own_by_address_and_port_or_by_name(uri: str, own: bool) -> None:
     assert places(SIX).is_own(parse_uri(uri.encode())) is own
 
 
+def test_side_is_listened_to_by_what_is_bound_there() -> None:
+    assert places().listens(Side.EDGE, TLS)
+    assert not places().listens(Side.SITE, TLS)
+
+
 @pytest.mark.parametrize(
     ("side", "transport", "address", "via", "uri"),
     [
