@@ -114,7 +114,7 @@ async def test_silent_edge_is_left_when_the_timer_says_so() -> None:
             pbx.say(invite(pbx), around.reach(Side.SITE))
             first, second = await silent.hear(), await edge.hear()
     assert first.first(b"call-id") == second.first(b"call-id")
-    assert around.results() == [Result.SILENT]
+    assert around.results() == [Result.TIMEOUT]
 
 
 async def test_connection_that_breaks_moves_its_calls() -> None:
