@@ -4,6 +4,7 @@ EDGE_ROUTER_CALLS=1000 makes it the whole requirement, with the default times.
 """
 
 import asyncio
+import collections
 import dataclasses
 import math
 import os
@@ -117,7 +118,14 @@ async def delays(site: Calling, number: int, fault: str) -> list[float]:
 
     for turn in range(number):
         loop.call_at(begun + turn / RATE, call, turn)
-    return sorted(await gathered(ringing))
+    rang, waiting = await asyncio.wait(ringing, timeout=number / RATE + 5)
+    if waiting:
+        ended = site.daemon.events("call.ended", method="INVITE")
+        kinds = collections.Counter(
+            (one["status"], one.get("edge"), one.get("tried")) for one in ended
+        )
+        pytest.fail(f"{len(waiting)} of {number} never rang; {kinds.most_common(5)}")
+    return sorted(one.result() for one in rang)
 
 
 def percentile(values: list[float], part: float) -> float:
