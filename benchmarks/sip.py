@@ -210,7 +210,10 @@ def rounds(stage: Stage, extent: Extent) -> dict[str, list[Round]]:
 
 def _round(process: Process, pbx: sipp.Pbx, calls: int) -> Round:
     before = process.cpu_seconds()
-    load = pbx.run(calls=calls)
+    try:
+        load = pbx.run(calls=calls)
+    except sipp.NoResultError as error:
+        raise sipp.NoResultError(f"{process.name}: {error}") from None
     spent = process.cpu_seconds() - before
     return Round(load.rate, 1e6 * spent / load.calls, load.failed)
 
