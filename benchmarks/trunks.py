@@ -111,7 +111,7 @@ def _catalogue(work: Work) -> dict[str, object]:
             for name, address in zip(("home", "other"), EDGES, strict=True)
         },
         "products": {
-            "trunk": {
+            "calls": {
                 "protocol": "sip",
                 "transports": {work.way: work.edge_port},
                 "host": "{tenant}.trunk.test",
@@ -142,7 +142,7 @@ def _settings(
         "listeners": {
             "trunk": {
                 "protocol": "sip",
-                "product": "trunk",
+                "product": "calls",
                 "host": HOST,
                 "site": {
                     "bind": [f"{work.way}://{PROXY}:{port}"],

@@ -211,8 +211,9 @@ def _reach(
         at.setdefault(endpoint.product, set()).add(endpoint.edge)
     for name, listener in config.listeners.items():
         path: KeyPath = ("listeners", name)
-        if name in at and isinstance(listener, FromProvider):
-            found = f"a from_provider listener called '{name}', like a product"
+        if name in at and isinstance(listener, FromProvider | Sip):
+            # Its receivers would be taken for endpoints of the product.
+            found = f"a listener called '{name}', like a product in use"
             yield document.problem(path, found, "another name")
         products = products_of(listener, catalogue)
         yield from _edges_left(path, products, at, config, catalogue, document)

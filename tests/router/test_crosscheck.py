@@ -304,7 +304,7 @@ def test_listener_from_the_provider_must_not_bear_the_name_of_a_product(
     twilio: Catalogue,
 ) -> None:
     assert complaints(twilio, rest=CONNECT + WEBHOOKS) == [
-        "listeners.lookups: a from_provider listener called 'lookups', like a product; "
+        "listeners.lookups: a listener called 'lookups', like a product in use; "
         "expected another name"
     ]
 
