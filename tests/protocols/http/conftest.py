@@ -7,9 +7,7 @@ import pytest
 
 from protocols.http.tunnel import Deadlines, Tunnels
 from protocols.net.tasks import Tasks
-from tests.protocols.http.tunnelling import (
-    Site,
-)
+from tests.protocols.http.tunnelling import Site
 
 
 @pytest.fixture

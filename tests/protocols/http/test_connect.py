@@ -1,23 +1,20 @@
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import cast
 
 from protocols.http.connect import Connect
 from protocols.http.tunnel import Tunnels
 from protocols.net.tls import client_context, server_context
-from protocols.target import Choose, Result, Target
+from protocols.target import Choose, Result
 from tests.protocols.http.tunnelling import (
+    Pair,
+    Place,
+    Serve,
     Silent,
     Site,
     hear,
     in_order,
 )
-
-Serve = Callable[..., AbstractAsyncContextManager[int]]
-Place = Callable[..., Target]
-Pair = tuple[Path, Path]
 
 UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 

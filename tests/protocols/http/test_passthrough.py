@@ -1,13 +1,14 @@
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 
 from protocols.http.tunnel import Tunnels
 from protocols.net.tls import server_context
-from protocols.target import Result, Target
+from protocols.target import Result
 from tests.protocols.http.tunnelling import (
+    Pair,
+    Place,
+    Serve,
     Silent,
     Site,
     hear,
@@ -16,10 +17,6 @@ from tests.protocols.http.tunnelling import (
     passing,
     talk,
 )
-
-Serve = Callable[..., AbstractAsyncContextManager[int]]
-Place = Callable[..., Target]
-Pair = tuple[Path, Path]
 
 
 async def test_passed_through_client_sees_the_edges_own_certificate(

@@ -1,8 +1,6 @@
 import asyncio
 import socket
 import struct
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import cast
 
@@ -10,10 +8,13 @@ import pytest
 
 from protocols.http.tunnel import Deadlines, Tunnels
 from protocols.net.tls import client_context, server_context
-from protocols.target import Result, Target
+from protocols.target import Result
 from tests.protocols.http.tunnelling import (
     Alerts,
     Breaks,
+    Pair,
+    Place,
+    Serve,
     Silent,
     Site,
     hear,
@@ -22,10 +23,6 @@ from tests.protocols.http.tunnelling import (
     passing,
     talk,
 )
-
-Serve = Callable[..., AbstractAsyncContextManager[int]]
-Place = Callable[..., Target]
-Pair = tuple[Path, Path]
 
 EARLY_DATA = b"\0\x2a\0\0"
 

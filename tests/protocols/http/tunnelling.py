@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Callable, Collection
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import cast
 
@@ -13,6 +14,10 @@ from protocols.http.tunnel import Tunnels
 from protocols.net.tls import client_context
 from protocols.record import FlowRecord
 from protocols.target import Choose, Outcome, Result, Target
+
+Serve = Callable[..., AbstractAsyncContextManager[int]]
+Place = Callable[..., Target]
+Pair = tuple[Path, Path]
 
 
 def in_order(*targets: Target) -> Choose:
