@@ -7,18 +7,16 @@ core. Nothing here waits, but for the dialling of connections and for probes.
 import asyncio
 import dataclasses
 import math
-import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
 
-from protocols.net import listen
 from protocols.net.admission import Admission, Limits
 from protocols.net.handshake import Contexts
-from protocols.net.listen import BindError, Listener
+from protocols.net.listen import Listener
 from protocols.net.tasks import Tasks
 from protocols.net.tls import Certificates
-from protocols.sip import datagrams, replies
+from protocols.sip import replies
+from protocols.sip.bound import Bound
 from protocols.sip.connection import Patience
 from protocols.sip.guard import Drop, Guard, is_scanner
 from protocols.sip.message import Message, MessageError, parse
@@ -44,45 +42,6 @@ Refused = Callable[[str, str, str], None]
 
 RecordCall = Callable[[CallRecord], None]
 "Take the record of a call. Never raises, never waits."
-
-
-class Wanted(NamedTuple):
-    """An address to listen on."""
-
-    side: Side
-    "Who is to reach it."
-    transport: Transport
-    "What is spoken there."
-    address: str
-    "IP address, as a literal."
-    port: int
-    "Port; 0 for any."
-
-
-class Bound(NamedTuple):
-    """A socket that is bound, and waits."""
-
-    side: Side
-    "Who reaches it."
-    transport: Transport
-    "What is spoken there."
-    sock: socket.socket
-    "The socket."
-
-
-def bind(wanted: Sequence[Wanted]) -> list[Bound]:
-    """Sockets for all these addresses in their order, or BindError and none."""
-    bound: list[Bound] = []
-    try:
-        for one in wanted:
-            binds = datagrams.bind if one.transport is Transport.UDP else listen.bind
-            (sock,) = binds([(one.address, one.port)])
-            bound.append(Bound(one.side, one.transport, sock))
-    except BindError:
-        for other in bound:
-            other.sock.close()
-        raise
-    return bound
 
 
 class Endpoint:

@@ -14,8 +14,9 @@ from protocols.net.admission import Limits
 from protocols.net.handshake import Contexts
 from protocols.net.tasks import Tasks
 from protocols.net.tls import Certificates
+from protocols.sip.bound import Wanted, bind
 from protocols.sip.connection import Patience
-from protocols.sip.endpoint import Endpoint, Wanted, bind
+from protocols.sip.endpoint import Endpoint
 from protocols.sip.guard import Guard, Pace
 from protocols.sip.message import Message, parse
 from protocols.sip.peers import Side

@@ -1,13 +1,10 @@
 import asyncio
 from pathlib import Path
 
-import pytest
-
 from protocols.net.handshake import Contexts
-from protocols.net.listen import BindError
 from protocols.net.tasks import Tasks
 from protocols.net.tls import Certificates, client_context, server_context
-from protocols.sip.endpoint import REASONS, Wanted, bind
+from protocols.sip.endpoint import REASONS
 from protocols.sip.guard import Drop, Pace
 from protocols.sip.peers import Side
 from protocols.sip.settings import Limits
@@ -17,7 +14,6 @@ from tests.protocols.sip.peers import (
     NOWHERE,
     TCP,
     TLS,
-    UDP,
     asking,
     at,
     calling,
@@ -73,7 +69,7 @@ async def test_edge_whose_port_is_closed_is_left_at_once() -> None:
         serving([at(closed), at(edge.port)]) as around,
     ):
         pbx.say(invite(pbx), around.reach(Side.SITE))
-        async with asyncio.timeout(0.3):  # the silence would last 2 s
+        async with asyncio.timeout(1):  # the silence would last 2 s
             assert (await edge.hear()).method == b"INVITE"
     assert around.results() == [Result.REFUSED]
 
@@ -100,7 +96,7 @@ async def test_edge_that_refuses_connections_is_left_at_once() -> None:
         targets = [at(closed, TCP), at(edge.port, TCP)]
         async with serving(targets) as around:
             pbx.say(invite(pbx), around.reach(Side.SITE))
-            async with asyncio.timeout(0.3):
+            async with asyncio.timeout(1):
                 line = await edge.line()
                 assert (await line.hear()).method == b"INVITE"
             assert around.results() == [Result.REFUSED]
@@ -297,17 +293,6 @@ async def test_calls_cut_by_the_end_tell_nothing_of_their_edges() -> None:
 async def test_idle_listener_drains_at_once() -> None:
     async with serving() as around:
         assert await around.endpoint.drain(5.0) == 0
-
-
-def test_address_that_is_taken_leaves_nothing_bound() -> None:
-    (taken,) = bind([Wanted(Side.SITE, TCP, HERE, 0)])
-    port = taken.sock.getsockname()[1]
-    wanted = [Wanted(Side.SITE, UDP, HERE, port), Wanted(Side.EDGE, TCP, HERE, port)]
-    with pytest.raises(BindError, match=f"{HERE}:{port}"):
-        bind(wanted)
-    for one in bind(wanted[:1]):
-        one.sock.close()
-    taken.sock.close()
 
 
 async def test_call_over_tls_on_both_sides(pair: Pair, ca_file: Path) -> None:
