@@ -60,7 +60,7 @@ def receivers(config: Config) -> tuple[Endpoint, ...]:
             product=name,
             edge=str(to),
             protocol=listener.protocol,
-            transport=_transport_to(listener, to),
+            transport=transport_to(listener, to),
             resolve=to.host,
             port=to.port,
             host=str(to),
@@ -83,12 +83,14 @@ def receivers_of(listener: Listener) -> tuple[Receiver, ...]:
             return ()
 
 
-def _transport_to(listener: Listener, to: Receiver) -> Transport:
-    """What carries flows to a receiver: TLS, or what the router itself is bound to."""
+def transport_to(listener: Listener, to: Receiver) -> Transport:
+    """What carries flows to a receiver: as it says, or as the router is bound."""
     if to.tls:
         return Transport.TLS
     if not isinstance(listener, Sip):
         return Transport.TCP
+    if to.transport is not None:
+        return to.transport
     plain = (
         b.transport for b in listener.site.bind if b.transport is not Transport.TLS
     )

@@ -58,9 +58,10 @@ class Places:
     def _made(
         self, side: Side, transport: Transport, ipv6: bool, source: str | None
     ) -> Face:
-        def distance(place: Place) -> tuple[bool, bool, bool]:
+        def distance(place: Place) -> tuple[bool, bool, bool, bool]:
             return (
                 place.side is not side,
+                source is not None and place.host != source,
                 (":" in place.host) is not ipv6,
                 place.transport is not transport,
             )

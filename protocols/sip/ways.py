@@ -197,7 +197,14 @@ class Ways:
         else:
             return None
         shared = self._shared
-        face = shared.places.face(source.side, source.transport, source.address)
+        # An edge that knows us by an address of its own is to send there.
+        known = shared.names.target(source.side, back.label) if back.label else None
+        face = shared.places.face(
+            source.side,
+            source.transport,
+            source.address,
+            known.source if known is not None else None,
+        )
         return Stamp(
             shared.places,
             shared.settings.keys,

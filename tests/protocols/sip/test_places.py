@@ -81,3 +81,11 @@ def test_target_with_a_source_of_its_own_is_told_that_address() -> None:
     face = table.face(Side.EDGE, UDP, "192.0.2.1", "198.51.100.9")
     assert face.uri == b"sip:198.51.100.9:5060;lr"
     assert table.face(Side.EDGE, UDP, "192.0.2.1", "198.51.100.9") is face
+
+
+def test_target_with_a_source_of_its_own_is_told_the_port_that_is_bound_there() -> None:
+    table = places(Place(Side.EDGE, UDP, "198.51.100.9", 5070))
+    face = table.face(Side.EDGE, UDP, "192.0.2.1", "198.51.100.9")
+    assert face.uri == b"sip:198.51.100.9:5070;lr"
+    other = table.face(Side.EDGE, UDP, "192.0.2.1")
+    assert other.uri == b"sip:203.0.113.5:5060;lr"

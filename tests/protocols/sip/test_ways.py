@@ -262,6 +262,13 @@ def test_pbx_on_tls_that_called_is_reached_by_its_names() -> None:
     assert (bye.to.transport, bye.to.port, bye.to.host) == (TLS, 5061, "pbx.test")
 
 
+def test_edge_that_knows_another_address_of_ours_is_told_that_one() -> None:
+    """A private edge calls what was announced to it, and can reach nothing else."""
+    private = dataclasses.replace(edge(1), source="198.51.100.9")
+    sent = message(Stage(edges=[private]).begin(FROM_EDGE, EDGE))
+    assert sent.all(b"record-route")[1] == b"<sip:198.51.100.9:5060;lr>"
+
+
 # REGISTER (D8).
 
 
