@@ -6,6 +6,7 @@ from protocols.sip.headers import parse_uri
 from protocols.sip.peers import Side
 from protocols.sip.places import Places
 from protocols.sip.settings import Place
+from protocols.target import Transport
 from tests.protocols.sip.stage import PLACES, SETTINGS, TCP, TLS, UDP
 
 SIX = Place(Side.EDGE, UDP, "2001:db8::5", 5070)
@@ -35,9 +36,21 @@ def test_uri_is_own_by_address_and_port_or_by_name(uri: str, own: bool) -> None:
     assert places(SIX).is_own(parse_uri(uri.encode())) is own
 
 
-def test_side_is_listened_to_by_what_is_bound_there() -> None:
-    assert places().listens(Side.EDGE, TLS)
-    assert not places().listens(Side.SITE, TLS)
+@pytest.mark.parametrize(
+    ("side", "transport", "address", "source", "bound"),
+    [
+        (Side.EDGE, TLS, "192.0.2.1", None, True),
+        (Side.SITE, TLS, "10.0.0.10", None, False),
+        (Side.EDGE, UDP, "2001:db8::1", None, True),
+        (Side.EDGE, TCP, "2001:db8::1", None, False),
+        (Side.EDGE, UDP, "192.0.2.1", "203.0.113.5", True),
+        (Side.EDGE, UDP, "192.0.2.1", "198.51.100.9", False),
+    ],
+)
+def test_router_is_found_where_it_is_bound_and_nowhere_else(
+    side: Side, transport: Transport, address: str, source: str | None, bound: bool
+) -> None:
+    assert places(SIX).face(side, transport, address, source).is_bound is bound
 
 
 @pytest.mark.parametrize(
