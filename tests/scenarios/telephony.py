@@ -49,6 +49,8 @@ class Calling:
     "The configuration of the daemon."
     directory: Path
     "Where its files are."
+    place: stage.Site
+    "The certificate of the site, and who issued it."
     daemon: Daemon
     "The daemon."
 
@@ -127,7 +129,7 @@ async def calling(
         listener = _listener(way, near, pbx, place) | (trunk or {})
         settings = stage.configuration(it, directory, {"trunk": listener}, **sections)
         async with stage.running(settings, directory) as daemon:
-            yield Calling(way, pbx, it, settings, directory, daemon)
+            yield Calling(way, pbx, it, settings, directory, place, daemon)
 
 
 def _listener(way: str, near: tuple[str, int], pbx: Pbx, place: stage.Site) -> Settings:
