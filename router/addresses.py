@@ -56,6 +56,8 @@ class Receiver:
     "Name or IP address, without brackets."
     port: int
     "Port."
+    port_given: bool = True
+    "Whether that was written down; else it is the one of the scheme."
 
     def __str__(self) -> str:
         return _joined(self.host, self.port)
@@ -192,7 +194,8 @@ def receiver(*schemes: str) -> Callable[[object], Receiver]:
             extra = re.search(r"[/?#;]", bare)
             hint = "the path of each request is kept as it comes" if extra else ""
             raise wrong(expected, hint)
-        return Receiver(scheme, split[0].lower(), split[1])
+        given = host_and_port(bare) is not None
+        return Receiver(scheme, split[0].lower(), split[1], given)
 
     return read
 

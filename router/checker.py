@@ -8,6 +8,7 @@ from protocols.net.tasks import Tasks
 from protocols.target import Outcome, Probe, Report, Result, Target
 from router.changes import Change
 from router.endpoint import Protocol
+from router.location import Location
 from router.records import ProbeOrder
 from router.snapshot import Snapshot
 from router.table import LATE, Table
@@ -90,8 +91,8 @@ class Checker:
                 return
         self._observe(target, outcome, self._time(), None)
 
-    def addresses(self, name: str, found: Iterable[str]) -> None:
-        """Take over the addresses of a name; none means that it does not exist."""
+    def addresses(self, name: str, found: Iterable[Location]) -> None:
+        """Take over where a name leads; nowhere means that it does not exist."""
         self._table.addresses(name, found, self._time())
         self._settle()
 

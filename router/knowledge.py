@@ -19,8 +19,10 @@ from router.election import Switch
 from router.endpoint import Endpoint, Kind, Protocol
 from router.endpoints import ANYWHERE, endpoints, receivers
 from router.logs import Log
-from router.names import Answer, Outage
-from router.resolver import Resolver, Sources
+from router.lookup import Sources
+from router.names import Answer
+from router.outage import Outage
+from router.resolver import Resolver
 from router.saved import Saved, dump, parse
 from router.settings import Config
 from router.snapshot import Snapshot
@@ -128,9 +130,9 @@ class Knowledge:
                 names=ended.names,
                 held_s=round(ended.lasted, 1),
             )
-        if answer.addresses or answer.gone:
+        if answer.locations or answer.gone:
             self._addresses[name] = answer.addresses
-            self.checker.addresses(name, answer.addresses)
+            self.checker.addresses(name, answer.locations)
             self._save()
 
     def _changed(self, snapshot: Snapshot, changes: tuple[Change, ...]) -> None:

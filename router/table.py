@@ -24,6 +24,7 @@ from router.changes import (
 )
 from router.endpoint import Endpoint, Kind
 from router.health import Health, State
+from router.location import Location, plain
 from router.order import order_edges
 from router.records import Cause, EdgeRecord, EndpointRecord, ProbeOrder, Record
 from router.register import Register
@@ -111,7 +112,7 @@ class Table:
         self._refresh(now)
         for known in self._register.endpoints:
             if is_address(known.endpoint.resolve):
-                self._resolve(known, (known.endpoint.resolve,), now)
+                self._resolve(known, plain([known.endpoint.resolve]), now)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -122,8 +123,8 @@ class Table:
         """The names whose look-up gave the address of this target."""
         return self._register.names_of(target)
 
-    def addresses(self, name: str, found: Iterable[str], now: float) -> None:
-        """Take over the addresses of a name; none means that it does not exist."""
+    def addresses(self, name: str, found: Iterable[Location], now: float) -> None:
+        """Take over where a name leads; nowhere means that it does not exist."""
         wanted = tuple(dict.fromkeys(found))[:MAX_ADDRESSES]
         for known in self._register.endpoints:
             if known.endpoint.resolve == name:
@@ -218,7 +219,7 @@ class Table:
             edge.name: edge.score.value for edge in self._edges.values() if edge.score
         }
         addresses = {
-            known.endpoint.resolve: tuple(target.address for target in known.targets)
+            known.endpoint.resolve: tuple(known.locations.values())
             for known in self._register.endpoints
             if known.targets and not is_address(known.endpoint.resolve)
         }
@@ -243,7 +244,7 @@ class Table:
     # Addresses
 
     def _resolve(
-        self, known: EndpointRecord, wanted: tuple[str, ...], now: float
+        self, known: EndpointRecord, wanted: tuple[Location, ...], now: float
     ) -> None:
         moved = self._register.resolve(known, wanted, now)
         for record in moved.new:

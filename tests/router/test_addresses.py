@@ -141,10 +141,18 @@ def test_nameserver_has_port_53_unless_it_says_otherwise() -> None:
     ("kind", "written", "expected"),
     [
         (HttpReceiver, "http://10.0.0.20:8080", Receiver("http", "10.0.0.20", 8080)),
-        (HttpReceiver, "https://App.Example/", Receiver("https", "app.example", 443)),
+        (
+            HttpReceiver,
+            "https://App.Example/",
+            Receiver("https", "app.example", 443, False),
+        ),
         (HttpReceiver, "http://[::1]:80", Receiver("http", "::1", 80)),
-        (WebsocketReceiver, "wss://10.0.0.20", Receiver("wss", "10.0.0.20", 443)),
-        (SipReceiver, "sip:10.0.0.10", Receiver("sip", "10.0.0.10", 5060)),
+        (
+            WebsocketReceiver,
+            "wss://10.0.0.20",
+            Receiver("wss", "10.0.0.20", 443, False),
+        ),
+        (SipReceiver, "sip:10.0.0.10", Receiver("sip", "10.0.0.10", 5060, False)),
         (SipReceiver, "sips:pbx:5071", Receiver("sips", "pbx", 5071)),
     ],
 )

@@ -13,6 +13,7 @@ import pytest
 from protocols.net.tasks import Tasks
 from router import config
 from router.knowledge import Knowledge
+from router.location import plain
 from router.logs import Log, open_log
 from router.names import Answer
 from router.saved import Saved, dump
@@ -65,7 +66,7 @@ async def test_resolver_that_answers_again_for_every_name_is_told(
 ) -> None:
     log = open_log("json", stream=file)
     knowledge = knowledge_of(tmp_path, log)
-    failed, fine = Answer(error="timeout"), Answer(("192.0.2.1",), ttl=60.0)
+    failed, fine = Answer(error="timeout"), Answer(plain(["192.0.2.1"]), ttl=60.0)
     for answer in (failed, fine):
         knowledge._answered("north.example", answer)
         knowledge._answered("south.example", answer)
@@ -86,7 +87,9 @@ async def test_scores_are_forgotten_after_a_day_and_addresses_are_not(
 ) -> None:
     file = tmp_path / "state.json"
     file.write_text(
-        json.dumps(dump(Saved({"south": 0.02}, {"south.example": ("192.0.2.2",)})))
+        json.dumps(
+            dump(Saved({"south": 0.02}, {"south.example": plain(["192.0.2.2"])}))
+        )
     )
     written = time.time_ns() / 1e9 - age
     os.utime(file, (written, written))
