@@ -101,10 +101,11 @@ async def serving() -> AsyncIterator[Nameserver]:
     async def by_tcp(
         reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        size = int.from_bytes(await reader.readexactly(2), "big")
-        reply = zone.answer(await reader.readexactly(size), "tcp")
-        if reply is not None:
-            writer.write(len(reply).to_bytes(2, "big") + reply)
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            size = int.from_bytes(await reader.readexactly(2), "big")
+            reply = zone.answer(await reader.readexactly(size), "tcp")
+            if reply is not None:
+                writer.write(len(reply).to_bytes(2, "big") + reply)
         writer.close()
 
     server = await asyncio.start_server(by_tcp, "127.0.0.1", 0)

@@ -1,16 +1,25 @@
 """One look-up of a service, against a real nameserver on loopback."""
 
+import asyncio
 import os
 import pathlib
+import random
 from collections.abc import AsyncIterator
 
 import dns.name
 import dns.rcode
 import pytest
 
+from protocols.target import Transport
 from router.location import Location, plain
 from router.lookup import Lookup, Sources
 from router.names import Finding, Verdict
+from router.services import service_name
+from simulator.ledger import Ledger
+from simulator.nameserver import Nameserver as Simulated
+from simulator.plan import addresses as addresses_of
+from simulator.plan import read_edges
+from simulator.zone import build
 from tests.nameserver import Nameserver, Zone, addresses, serving
 
 NAME = "_sip._udp.edge.example"
@@ -31,7 +40,7 @@ def zone(nameserver: Nameserver) -> Zone:
 def lookup(nameserver: Nameserver, tmp_path: pathlib.Path) -> Lookup:
     return Lookup(
         Sources(
-            [nameserver.address], timeout=0.1, lifetime=0.1, hosts=tmp_path / "hosts"
+            [nameserver.address], timeout=5.0, lifetime=5.0, hosts=tmp_path / "hosts"
         )
     )
 
@@ -111,7 +120,6 @@ async def test_more_than_a_hundred_records_are_cut_not_refused(
     servers(zone, *(f"{n} 10 5070 gw{n}.example." for n in range(120)))
     for number in range(120):
         addresses(zone, f"gw{number}.example", f"192.0.2.{number}")
-    zone.truncate = True
     found = locations(await lookup.find(NAME))
     assert {one.priority for one in found} == set(range(16))
 
@@ -173,8 +181,9 @@ async def test_name_in_the_hosts_file_has_no_service_in_the_dns(
     assert found == (Location("192.0.2.51", 5070, 10, 1),)
 
 
-async def test_silent_nameserver_is_a_failure(lookup: Lookup, zone: Zone) -> None:
-    zone.silent = True
+async def test_silent_nameserver_is_a_failure(nameserver: Nameserver) -> None:
+    nameserver.zone.silent = True
+    lookup = Lookup(Sources([nameserver.address], timeout=0.1, lifetime=0.1))
     findings = await lookup.find(NAME, served=True)
     assert {one.error for one in findings.values()} == {"timeout"}
 
@@ -210,3 +219,24 @@ async def test_system_nameservers_come_from_resolv_conf(tmp_path: pathlib.Path) 
     conf.unlink()
     lookup._read_nameservers()
     assert list(map(str, lookup._resolver.nameservers)) == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize("way", ["udp", "tcp", "tls"])
+async def test_service_of_the_simulated_provider_is_found(
+    way: str, tmp_path: pathlib.Path
+) -> None:
+    plans = read_edges(["ashburn=0ms"])
+    at = addresses_of(plans)
+    zone = build(plans, at)
+    zone.ports = {"udp": 5060, "tcp": 5062, "tls": 5061}
+    ledger = Ledger(asyncio.get_running_loop().time)
+    server = Simulated(zone, ledger, random.Random(1))
+    await server.start("127.0.0.1")
+    lookup = Lookup(Sources([server.address], hosts=tmp_path / "none"))
+    name = service_name(Transport(way), "pstn.ashburn.twilio.com")
+    found = locations(await lookup.find(name))
+    server.stop()
+    assert {(one.address, one.port) for one in found} == {
+        (address, zone.ports[way]) for address in at["ashburn"]
+    }
+    assert {(one.priority, one.weight) for one in found} == {(10, 1)}
