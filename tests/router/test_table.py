@@ -617,6 +617,37 @@ def test_saved_scores_and_addresses_order_the_next_start(provider: Any) -> None:
     assert snapshot.home.edge is None
 
 
+def test_ports_priorities_and_weights_outlive_a_restart(provider: Any) -> None:
+    name = "_sip._udp.pstn.example"
+    endpoint = provider.endpoint("ashburn", "pstn", Protocol.SIP, resolve=name)
+
+    def table() -> Table:
+        return Table(
+            {"ashburn": Kind.PUBLIC},
+            [endpoint],
+            now=0.0,
+            uniform=provider.chance.uniform,
+        )
+
+    before, after = table(), table()
+    found = (
+        Location("192.0.2.1", 5070, 10, 3),
+        Location("192.0.2.1", 5080, 10, 1),
+        Location("192.0.2.2", 5070, 20, 1),
+    )
+    before.addresses(name, found, 0.0)
+    after.restore(json.loads(json.dumps(before.saved())), 0.0)
+    for one in (before, after):
+        groups = one.snapshot(0.0).routes["pstn"].groups
+        at = [[(target.address[-1], target.port) for target in g] for g in groups]
+        assert at == [
+            [("1", 5070), ("1", 5070), ("1", 5080), ("1", 5070)],
+            [("2", 5070)],
+        ]
+    after.addresses(name, found[:1] + found[2:], 1.0)
+    assert len(after.snapshot(1.0).routes["pstn"].first) == 1
+
+
 def test_unsound_saved_data_changes_nothing(provider: Any) -> None:
     table = provider.table(NEAR)
     before = table.snapshot(0.0)
