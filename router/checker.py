@@ -108,12 +108,16 @@ class Checker:
 
     def saved(self) -> dict[str, object]:
         """What is worth keeping over a restart, as data that JSON can hold."""
-        return self._table.saved()
+        return self._table.saved(self._time(), ended=self._closed)
 
-    def restore(self, data: object) -> None:
-        """Take over what an earlier run saved. Raises saved.SavedError."""
-        self._table.restore(data, self._time())
+    def restore(self, data: object, age: float = 0.0) -> None:
+        """Take over what was saved `age` seconds ago. Raises saved.SavedError."""
+        self._table.restore(data, self._time(), age=age)
         self._settle()
+
+    def doubt(self) -> None:
+        """Nobody knows when edges were last asked by OPTIONS: it may be just now."""
+        self._table.doubt(self._time())
 
     def _tick(self) -> None:
         now = self._time()

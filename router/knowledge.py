@@ -3,6 +3,7 @@
 Wires the resolver, the checker and the state file to each other and to the log.
 """
 
+import dataclasses
 import functools
 import random
 import time
@@ -83,6 +84,10 @@ class Knowledge:
     def start(self) -> None:
         """Look names up and probe from now on."""
         if self._keeper is not None:
+            # As long as the file does not say that this run has ended, the next one
+            # takes it that it crashed. So it is there before the first OPTIONS.
+            if not self._keeper.write():
+                self.checker.doubt()
             self._keeper.start()
         self._resolver.watch(self._names)
         self.checker.start()
@@ -96,6 +101,7 @@ class Knowledge:
 
     def _restore(self) -> Saved | None:
         if self._directory is None:
+            self.checker.doubt()
             return None
         path = self._directory / "state.json"
         self._keeper = state.Keeper(
@@ -104,11 +110,13 @@ class Knowledge:
         found = state.load(path, parse, now=time.time_ns() / 1e9)
         if found.reason:
             self._log.say(events.STATE_IGNORED, path=str(path), reason=found.reason)
+            self.checker.doubt()
         if found.value is None:
             return None
-        fresh = found.age <= SCORES_LAST
-        scores = found.value.scores if fresh else {}
-        self.checker.restore(dump(Saved(scores, found.value.addresses)))
+        saved = found.value
+        if found.age > SCORES_LAST:
+            saved = dataclasses.replace(saved, scores={})
+        self.checker.restore(dump(saved), found.age)
         self._log.say(
             events.STATE_RESTORED,
             path=str(path),

@@ -19,6 +19,12 @@ MAX_ADDRESSES = 16
 _LIMITS = (65_535, 65_535, 1 << 40)
 "Greatest port, priority and weight; a weight may have been divided among addresses."
 
+MAX_OPTIONS = MAX_NAMES * MAX_ADDRESSES
+"Addresses of which it is kept when they were last asked."
+
+MAX_AGE = 3600.0
+"Seconds; what is longer ago counts no more."
+
 MAX_SCORE = 60.0
 "Seconds; a round trip beyond is not ours."
 
@@ -35,6 +41,10 @@ class Saved:
     "Score of each edge in seconds."
     addresses: Mapping[str, tuple[Location, ...]]
     "Where each name last led."
+    options: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    "Seconds since the last OPTIONS to each address, where that still counts."
+    ended: bool = False
+    "Whether all other addresses may be asked at once: a crash leaves it False."
 
 
 def dump(saved: Saved) -> dict[str, object]:
@@ -46,6 +56,8 @@ def dump(saved: Saved) -> dict[str, object]:
             name: [_written(one) for one in found]
             for name, found in saved.addresses.items()
         },
+        "options": dict(saved.options),
+        "ended": saved.ended,
     }
 
 
@@ -60,17 +72,20 @@ def parse(data: object) -> Saved:
     scores = _mapping(root.get("scores"), "scores")
     addresses = _mapping(root.get("addresses"), "addresses")
     read = {name: _addresses(name, found) for name, found in addresses.items()}
+    options = _mapping(root.get("options", {}), "options", MAX_OPTIONS)
     return Saved(
         scores={edge: _score(edge, value) for edge, value in scores.items()},
         addresses={name: found for name, found in read.items() if found},
+        options={address: _age(address, value) for address, value in options.items()},
+        ended=root.get("ended") is True,
     )
 
 
-def _mapping(value: object, where: str) -> dict[str, object]:
+def _mapping(value: object, where: str, limit: int = MAX_NAMES) -> dict[str, object]:
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise SavedError(f"{where}: expected names with values")
-    if len(value) > MAX_NAMES:
-        raise SavedError(f"{where}: more than {MAX_NAMES} names")
+    if len(value) > limit:
+        raise SavedError(f"{where}: more than {limit} names")
     return value
 
 
@@ -89,6 +104,13 @@ def _written(location: Location) -> object:
     if location == Location(location.address):
         return location.address
     return list(dataclasses.astuple(location))
+
+
+def _age(address: str, value: object) -> float:
+    match value:
+        case int() | float() if is_address(address) and 0 <= value < MAX_AGE:
+            return float(value)
+    raise SavedError(f"options, {address:.80}: expected seconds of an address")
 
 
 def _addresses(name: str, found: object) -> tuple[Location, ...]:

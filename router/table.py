@@ -213,8 +213,11 @@ class Table:
         changes, self._changes = tuple(self._changes), []
         return changes
 
-    def saved(self) -> dict[str, object]:
-        """What is worth keeping over a restart, as data that JSON can hold."""
+    def saved(self, now: float, *, ended: bool = False) -> dict[str, object]:
+        """What is worth keeping over a restart, as data that JSON can hold.
+
+        `ended` says that no probe is ordered after this.
+        """
         scores = {
             edge.name: edge.score.value for edge in self._edges.values() if edge.score
         }
@@ -223,14 +226,21 @@ class Table:
             for known in self._register.endpoints
             if known.targets and not is_address(known.endpoint.resolve)
         }
-        return dump(Saved(scores, addresses))
+        spacing = self._schedule.spacing
+        ended = ended and spacing.sure(now)
+        return dump(Saved(scores, addresses, spacing.ages(now), ended))
 
-    def restore(self, data: object, now: float) -> None:
-        """Take over what an earlier run saved, where nothing better is known yet.
+    def restore(self, data: object, now: float, *, age: float = 0.0) -> None:
+        """Take over what was saved `age` seconds ago, where nothing better is known.
 
         Raises saved.SavedError, having changed nothing, when the data is not sound.
         """
         saved = parse(data)
+        if saved.ended and age >= 0:
+            ages = {address: age + since for address, since in saved.options.items()}
+            self._schedule.spacing.restore(ages, now)
+        else:
+            self.doubt(now)
         for name, value in saved.scores.items():
             edge = self._edges.get(name)
             if edge is not None and edge.score is None:
@@ -240,6 +250,10 @@ class Table:
             found = saved.addresses.get(known.endpoint.resolve)
             if found is not None and not known.resolved:
                 self._resolve(known, found, now)
+
+    def doubt(self, now: float) -> None:
+        """Nobody knows when edges were last asked by OPTIONS: it may be just now."""
+        self._schedule.spacing.doubt(now)
 
     # Addresses
 

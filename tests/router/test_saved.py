@@ -23,7 +23,8 @@ def test_what_is_dumped_is_parsed_again() -> None:
         "api": plain(["192.0.2.1", "2001:db8::1"]),
         "_sip._udp.pstn": (Location("192.0.2.1", 5070, 10, 60),),
     }
-    saved = Saved({"ashburn": 0.02, "dublin": 1}, addresses)
+    options = {"192.0.2.1": 3.5, "2001:db8::1": 0}
+    saved = Saved({"ashburn": 0.02, "dublin": 1}, addresses, options, ended=True)
     assert parse(json.loads(json.dumps(dump(saved)))) == saved
 
 
@@ -57,6 +58,13 @@ def good() -> dict[str, Any]:
         ({"addresses": {"n": [["192.0.2.1", 65_536, 1, 1]]}}, "is no IP address"),
         ({"addresses": {"n": [["192.0.2.1", 1, -1, 1]]}}, "is no IP address"),
         ({"addresses": {"n": [["192.0.2.1", 1, 1, 1.5]]}}, "is no IP address"),
+        ({"options": []}, "options: expected names"),
+        ({"options": {"pstn": 1.0}}, "options, pstn: expected seconds"),
+        ({"options": {"192.0.2.1": -1}}, "options, 192.0.2.1: expected seconds"),
+        ({"options": {"192.0.2.1": math.nan}}, "options, 192.0.2.1"),
+        ({"options": {"192.0.2.1": math.inf}}, "options, 192.0.2.1"),
+        ({"options": {"192.0.2.1": "soon"}}, "options, 192.0.2.1"),
+        ({"options": {str(n): 1 for n in range(16_385)}}, "more than 16384"),
     ],
 )
 def test_unsound_data_is_refused_with_its_place(change: Any, where: str) -> None:
@@ -73,9 +81,21 @@ def test_address_that_no_answer_could_give_is_left_out(address: str) -> None:
     assert saved.addresses == {"n": plain(["192.0.2.1"])}
 
 
+def test_data_of_an_earlier_version_says_nothing_of_options() -> None:
+    data = good()
+    del data["options"], data["ended"]
+    assert (parse(data).options, parse(data).ended) == ({}, False)
+    assert not parse(data | {"ended": 1}).ended
+
+
 @given(JSON)
 def test_any_json_is_parsed_or_refused(data: Any) -> None:
-    for attempt in (data, good() | {"scores": data}, good() | {"addresses": data}):
+    for attempt in (
+        data,
+        good() | {"scores": data},
+        good() | {"addresses": data},
+        good() | {"options": data},
+    ):
         try:
             parse(attempt)
         except SavedError:

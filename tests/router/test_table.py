@@ -601,7 +601,7 @@ def test_drained_edge_is_last_among_the_usable_and_home_moves(provider: Any) -> 
 def test_saved_scores_and_addresses_order_the_next_start(provider: Any) -> None:
     table = provider.table({"ashburn": 0.050, "dublin": 0.020})
     provider.run(table, 30.0)
-    data = json.loads(json.dumps(table.saved()))
+    data = json.loads(json.dumps(table.saved(30.0)))
     again = Table(
         {"ashburn": Kind.PUBLIC, "dublin": Kind.PUBLIC},
         [provider.endpoint("ashburn"), provider.endpoint("dublin")],
@@ -636,7 +636,7 @@ def test_ports_priorities_and_weights_outlive_a_restart(provider: Any) -> None:
         Location("192.0.2.2", 5070, 20, 1),
     )
     before.addresses(name, found, 0.0)
-    after.restore(json.loads(json.dumps(before.saved())), 0.0)
+    after.restore(json.loads(json.dumps(before.saved(0.0))), 0.0)
     for one in (before, after):
         groups = one.snapshot(0.0).routes["pstn"].groups
         at = [[(target.address[-1], target.port) for target in g] for g in groups]
@@ -646,6 +646,36 @@ def test_ports_priorities_and_weights_outlive_a_restart(provider: Any) -> None:
         ]
     after.addresses(name, found[:1] + found[2:], 1.0)
     assert len(after.snapshot(1.0).routes["pstn"].first) == 1
+
+
+@pytest.mark.parametrize(
+    ("ended", "age", "first"),
+    [(True, 4.0, 10.5), (True, 60.0, 0.0), (True, -1.0, 15.0), (False, 4.0, 15.0)],
+)
+def test_options_after_a_restart_keep_their_distance_to_those_before(
+    provider: Any, ended: bool, age: float, first: float
+) -> None:
+    """By what was saved at the end; after a crash, as if all was asked just then."""
+
+    def table() -> Table:
+        return Table(
+            {"ashburn": Kind.PUBLIC},
+            [provider.endpoint("ashburn", "pstn", Protocol.SIP, resolve="192.0.2.1")],
+            now=provider.now,
+            uniform=lambda low, high: low,
+        )
+
+    provider.round_trips = {"ashburn": 0.02}
+    before = table()
+    provider.run(before, 0.5)
+    (order,) = provider.orders
+    assert order.sent == 0.0
+    data = json.loads(json.dumps(before.saved(provider.now, ended=ended)))
+    provider.now = start = 1000.0
+    after = table()
+    after.restore(data, start, age=age)
+    provider.run(after, start + 100.0)
+    assert provider.orders[1].sent == pytest.approx(start + first)
 
 
 def test_unsound_saved_data_changes_nothing(provider: Any) -> None:
