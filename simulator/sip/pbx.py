@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import secrets
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 
@@ -247,6 +248,8 @@ class Pbx(Agent):
                 if not left:
                     raise
             else:
+                sock = self._datagrams.get_extra_info("socket")
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
                 self._servers.append(server)
                 self.ports = {"udp": port, "tcp": port}
                 break
