@@ -10,7 +10,8 @@ from protocols.net.admission import Refusal
 from protocols.net.handshake import Contexts
 from protocols.net.tasks import Tasks
 from protocols.net.tls import Certificates
-from protocols.sip.endpoint import Bound, Endpoint, Wanted, bind
+from protocols.sip.bound import Bound, Wanted, bind
+from protocols.sip.endpoint import Endpoint
 from protocols.sip.guard import Guard
 from protocols.sip.peers import Side
 from protocols.sip.records import CallRecord
