@@ -85,10 +85,18 @@ async def nobody_was_harmed(site: Calling, number: int = CALLS) -> None:
     assert {one["status"] for one in ended} == {200}
 
 
-def shown(way: str, fault: str, found: list[float]) -> str:
-    parts = (0.5, 0.9, 0.99, 1.0)
-    figures = (f"p{100 * p:g} {1000 * percentile(found, p):.0f} ms" for p in parts)
-    return f"{len(found)} calls, {way}, {fault}: {', '.join(figures)}"
+def shown(site: Calling, fault: str, found: list[float]) -> str:
+    """What calls took, and what the daemon says: it differs on a busy machine."""
+    ended = site.daemon.events("call.ended", method="INVITE")
+    said = sorted(one["ringing_ms"] / 1000 for one in ended if "ringing_ms" in one)
+    texts = [f"{len(found)} calls, {site.way}, {fault}"]
+    for whose, values in (("the caller's", found), ("the daemon's", said)):
+        figures = (
+            f"p{100 * part:g} {1000 * percentile(values, part):.0f} ms"
+            for part in (0.5, 0.9, 0.99, 1.0)
+        )
+        texts.append(f"{whose} {', '.join(figures)}")
+    return "; ".join(texts)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -97,7 +105,7 @@ async def test_calls_at_a_pace_while_home_falls_silent(
 ) -> None:
     async with calling(tmp_path, way, health=CALM) as site:
         found = await delays(site, "blackhole")
-        figures = shown(way, "blackhole", found)
+        figures = shown(site, "blackhole", found)
         assert percentile(found, 0.99) <= NO_RESPONSE + 0.2, figures
         # Those of the second in which nobody knows are late, and nobody else.
         assert percentile(found, 1 - 1.2 * RATE / CALLS) <= 0.2, figures
@@ -110,7 +118,7 @@ async def test_calls_at_a_pace_while_home_begins_to_refuse(
 ) -> None:
     async with calling(tmp_path, way, health=CALM) as site:
         found = await delays(site, "kill")
-        figures = shown(way, "kill", found)
+        figures = shown(site, "kill", found)
         # The round trip to dublin, and what the change of edges may cost.
         assert percentile(found, 0.99) <= 0.030 + 0.050, figures
         await nobody_was_harmed(site)
@@ -124,7 +132,7 @@ async def test_calls_at_a_pace_while_home_stands_still_for_a_while(
         first = site.pbx.call(ANSWERS)
         assert (await site.ended(first))["edge"] == "ashburn"
         found = await delays(site, "freeze")
-        figures = shown(way, "freeze", found)
+        figures = shown(site, "freeze", found)
         assert percentile(found, 0.99) <= NO_RESPONSE + 0.2, figures
         site.provider.edges["ashburn"].heal()
         # Behind all that waited there.
