@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import os
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -32,6 +33,11 @@ RINGS_AND_ANSWERS = "+155520000050"
 BUSY = "+155548600000"
 HANGS_UP = "+155520000000001"
 "Answers, and ends the call after a tenth of a second."
+
+CALLS = int(os.environ.get("EDGE_ROUTER_CALLS", "0"))
+"How many calls a load is made of; none as a rule."
+CALM = {"sip_options_interval": "10m"}
+"Health that is known by calls alone."
 
 PLAN = SipPlan(t1=0.1, options_period=0.0, pair_rate=0)
 "Impatient, and with nothing to say about how often it is asked."
