@@ -32,7 +32,7 @@ class Patience:
     stall: float = 10.0
     "Seconds in which the far side takes nothing of much that waits for it."
     idle: float = 600.0
-    "Seconds without a message."
+    "Seconds without a message, unless the site has connected and sent one."
     ping: float = 95.0
     "Least seconds between two pings."
     pong: float = 10.0
@@ -76,10 +76,11 @@ class Connection(Buffered):
         "_stalled",
         "_transport",
         "_used",
-        "alias",
         "attempts",
         "connect_seconds",
+        "is_alias",
         "kind",
+        "names",
         "number",
         "opened",
         "peer",
@@ -126,8 +127,10 @@ class Connection(Buffered):
         "How long TCP took, of a dialled one."
         self.pongs = False
         "Whether the far side is known to answer pings."
-        self.alias: tuple[Transport, str, int] | None = None
-        "The address for whose requests it serves, if its far side asked for that."
+        self.names: list[tuple[Transport, str, int]] = []
+        "The addresses by which it is found for requests of dialogs."
+        self.is_alias = False
+        "Whether its far side has asked for new requests on it, too."
 
     @property
     def is_closing(self) -> bool:
@@ -164,7 +167,7 @@ class Connection(Buffered):
             return "takes nothing"
         if _long_ago(self._partial, patience.message, now):
             return "message took too long"
-        if _long_ago(self._used, patience.idle, now):
+        if self._is_idle(now):
             return "idle"
         if _long_ago(self._pinged, patience.pong, now) and not self._answered():
             return "no answer to a ping"
@@ -216,6 +219,14 @@ class Connection(Buffered):
             self._owner.garbled(self)
             self.close()
 
+    def eof_received(self) -> None:
+        """Called by the loop when the far side will send no more.
+
+        It reads no more either, as a rule. The loop would close as well, but over TLS
+        does not say so before the shutdown is over.
+        """
+        self.close()
+
     def connection_lost(self, error: Exception | None) -> None:
         """Called once by the loop."""
         words = getattr(error, "strerror", None) or "connection closed"
@@ -228,6 +239,12 @@ class Connection(Buffered):
     def resume_writing(self) -> None:
         """Called by the loop when its buffer is below the low-water mark."""
         self._stalled = None
+
+    def _is_idle(self, now: float) -> bool:
+        """What the site has connected is kept: calls stand on it that last for hours,
+        and their far side may not be reached otherwise."""
+        kept = self.target is None and self.names
+        return not kept and _long_ago(self._used, self._patience.idle, now)
 
     def _ping(self, transport: asyncio.Transport, now: float) -> None:
         transport.write(PING)

@@ -143,8 +143,9 @@ class Ways:
         )
 
     def _next(self, message: Message, side: Side, hops: Hops) -> Target:
-        hop = self._routes.next_hop(message, side, hops[side])
-        return self._shared.target_of(side, hop)
+        signed = hops[side]
+        hop = self._routes.next_hop(message, side, signed)
+        return self._shared.next(side, hop, signed)
 
     def _limits(self, side: Side) -> Limits:
         settings = self._shared.settings
@@ -196,7 +197,14 @@ class Ways:
         else:
             return None
         shared = self._shared
-        face = shared.places.face(source.side, source.transport, source.address)
+        # An edge that knows us by an address of its own is to send there.
+        known = shared.names.target(source.side, back.label) if back.label else None
+        face = shared.places.face(
+            source.side,
+            source.transport,
+            source.address,
+            known.source if known is not None else None,
+        )
         return Stamp(
             shared.places,
             shared.settings.keys,
@@ -258,12 +266,14 @@ def _hop_back(source: Peer, via: Via, label: str) -> Hop:
 
     Over UDP to the port that this one came from. Over a stream that port is of the
     connection alone; RFC 3261 section 18.2.2 has answers go to the port in sent-by once
-    it is gone, and so do requests.
+    it is gone, and so do requests. To the provider they always do: who connected from
+    there, no certificate has told.
     """
-    port = source.port
-    if source.transport is not Transport.UDP:
-        port = via.port or (5061 if source.transport is Transport.TLS else 5060)
-    return Hop(source.transport, source.address, port, label)
+    if source.transport is Transport.UDP:
+        return Hop(source.transport, source.address, source.port, label)
+    port = via.port or (5061 if source.transport is Transport.TLS else 5060)
+    flow = source.port if source.side is Side.SITE else 0
+    return Hop(source.transport, source.address, port, label, flow)
 
 
 def _record(message: Message, call: Call, source: Peer, edge: str) -> CallRecord | None:

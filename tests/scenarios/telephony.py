@@ -140,9 +140,6 @@ async def calling(
         settings = stage.configuration(it, directory, {"trunk": listener}, **sections)
         if misled:
             _mislead(Path(settings["provider"]["catalogue"]))
-        authorities = directory / "authorities.pem"
-        authorities.write_bytes(it.ca_file.read_bytes() + place.ca_file.read_bytes())
-        settings["provider"]["ca_file"] = str(authorities)
         async with stage.running(settings, directory) as daemon:
             yield Calling(way, pbx, it, settings, directory, daemon)
 
@@ -165,6 +162,7 @@ def _listener(way: str, near: tuple[str, int], pbx: Pbx, place: stage.Site) -> S
             "bind": [f"{way}://{near[0]}:{near[1]}"],
             "to": [f"{scheme}:{PBX}:{pbx.ports[way]}"],
             "allow": ["127.0.0.0/8"],
+            "ca_file": str(place.ca_file),
         },
         "edge": {
             "bind": [f"{way}://{OUTSIDE}:{stage.free_port(OUTSIDE)}"],
