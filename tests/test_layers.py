@@ -85,6 +85,7 @@ CORES = (
     "router.services",
     "router.settings",
     "router.snapshot",
+    "router.spacing",
     "router.summary",
     "router.table",
     "router.units",

@@ -69,10 +69,16 @@ class Ways:
         Raises Refused or MessageError with what is to be answered.
         """
         hops = self._routes.take_own(message)
-        if hops is None and not call.to_tag:
-            self._answer_own(message, accepting)
+        asks = message.method == b"OPTIONS" and not call.to_tag
+        if asks and self._is_for_us(message):
+            raise self._welcome(accepting)
         count_hop(message)
         _require_nothing(message)
+        if asks and source.side is Side.SITE:
+            # Departs from RFC 3261 section 16: OPTIONS of the site are not forwarded,
+            # whomever they name. What a PBX sends every few seconds would have the
+            # provider ban the site.
+            raise self._welcome(accepting)
         mark = _mark(message, call, source.side)
         if mark in b"".join(message.lines_of(b"via")):
             raise Refused(482)
@@ -151,20 +157,16 @@ class Ways:
         settings = self._shared.settings
         return settings.to_edge if side is Side.EDGE else settings.to_site
 
-    def _answer_own(self, message: Message, accepting: bool) -> None:
-        """OPTIONS for the router or its trunk: how a peer asks if it may send calls.
+    def _welcome(self, accepting: bool) -> Refused:
+        """What who asks by OPTIONS wants to know: whether calls are taken."""
+        return Refused(200) if accepting else self.overloaded()
 
-        It is not forwarded: what a PBX sends every few seconds would have the provider
-        ban the site.
-        """
-        if message.method != b"OPTIONS":
-            return
+    def _is_for_us(self, message: Message) -> bool:
+        """Whether a request names the router or its trunk, and nobody there."""
         uri = parse_uri(message.uri)
         trunk = self._shared.settings.host.lower().encode()
         is_own = self._shared.places.is_own(uri) or uri.host.lower() == trunk != b""
-        if uri.user or not is_own:
-            return
-        raise Refused(200) if accepting else self.overloaded()
+        return is_own and not uri.user
 
     def _name_trunk(self, message: Message) -> None:
         """Make a Request-URI that names the router name the trunk.

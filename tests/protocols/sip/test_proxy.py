@@ -58,7 +58,7 @@ def test_transaction_is_told_by_branch_and_sent_by(via: str) -> None:
 def test_transaction_is_told_by_its_method() -> None:
     stage = Stage()
     stage.begin()
-    assert told(stage.receive(request("OPTIONS"))) == ["OPTIONS 192.0.2.1"]
+    assert told(stage.receive(request("PUBLISH"))) == ["PUBLISH 192.0.2.1"]
 
 
 @pytest.mark.parametrize("branch", ["", ";branch=z9hG4bK", ";branch=1"])

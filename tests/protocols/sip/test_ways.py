@@ -69,10 +69,36 @@ def test_options_for_the_router_say_503_while_it_takes_no_calls() -> None:
     assert told(stage.receive(OPTIONS)) == ["503 10.0.0.10"]
 
 
-@pytest.mark.parametrize("uri", ["sip:100@10.0.0.2", "sip:other.test", "tel:+1555"])
-def test_options_for_others_are_passed_on(uri: str) -> None:
-    data = request("OPTIONS", uri=uri)
-    assert told(Stage().receive(data)) == ["OPTIONS 192.0.2.1"]
+OTHERS = ("sip:100@10.0.0.2", "sip:1@trunk.pstn.test", "sip:other.test", "tel:+1555")
+
+
+@pytest.mark.parametrize("uri", OTHERS)
+def test_options_of_the_site_never_reach_an_edge(uri: str) -> None:
+    """Whomever they name: a provider counts them all, and bans for too many."""
+    assert told(Stage().receive(request("OPTIONS", uri=uri))) == ["200 10.0.0.10"]
+    stage = Stage()
+    stage.proxy.accepting = False
+    assert told(stage.receive(request("OPTIONS", uri=uri))) == ["503 10.0.0.10"]
+
+
+@pytest.mark.parametrize(
+    ("data", "answer"),
+    [
+        (request("OPTIONS", uri="sip:other.test", hops=0), "483 10.0.0.10"),
+        (request("OPTIONS", more=["Proxy-Require: x"]), "420 10.0.0.10"),
+    ],
+)
+def test_options_for_others_that_could_not_go_on_are_refused(
+    data: bytes, answer: str
+) -> None:
+    assert told(Stage().receive(data)) == [answer]
+
+
+@pytest.mark.parametrize("uri", ["sip:100@203.0.113.5", "sip:other.test", "tel:+1555"])
+def test_options_of_the_provider_for_others_are_passed_on(uri: str) -> None:
+    data = FROM_EDGE.replace(b"INVITE", b"OPTIONS")
+    data = b" ".join((b"OPTIONS", uri.encode(), data.split(b" ", 2)[2]))
+    assert told(Stage().receive(data, EDGE)) == ["OPTIONS 10.0.0.10"]
 
 
 # Extensions (P12) and loops (F5).
