@@ -32,7 +32,9 @@ class Patience:
     stall: float = 10.0
     "Seconds in which the far side takes nothing of much that waits for it."
     idle: float = 600.0
-    "Seconds without a message, unless the site has connected and sent one."
+    "Seconds without a message."
+    call: float = 4 * 3_600.0
+    "The same where the site has connected: a call may stand on it."
     ping: float = 95.0
     "Least seconds between two pings."
     pong: float = 10.0
@@ -167,7 +169,9 @@ class Connection(Buffered):
             return "takes nothing"
         if _long_ago(self._partial, patience.message, now):
             return "message took too long"
-        if self._is_idle(now):
+        # The site may be out of reach but for the connections that it has made.
+        calls = self.target is None and self.names
+        if _long_ago(self._used, patience.call if calls else patience.idle, now):
             return "idle"
         if _long_ago(self._pinged, patience.pong, now) and not self._answered():
             return "no answer to a ping"
@@ -239,12 +243,6 @@ class Connection(Buffered):
     def resume_writing(self) -> None:
         """Called by the loop when its buffer is below the low-water mark."""
         self._stalled = None
-
-    def _is_idle(self, now: float) -> bool:
-        """What the site has connected is kept: calls stand on it that last for hours,
-        and their far side may not be reached otherwise."""
-        kept = self.target is None and self.names
-        return not kept and _long_ago(self._used, self._patience.idle, now)
 
     def _ping(self, transport: asyncio.Transport, now: float) -> None:
         transport.write(PING)

@@ -34,6 +34,9 @@ from protocols.target import Choose, Outcome, Report, Result, Target, Transport
 REASONS = 128
 "Reasons that are counted apart; further ones count as others."
 
+LIMITS = Limits(per_client=1_000)
+"Some PBXs make a connection for each call, and leave them all open."
+
 _LOOK = 1.0  # seconds between two looks at connections
 _BLANK = b"\r\n\0"
 
@@ -64,7 +67,7 @@ class Endpoint:
         refused: Refused,
         tasks: Tasks,
         loop: asyncio.AbstractEventLoop,
-        limits: Limits = Limits(),  # noqa: B008 - frozen
+        limits: Limits = LIMITS,
         patience: Patience = Patience(),  # noqa: B008 - frozen
     ) -> None:
         """`limits` are those of each stream socket; `certificates` are needed for the

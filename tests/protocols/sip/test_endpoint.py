@@ -18,6 +18,7 @@ from tests.protocols.sip.peers import (
     NOWHERE,
     TCP,
     TLS,
+    UDP,
     Around,
     Line,
     Telephone,
@@ -432,9 +433,12 @@ async def test_connection_of_the_site_outlives_a_long_call(
 ) -> None:
     async with by_connection(TCP, pair, ca_file) as (around, edge, phone):
         heard = await set_up(edge, phone, invite(phone, "TCP"))
-        around.endpoint.look(asyncio.get_running_loop().time() + 4 * 3600)
+        now = asyncio.get_running_loop().time()
+        around.endpoint.look(now + 3 * 3600)
         edge.say(of_the_edge(edge, "BYE", heard))
         assert (await phone.hear()).method == b"BYE"
+        around.endpoint.look(now + 5 * 3600)
+        await asyncio.wait_for(phone.lost, 2)
 
 
 async def test_call_of_the_provider_goes_on_over_the_connection_it_was_set_up_on() -> (
@@ -460,3 +464,41 @@ def onwards(method: str, answer: bytes, edge: Telephone, port: int) -> bytes:
     """What an edge that has called sends in the dialog, once it was answered."""
     asked = within(method, answer, uri=f"sip:{HERE}:{port}")
     return asked.replace(b"10.0.0.10:5060", b"%s:%d" % (HERE.encode(), edge.port))
+
+
+@pytest.mark.parametrize(("site", "outside"), [(HERE, "::1"), ("::1", HERE)])
+async def test_call_between_ipv4_and_ipv6_is_routed_by_two_lines_both_ways(
+    site: str, outside: str
+) -> None:
+    async with (
+        telephone(site) as pbx,
+        telephone(outside) as edge,
+        serving(
+            [at(edge.port, address=outside)], address=site, outside=outside
+        ) as around,
+    ):
+        near = in_uri(site, around.ports[Side.SITE, UDP])
+        far = in_uri(outside, around.ports[Side.EDGE, UDP])
+        own = b"127.0.0.1:%d" % pbx.port
+        asked = invite(pbx, via=";rport").replace(own, in_uri(site, pbx.port))
+        pbx.say(asked, (site, around.ports[Side.SITE, UDP]))
+        heard = await edge.hear()
+        above, below = heard.all(b"record-route")
+        assert above.startswith(b"<sip:" + far + b";lr;er=")
+        assert below == b"<sip:" + near + b";lr>"
+        topmost, first = heard.all(b"via")
+        assert topmost.startswith(b"SIP/2.0/UDP " + far + b";")
+        assert first.endswith(b";rport=%d;received=%s" % (pbx.port, site.encode()))
+        edge.say(response(bytes(heard), "200 OK"))
+        while (answer := await pbx.hear()).status != 200:
+            pass
+        pbx.say(within("BYE", bytes(answer)))
+        assert (await edge.hear()).method == b"BYE"
+        edge.say(back("BYE", bytes(heard)))
+        assert (await pbx.hear()).method == b"BYE"
+
+
+def in_uri(address: str, port: int) -> bytes:
+    """An address as Via and URIs have it."""
+    host = f"[{address}]" if ":" in address else address
+    return f"{host}:{port}".encode()

@@ -212,6 +212,26 @@ async def test_dead_target_delays_nobody_else(
     assert failures[0][2] == "no connection within 0.25 s"
 
 
+async def test_edges_that_shake_no_hands_delay_nobody_else(
+    make: Make, listens: Listens, pair: Pair
+) -> None:
+    streams = make(Patience(connect=0.25))
+    context = server_context(*pair, alpn=())
+    with socket.socket() as mute:
+        mute.bind((HERE, 0))
+        mute.listen(50)  # connected by the system, and nobody reads
+        async with switch(context) as edge:
+            for number in range(25):
+                dead = at(mute.getsockname()[1], TLS, label=f"dead{number}")
+                streams.send(Side.EDGE, dead, INVITE, 1 + number)
+            streams.send(Side.EDGE, at(edge.port, TLS), INVITE, 99)
+            assert (await (await edge.line()).hear()).method == b"INVITE"
+            assert listens.failures.empty()
+            failures = [await listens.failure() for _ in range(25)]
+    assert {attempt for (attempt,), _, _ in failures} == {*range(1, 26)}
+    assert {result for _, result, _ in failures} == {Result.TIMEOUT}
+
+
 async def test_queue_of_a_target_is_bounded(
     make: Make, listens: Listens, blackhole: int
 ) -> None:
