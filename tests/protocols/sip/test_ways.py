@@ -72,7 +72,7 @@ def test_options_for_others_are_passed_on(uri: str) -> None:
     assert told(Stage().receive(data)) == ["OPTIONS 192.0.2.1"]
 
 
-# Extensions and loops (F5).
+# Extensions and loops.
 
 
 def test_extension_that_a_proxy_must_know_is_refused_by_name() -> None:
