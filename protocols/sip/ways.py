@@ -7,7 +7,7 @@ of a dialog, which is never chosen for, from a new one.
 import hashlib
 
 from protocols.sip.fields import one_hop_less
-from protocols.sip.headers import Via, parse_uri, split_list
+from protocols.sip.headers import Via, parse_uri
 from protocols.sip.message import Message, MessageError
 from protocols.sip.peers import Peer, Side
 from protocols.sip.records import CallRecord
@@ -23,6 +23,7 @@ from protocols.target import Target, Transport
 RECORDED = frozenset((b"INVITE", b"SUBSCRIBE", b"REFER"))
 "Methods that make a dialog; BYE is written down, too."
 _SIP = (b"sip", b"sips")
+_SCHEMES = (*_SIP, b"tel", b"urn")
 _MARKED = (b"route", b"proxy-require", b"proxy-authorization")
 
 
@@ -86,6 +87,10 @@ class Ways:
             return self._signed(message, call, source, hops, mark)
         if call.to_tag:
             raise MessageError(481, "Dialog Is Not Known Here")
+        # RFC 3261 section 16.3 step 2: of a scheme that it does not understand, "the
+        # proxy SHOULD reject the request with a 416".
+        if parse_uri(message.uri).scheme not in _SCHEMES:
+            raise Refused(416, b"Unsupported URI Scheme")
         # An emergency call is not refused for the sake of the others.
         if not accepting and not message.uri.startswith(b"urn:"):
             raise self.overloaded()
@@ -259,8 +264,8 @@ def _mark(message: Message, call: Call, side: Side) -> bytes:
 
 def _supports_path(message: Message) -> bool:
     """RFC 3327 section 5.2: a Path is for those who say that they know it."""
-    values = [one for line in message.all(b"supported") for one in split_list(line)]
-    return b"path" in [value.lower() for value in values]
+    tags = b",".join(message.all(b"supported")).lower().split(b",")
+    return b"path" in [tag.strip(b" \t") for tag in tags]
 
 
 def _hop_back(source: Peer, via: Via, label: str) -> Hop:

@@ -40,7 +40,7 @@ def test_copy_is_repeated_byte_for_byte() -> None:
 
 
 def test_ack_to_a_failure_is_hop_by_hop_on_the_same_way_and_repeated() -> None:
-    # S11, RFC 3261 section 17.1.1.3.
+    # RFC 3261 section 17.1.1.3.
     stage = Stage()
     first = stage.begin(request("INVITE", more=["Route: <sip:10.0.0.2;lr>"]))
     came = response(first, "404 Not Found", tag="callee")
