@@ -56,6 +56,8 @@ class Receiver:
     "Name or IP address, without brackets."
     port: int
     "Port."
+    port_given: bool = True
+    "Whether that was written down; else it is the one of the scheme."
     transport: Transport | None = None
     "What is to carry SIP without TLS; None where that is not said."
 
@@ -201,7 +203,8 @@ def receiver(*schemes: str) -> Callable[[object], Receiver]:
             extra = re.search(r"[/?#;]", bare)
             hint = "the path of each request is kept as it comes" if extra else ""
             raise wrong(expected, hint)
-        return Receiver(scheme, split[0].lower(), split[1])
+        given = host_and_port(bare) is not None
+        return Receiver(scheme, split[0].lower(), split[1], given)
 
     return read
 

@@ -146,16 +146,32 @@ def test_nameserver_has_port_53_unless_it_says_otherwise() -> None:
     ("kind", "written", "expected"),
     [
         (HttpReceiver, "http://10.0.0.20:8080", Receiver("http", "10.0.0.20", 8080)),
-        (HttpReceiver, "https://App.Example/", Receiver("https", "app.example", 443)),
+        (
+            HttpReceiver,
+            "https://App.Example/",
+            Receiver("https", "app.example", 443, False),
+        ),
         (HttpReceiver, "http://[::1]:80", Receiver("http", "::1", 80)),
-        (WebsocketReceiver, "wss://10.0.0.20", Receiver("wss", "10.0.0.20", 443)),
-        (SipReceiver, "sip:10.0.0.10", Receiver("sip", "10.0.0.10", 5060)),
+        (
+            WebsocketReceiver,
+            "wss://10.0.0.20",
+            Receiver("wss", "10.0.0.20", 443, False),
+        ),
+        (SipReceiver, "sip:10.0.0.10", Receiver("sip", "10.0.0.10", 5060, False)),
         (SipReceiver, "sips:pbx:5071", Receiver("sips", "pbx", 5071)),
-        (SipReceiver, "sip:p;transport=tcp", Receiver("sip", "p", 5060, Transport.TCP)),
-        (SipReceiver, "sip:p:9;Transport=UDP", Receiver("sip", "p", 9, Transport.UDP)),
-        (SipReceiver, "sip:pbx;transport=tls", Receiver("sips", "pbx", 5061)),
-        (SipReceiver, "sips:pbx;transport=tls", Receiver("sips", "pbx", 5061)),
-        (SipReceiver, "sips:pbx;transport=tcp", Receiver("sips", "pbx", 5061)),
+        (
+            SipReceiver,
+            "sip:p;transport=tcp",
+            Receiver("sip", "p", 5060, False, Transport.TCP),
+        ),
+        (
+            SipReceiver,
+            "sip:p:9;Transport=UDP",
+            Receiver("sip", "p", 9, True, Transport.UDP),
+        ),
+        (SipReceiver, "sip:pbx;transport=tls", Receiver("sips", "pbx", 5061, False)),
+        (SipReceiver, "sips:pbx;transport=tls", Receiver("sips", "pbx", 5061, False)),
+        (SipReceiver, "sips:pbx;transport=tcp", Receiver("sips", "pbx", 5061, False)),
     ],
 )
 def test_receiver_is_read_with_the_port_of_its_scheme(
@@ -209,7 +225,7 @@ def test_receiver_of_one_scheme_expects_that_alone() -> None:
 
 def test_receiver_knows_its_name_and_whether_it_speaks_tls() -> None:
     assert str(Receiver("http", "::1", 80)) == "[::1]:80"
-    assert str(Receiver("sip", "h", 9, Transport.TCP)) == "h:9;transport=tcp"
+    assert str(Receiver("sip", "h", 9, True, Transport.TCP)) == "h:9;transport=tcp"
     assert [Receiver(s, "h", 1).tls for s in ("https", "wss", "sips", "sip")] == [
         True,
         True,

@@ -120,7 +120,10 @@ def test_edge_that_does_not_offer_a_product_in_the_region_is_left_out(
 def test_trunk_keeps_its_name_and_is_steered_by_the_next_hop(twilio: Catalogue) -> None:
     config = read(TRUNK.replace("TRANSPORT", "tls"), twilio)
     _, public = endpoints(twilio, config)
-    assert (public.resolve, public.port) == ("pstn.umatilla.twilio.com", 5061)
+    assert (public.resolve, public.port) == (
+        "_sips._tcp.pstn.umatilla.twilio.com",
+        5061,
+    )
     assert public.host == "a.b.pstn.twilio.com"
     assert public.server_name == public.verify_name == "pstn.umatilla.twilio.com"
 
@@ -130,6 +133,19 @@ def test_trunk_over_udp_has_no_tls_names(twilio: Catalogue) -> None:
     found = endpoints(twilio, config)[0]
     assert (found.transport, found.port) == (Transport.UDP, 5060)
     assert (found.server_name, found.verify_name) == ("", "")
+
+
+def test_pbx_without_a_port_is_looked_up_as_a_service(twilio: Catalogue) -> None:
+    pbxs = "sip:pbx.example, sip:pbx.example:5070, sip:10.0.0.9, sips:safe.example"
+    text = TRUNK.replace("TRANSPORT", "udp").replace("sip:10.0.0.10]", f"{pbxs}]", 1)
+    found = receivers(read(text, twilio))
+    assert [(one.resolve, one.port) for one in found] == [
+        ("_sip._udp.pbx.example", 5060),
+        ("pbx.example", 5070),
+        ("10.0.0.9", 5060),
+        ("_sips._tcp.safe.example", 5061),
+    ]
+    assert found[0].host == "pbx.example:5060"
 
 
 def test_two_trunks_of_one_product_have_endpoints_of_their_own(

@@ -19,6 +19,7 @@ from router.checker import Checker
 from router.config import Loaded
 from router.endpoints import endpoints, receivers
 from router.files import read
+from router.location import Location
 from router.logs import open_log
 from router.table import Table
 from router.trunks import Trunks
@@ -208,7 +209,7 @@ async def test_pbx_with_two_transports_is_asked_over_each_of_them(
         composed(text.replace("PORT", str(port)), tmp_path) as (trunks, loaded),
     ):
         over_udp, over_tcp = (
-            one.target("127.0.0.3") for one in receivers(loaded.config)
+            one.target(Location("127.0.0.3")) for one in receivers(loaded.config)
         )
         async with asyncio.TaskGroup() as group:
             probe = group.create_task(trunks.probe(over_udp, 2.0))

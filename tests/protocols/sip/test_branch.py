@@ -40,7 +40,7 @@ def test_copy_is_repeated_byte_for_byte() -> None:
 
 
 def test_ack_to_a_failure_is_hop_by_hop_on_the_same_way_and_repeated() -> None:
-    # S11, RFC 3261 section 17.1.1.3.
+    # RFC 3261 section 17.1.1.3.
     stage = Stage()
     first = stage.begin(request("INVITE", more=["Route: <sip:10.0.0.2;lr>"]))
     came = response(first, "404 Not Found", tag="callee")
@@ -122,17 +122,17 @@ def test_attempts_have_numbers_of_their_own() -> None:
 
 def test_copy_too_large_for_udp_goes_over_tcp_and_falls_back_once_that_fails() -> None:
     stage = Stage(settings=dataclasses.replace(SETTINGS, mtu=1_300))
-    first = stage.begin(request("OPTIONS", body="x" * 1_300))
+    first = stage.begin(request("PUBLISH", body="x" * 1_300))
     assert message(first).all(b"via")[0].startswith(b"SIP/2.0/TCP ")
     again = one(stage.fail(first))
     assert message(again).all(b"via")[0].startswith(b"SIP/2.0/UDP ")
-    assert told([again]) == ["OPTIONS 192.0.2.1"]
+    assert told([again]) == ["PUBLISH 192.0.2.1"]
 
 
 def test_copy_too_large_for_udp_stays_there_where_the_router_takes_no_tcp() -> None:
     places = tuple(one for one in SETTINGS.places if one.transport is not TCP)
     stage = Stage(settings=dataclasses.replace(SETTINGS, places=places, mtu=1_300))
-    first = stage.begin(request("OPTIONS", body="x" * 1_300))
+    first = stage.begin(request("PUBLISH", body="x" * 1_300))
     assert message(first).all(b"via")[0].startswith(b"SIP/2.0/UDP ")
 
 
@@ -212,6 +212,6 @@ def test_cancel_waits_for_an_answer_and_is_not_for_what_is_no_invite() -> None:
     assert told(stage.answer(first, "100 Trying"))[0] == "CANCEL 192.0.2.1"
     assert told(stage.wait(0.6)) == ["CANCEL 192.0.2.1"]
     stage = Stage()
-    first = stage.begin(request("OPTIONS"))
+    first = stage.begin(request("PUBLISH"))
     stage.wait(2.1)
     assert stage.answer(first, "100 Trying") == []
