@@ -412,7 +412,7 @@ async def test_pbx_that_has_connected_again_gets_them_there(
         trusting = client_context(ca_file, alpn=()) if way is TLS else None
         async with calling(around.ports[Side.SITE, way], trusting) as again:
             again.say(named(asking("OPTIONS", again, way.upper()), 9))
-            await edge.hear()
+            assert (await again.hear()).status == 200
             edge.say(of_the_edge(edge, "BYE", heard))
             assert (await again.hear()).method == b"BYE"
 
