@@ -48,9 +48,15 @@ async def stage(
     key_file = directory / "keys"
     key_file.write_text("a key of these tests, long enough", encoding="ascii")
     trunk = {"key_file": str(key_file)}
-    # Nothing fails here: a busy machine is to be no reason to change edges.
+    # Nothing fails here: a busy machine is to be no reason to change edges. The ports
+    # of the edges are to be found in the DNS alone.
     async with calling(
-        directory, request.param, known_as=KNOWN, trunk=trunk, health=CALM
+        directory,
+        request.param,
+        known_as=KNOWN,
+        misled=True,
+        trunk=trunk,
+        health=CALM,
     ) as running:
         yield running
 

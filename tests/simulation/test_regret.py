@@ -16,6 +16,7 @@ from protocols.sip.proxy import Proxy
 from protocols.target import ALIVE, Outcome, Result, Target, Transport
 from router.choice import Choice
 from router.endpoint import Endpoint, Kind, Protocol
+from router.location import plain
 from router.records import ProbeOrder
 from router.snapshot import Snapshot
 from router.table import Table
@@ -56,7 +57,7 @@ class World:
             uniform=chance.uniform,
         )
         for edge in ROUND_TRIPS:
-            self.table.addresses(f"{edge}.test", addresses(edge), 0.0)
+            self.table.addresses(f"{edge}.test", plain(addresses(edge)), 0.0)
         self._proxy = Proxy(
             SETTINGS,
             Choice(self, "pstn"),
