@@ -23,9 +23,13 @@ CORES = (
     "router/document.py",
     "router/election.py",
     "router/health.py",
+    "router/location.py",
+    "router/names.py",
     "router/order.py",
     "router/policy.py",
     "router/register.py",
+    "router/services.py",
+    "router/spacing.py",
     "router/table.py",
     "router/units.py",
 )

@@ -16,10 +16,11 @@ from protocols.sip.headers import Via, sent_by, via_in
 from protocols.sip.message import Message, MessageError, parse, value_of
 from protocols.sip.peers import Action, Dropped, Peer, Send
 from protocols.sip.settings import Settings
-from protocols.sip.shared import Key, Names, Shared
+from protocols.sip.shared import Key, Names, Shared, Standing
+from protocols.sip.token import Hop
 from protocols.sip.validity import check
 from protocols.sip.ways import Refused, Ways, count_hop
-from protocols.target import Choose, Result, Transport
+from protocols.target import Choose, Result, Target, Transport
 
 _BRANCH = re.compile(
     rb";[ \t\r\n]*branch[ \t\r\n]*=[ \t\r\n]*([^;, \t\r\n]+)", re.IGNORECASE
@@ -42,9 +43,13 @@ class Proxy:
         choose_site: Choose,
         names: Names,
         token: Callable[[], bytes],
+        standing: Standing = lambda _: 0,
     ) -> None:
+        """`standing` knows the connections that the site has made."""
         self._settings = settings
-        self._shared = Shared(settings, (choose_site, choose_edge), names, token)
+        self._shared = Shared(
+            settings, (choose_site, choose_edge), names, token, standing
+        )
         self._ways = Ways(self._shared)
         self.accepting = True
         "Whether new requests are taken; established dialogs go on without it."
@@ -69,6 +74,16 @@ class Proxy:
         if branch is not None:
             branch.failed(result, detail, now)
         return self._shared.take()
+
+    def way_back(self, peer: Peer) -> Target:
+        """Where to bring an answer whose connection is gone (RFC 3261 section 18.2.2).
+
+        Raises MessageError if there is no way.
+        """
+        shared, port = self._shared, peer.port
+        label = shared.names.label(peer.side, peer.address)
+        hop = Hop(peer.transport, peer.address, port, label, flow=port)
+        return shared.next(peer.side, hop, hop)
 
     def tick(self, now: float) -> list[Action]:
         """Let timers run out."""

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from protocols.sip.context import MOST_ATTEMPTS
 from protocols.sip.headers import parse_via
 from protocols.sip.peers import Peer, Send, Side
 from protocols.target import Result
@@ -347,6 +348,23 @@ def test_budget_of_attempts_bounds_the_edges_that_a_call_is_tried_at() -> None:
     for _ in range(2):
         sent = stage.answer(sent, "500 Oops")[-1]
     assert told(stage.answer(sent, "500 Oops")) == ["ACK 192.0.2.3", "500 10.0.0.10"]
+
+
+def test_target_that_refuses_is_not_counted_among_the_attempts() -> None:
+    stage = Stage(edges=[edge(number) for number in range(1, 9)])
+    sent = stage.begin()
+    for _ in range(3):
+        sent = stage.fail(sent)[-1]
+    assert told([sent]) == ["INVITE 192.0.2.4"]
+    assert told(stage.answer(sent, "500 Oops"))[-1] == "INVITE 192.0.2.5"
+
+
+def test_targets_that_refuse_one_after_the_other_do_not_keep_a_call_for_ever() -> None:
+    stage = Stage(edges=[edge(number) for number in range(1, 20)])
+    sent = [stage.begin()]
+    while not status(sent[-1]):
+        sent += stage.fail(sent[-1])
+    assert len(copies(sent)) == MOST_ATTEMPTS
 
 
 def test_budget_of_seconds_bounds_the_time_in_which_edges_are_tried() -> None:

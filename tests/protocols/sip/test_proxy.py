@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from protocols.sip.message import parse
+from protocols.sip.message import MessageError, parse
 from protocols.sip.peers import Peer, Side
 from tests.protocols.sip.stage import (
     CANCEL,
@@ -22,6 +22,7 @@ from tests.protocols.sip.stage import (
     edge,
     message,
     one,
+    pbx,
     peer_of,
     request,
     response,
@@ -58,7 +59,7 @@ def test_transaction_is_told_by_branch_and_sent_by(via: str) -> None:
 def test_transaction_is_told_by_its_method() -> None:
     stage = Stage()
     stage.begin()
-    assert told(stage.receive(request("OPTIONS"))) == ["OPTIONS 192.0.2.1"]
+    assert told(stage.receive(request("PUBLISH"))) == ["PUBLISH 192.0.2.1"]
 
 
 @pytest.mark.parametrize("branch", ["", ";branch=z9hG4bK", ";branch=1"])
@@ -402,3 +403,11 @@ def test_request_counts_as_unanswered_until_its_final_answer() -> None:
     stage.answer(sent, "200 OK")
     assert stage.proxy.unanswered == 0
     assert stage.proxy.pending == 1
+
+
+def test_answer_without_its_connection_is_brought_to_whom_it_may_reach() -> None:
+    proxy = Stage(site=[pbx(10, TLS)]).proxy
+    known = proxy.way_back(Peer(Side.SITE, TLS, "10.0.0.10", 5071, 9))
+    assert (known.port, known.verify_name) == (5071, "pbx.test")
+    with pytest.raises(MessageError):
+        proxy.way_back(Peer(Side.SITE, TLS, "10.0.0.11", 5061, 9))

@@ -5,10 +5,13 @@ import dataclasses
 import pytest
 
 from protocols.sip.peers import Peer, Side
+from protocols.sip.token import unseal
+from protocols.target import Transport
 from tests.protocols.sip.stage import (
     EDGE,
     FROM_EDGE,
     INVITE,
+    KEYS,
     PBX,
     SETTINGS,
     TCP,
@@ -66,10 +69,36 @@ def test_options_for_the_router_say_503_while_it_takes_no_calls() -> None:
     assert told(stage.receive(OPTIONS)) == ["503 10.0.0.10"]
 
 
-@pytest.mark.parametrize("uri", ["sip:100@10.0.0.2", "sip:other.test", "tel:+1555"])
-def test_options_for_others_are_passed_on(uri: str) -> None:
-    data = request("OPTIONS", uri=uri)
-    assert told(Stage().receive(data)) == ["OPTIONS 192.0.2.1"]
+OTHERS = ("sip:100@10.0.0.2", "sip:1@trunk.pstn.test", "sip:other.test", "tel:+1555")
+
+
+@pytest.mark.parametrize("uri", OTHERS)
+def test_options_of_the_site_never_reach_an_edge(uri: str) -> None:
+    """Whomever they name: a provider counts them all, and bans for too many."""
+    assert told(Stage().receive(request("OPTIONS", uri=uri))) == ["200 10.0.0.10"]
+    stage = Stage()
+    stage.proxy.accepting = False
+    assert told(stage.receive(request("OPTIONS", uri=uri))) == ["503 10.0.0.10"]
+
+
+@pytest.mark.parametrize(
+    ("data", "answer"),
+    [
+        (request("OPTIONS", uri="sip:other.test", hops=0), "483 10.0.0.10"),
+        (request("OPTIONS", more=["Proxy-Require: x"]), "420 10.0.0.10"),
+    ],
+)
+def test_options_for_others_that_could_not_go_on_are_refused(
+    data: bytes, answer: str
+) -> None:
+    assert told(Stage().receive(data)) == [answer]
+
+
+@pytest.mark.parametrize("uri", ["sip:100@203.0.113.5", "sip:other.test", "tel:+1555"])
+def test_options_of_the_provider_for_others_are_passed_on(uri: str) -> None:
+    data = FROM_EDGE.replace(b"INVITE", b"OPTIONS")
+    data = b" ".join((b"OPTIONS", uri.encode(), data.split(b" ", 2)[2]))
+    assert told(Stage().receive(data, EDGE)) == ["OPTIONS 10.0.0.10"]
 
 
 # Extensions and loops.
@@ -242,6 +271,22 @@ def test_peer_on_a_stream_is_found_at_the_port_of_its_via(
     assert (bye.to.transport, bye.to.port) == (kind, port)
 
 
+@pytest.mark.parametrize(
+    ("side", "kind", "flow"),
+    [(Side.SITE, TCP, 41_000), (Side.SITE, UDP, 0), (Side.EDGE, TCP, 0)],
+)
+def test_connection_of_the_site_is_signed_and_none_of_the_provider(
+    side: Side, kind: Transport, flow: int
+) -> None:
+    source = Peer(side, kind, "192.0.2.9", 41_000, 5)
+    via = f"SIP/2.0/{kind.upper()} 192.0.2.9:5070;branch=z9hG4bKa1"
+    sent = message(Stage().begin(request("INVITE", via=via), source))
+    token = sent.all(b"record-route")[0].partition(b";er=")[2].rstrip(b">")
+    hops = unseal(token, b"call1@10.0.0.10", KEYS)
+    assert hops is not None
+    assert hops[side].flow == flow
+
+
 def test_pbx_on_tls_that_called_is_reached_by_its_names() -> None:
     stage = Stage(site=[pbx(10, TLS)])
     via = "SIP/2.0/TLS 10.0.0.10:5061;branch=z9hG4bKa1"
@@ -251,6 +296,13 @@ def test_pbx_on_tls_that_called_is_reached_by_its_names() -> None:
     bye = one(stage.receive(back("BYE", first.data), EDGE))
     assert not isinstance(bye.to, Peer)
     assert (bye.to.transport, bye.to.port, bye.to.host) == (TLS, 5061, "pbx.test")
+
+
+def test_edge_that_knows_another_address_of_ours_is_told_that_one() -> None:
+    """A private edge calls what was announced to it, and can reach nothing else."""
+    private = dataclasses.replace(edge(1), source="198.51.100.9")
+    sent = message(Stage(edges=[private]).begin(FROM_EDGE, EDGE))
+    assert sent.all(b"record-route")[1] == b"<sip:198.51.100.9:5060;lr>"
 
 
 # REGISTER.
