@@ -117,6 +117,8 @@ class Context(Answering):
 
     def answered(self, branch: Branch, response: Message, now: float) -> None:
         """Take an answer that the client transaction has not absorbed."""
+        if self._peer.transport is not Transport.UDP:
+            response.ensure_length()
         if self._trying is None:
             self._trying = now - self._since
         if response.status < 200:
