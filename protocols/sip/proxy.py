@@ -24,8 +24,8 @@ from protocols.target import Choose, Result, Transport
 _BRANCH = re.compile(
     rb";[ \t\r\n]*branch[ \t\r\n]*=[ \t\r\n]*([^;, \t\r\n]+)", re.IGNORECASE
 )
-_RPORT = re.compile(rb"(;[ \t]*rport)[ \t]*(?==|;|$)(?:=[ \t]*[0-9]*)?", re.IGNORECASE)
-_RECEIVED = re.compile(rb"[ \t]*;[ \t]*received[ \t]*=[^;]*", re.IGNORECASE)
+_NOTED = re.compile(rb";\s*+(?:received|rport)\s*+(?:=[^;]*+|(?=;)|\Z)", re.IGNORECASE)
+"What is replaced where the source of a request is noted."
 
 
 class Proxy:
@@ -102,7 +102,7 @@ class Proxy:
             self._drop("response to nothing")
             return
         if message.status > 100:  # a 100 is for us alone
-            check(message)
+            check(message, via_is_read=True)
         if b"," in via:
             message.pop_first_value(b"via")
         else:
@@ -131,7 +131,7 @@ class Proxy:
     ) -> None:
         peer = _answer_to(source, via)
         try:
-            call = check(message, via)
+            call = check(message, via_is_read=True)
             _note_source(message, via, source)
             if message.method == b"CANCEL":
                 self._cancel(message, key, peer, now)
@@ -168,7 +168,7 @@ class Proxy:
         comes again has the same.
         """
         try:
-            check(message, via)
+            check(message, via_is_read=True)
             side, target = self._ways.within(message, source)
             count_hop(message)
         except (MessageError, Refused):
@@ -243,10 +243,12 @@ def _note_source(message: Message, via: Via, source: Peer) -> None:
     wants_port = via.rport is not None
     if not wants_port and via.host.decode("latin-1") == source.address:
         return
-    value = message.pop_first_value(b"via") or b""
-    if via.received:
-        value = _RECEIVED.sub(b"", value)
+    noted = b";received=" + source.address.encode()
     if wants_port:
-        value = _RPORT.sub(rb"\g<1>=%d" % source.port, value, count=1)
-    value += b";received=" + source.address.encode()
-    message.push_first(b"via", value)
+        noted = b";rport=%d%b" % (source.port, noted)
+    line = message.line(b"via")
+    if b"," in line:
+        value = message.pop_first_value(b"via") or b""
+        message.push_first(b"via", _NOTED.sub(b"", value) + noted)
+    else:
+        message.replace_line(b"via", _NOTED.sub(b"", line) + noted)
