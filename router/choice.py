@@ -22,7 +22,7 @@ class HoldsSnapshot(Protocol):
 class Choice:
     """Chooses among the targets of one product, or the receivers of one listener.
 
-    The state is the turn: addresses of a group are used in rotation.
+    The state is whose turn it is: addresses of a group are used in rotation.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Choice:
         self._product = product
         self._only = only
         self._whole = self._narrowed = Route()
-        self._turn = -1
+        self._turn = self._again = -1
 
     def __call__(self, tried: Collection[Target] = ()) -> Target | None:
         """The next target for a flow that has tried these; None after the last."""
@@ -46,10 +46,12 @@ class Choice:
             return None
         if self._only is not None:
             route = self._narrow(route, self._only)
-        self._turn = turn = self._turn + 1
         if tried:
+            # A count of its own: retries must not take turns from first choices.
+            self._again = turn = self._again + 1
             usable, rest = route.groups[: route.usable], route.groups[route.usable :]
             return _next(usable, tried, turn) or _next(rest, tried, turn)
+        self._turn = turn = self._turn + 1
         first = route.first
         return first[turn % len(first)] if first else None
 

@@ -15,6 +15,8 @@ from router.listeners import (
     Sip,
     WebsocketToProvider,
 )
+from router.names import literal
+from router.services import service_name
 from router.settings import Config
 
 ANYWHERE = "*"
@@ -60,8 +62,8 @@ def receivers(config: Config) -> tuple[Endpoint, ...]:
             product=name,
             edge=str(to),
             protocol=listener.protocol,
-            transport=_transport_to(listener, to),
-            resolve=to.host,
+            transport=transport_to(listener, to),
+            resolve=_resolve(listener, to),
             port=to.port,
             host=str(to),
             server_name=to.host if to.tls else "",
@@ -83,16 +85,33 @@ def receivers_of(listener: Listener) -> tuple[Receiver, ...]:
             return ()
 
 
-def _transport_to(listener: Listener, to: Receiver) -> Transport:
-    """What carries flows to a receiver: TLS, or what the router itself is bound to."""
+def transport_to(listener: Listener, to: Receiver) -> Transport:
+    """What carries flows to a receiver: as it says, or as the router is bound."""
     if to.tls:
         return Transport.TLS
     if not isinstance(listener, Sip):
         return Transport.TCP
+    if to.transport is not None:
+        return to.transport
     plain = (
         b.transport for b in listener.site.bind if b.transport is not Transport.TLS
     )
     return next(plain, Transport.UDP)
+
+
+def _resolve(listener: Listener, to: Receiver) -> str:
+    """What to look up for a receiver. RFC 3263 section 4.2: a port that is written down
+    leaves nothing to SRV records."""
+    if to.port_given:
+        return to.host
+    return _served(listener.protocol, transport_to(listener, to), to.host)
+
+
+def _served(protocol: Protocol, transport: Transport, name: str) -> str:
+    """The name of what is served at a name, which for SIP the DNS may tell."""
+    if protocol is not Protocol.SIP or literal(name) is not None:
+        return name
+    return service_name(transport, name)
 
 
 def _of_product(
@@ -134,7 +153,7 @@ def _endpoint(
         edge=edge,
         protocol=product.protocol,
         transport=transport,
-        resolve=filled(product.next_hop or host),
+        resolve=_served(product.protocol, transport, filled(product.next_hop or host)),
         port=product.transports[transport],
         host=host,
         server_name=server_name if encrypted else "",

@@ -346,7 +346,8 @@ RESOLVER_RECOVERED = _event(
 NAME_GONE = _event(
     "name.gone",
     Level.WARNING,
-    "The DNS says that the name does not exist; its addresses are no longer used.",
+    "The DNS says that there is no such name, or no such service; its addresses are "
+    "no longer used.",
     "Look at the edges and the region in the configuration, then at the nameservers.",
     NAME,
     BEFORE,

@@ -60,7 +60,7 @@ class Nameserver:
         self._streams: set[_Stream] = set()
 
     def fail(self, fault: DnsFault, scope: str = EVERYTHING) -> None:
-        """Misbehave for one name, for all names with an edge's label, or for all."""
+        """Misbehave for a name and what is below, for an edge's label, or for all."""
         self._faults[scope] = fault
         self._note(f"{fault} {scope}")
 
@@ -200,7 +200,8 @@ class Nameserver:
 
     def _fault(self, name: str) -> DnsFault | None:
         labels = name.split(".")
-        for scope in (name, *labels, EVERYTHING):
+        above = (".".join(labels[start:]) for start in range(len(labels)))
+        for scope in (*above, *labels, EVERYTHING):
             if scope in self._faults:
                 return self._faults[scope]
         return None

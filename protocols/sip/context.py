@@ -28,6 +28,9 @@ SAFE_TO_REPEAT = frozenset(
 )
 "Methods sent to a second target after the first was silent: no harm if both got it."
 
+MOST_ATTEMPTS = 9
+"Targets in all, those included that refuse and are not counted among the attempts."
+
 
 class Context(Answering):
     """One request that came, and the search for its answer."""
@@ -337,8 +340,13 @@ class Context(Answering):
         limits = self._way.limits
         if limits is None:
             return True
-        too_late = now - self._since >= limits.seconds
-        return too_late or len(self._tried) >= limits.attempts
+        # What was refused outright has cost no time, and reached nobody.
+        sent = sum(one.result is not Result.REFUSED for one in self._branches)
+        return (
+            now - self._since >= limits.seconds
+            or sent >= limits.attempts
+            or len(self._branches) >= MOST_ATTEMPTS
+        )
 
     def _send_to(self, target: Target, now: float) -> None:
         self._tried += (target,)

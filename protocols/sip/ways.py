@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Collection
 
 from protocols.sip.fields import one_hop_less
-from protocols.sip.headers import Via, parse_uri, split_list
+from protocols.sip.headers import Via, parse_uri
 from protocols.sip.message import Message, MessageError
 from protocols.sip.peers import Peer, Side
 from protocols.sip.records import CallRecord
@@ -25,6 +25,7 @@ from protocols.target import Target, Transport
 RECORDED = frozenset((b"INVITE", b"SUBSCRIBE", b"REFER"))
 "Methods that make a dialog; BYE is written down, too."
 _SIP = (b"sip", b"sips")
+_SCHEMES = (*_SIP, b"tel", b"urn")
 _MARKED = (b"route", b"proxy-require", b"proxy-authorization")
 
 
@@ -72,10 +73,16 @@ class Ways:
         Raises Refused or MessageError with what is to be answered.
         """
         hops = self._routes.take_own(message)
-        if hops is None and not call.to_tag:
-            self._answer_own(message, accepting)
+        asks = message.method == b"OPTIONS" and not call.to_tag
+        if asks and self._is_for_us(message):
+            raise self._welcome(accepting)
         count_hop(message)
         _require_nothing(message)
+        if asks and source.side is Side.SITE:
+            # Departs from RFC 3261 section 16: OPTIONS of the site are not forwarded,
+            # whomever they name. What a PBX sends every few seconds would have the
+            # provider ban the site.
+            raise self._welcome(accepting)
         mark = _mark(message, call, source.side)
         if mark in b"".join(message.lines_of(b"via")):
             raise Refused(482)
@@ -83,6 +90,10 @@ class Ways:
             return self._signed(message, call, source, hops, mark)
         if call.to_tag:
             raise MessageError(481, "Dialog Is Not Known Here")
+        # RFC 3261 section 16.3 step 2: of a scheme that it does not understand, "the
+        # proxy SHOULD reject the request with a 416".
+        if parse_uri(message.uri).scheme not in _SCHEMES:
+            raise Refused(416, b"Unsupported URI Scheme")
         # An emergency call is not refused for the sake of the others.
         if not accepting and not message.uri.startswith(b"urn:"):
             raise self.overloaded()
@@ -146,27 +157,24 @@ class Ways:
         )
 
     def _next(self, message: Message, side: Side, hops: Hops) -> Target:
-        hop = self._routes.next_hop(message, side, hops[side])
-        return self._shared.target_of(side, hop)
+        signed = hops[side]
+        hop = self._routes.next_hop(message, side, signed)
+        return self._shared.next(side, hop, signed)
 
     def _limits(self, side: Side) -> Limits:
         settings = self._shared.settings
         return settings.to_edge if side is Side.EDGE else settings.to_site
 
-    def _answer_own(self, message: Message, accepting: bool) -> None:
-        """OPTIONS for the router or its trunk: how a peer asks if it may send calls.
+    def _welcome(self, accepting: bool) -> Refused:
+        """What who asks by OPTIONS wants to know: whether calls are taken."""
+        return Refused(200) if accepting else self.overloaded()
 
-        It is not forwarded: what a PBX sends every few seconds would have the provider
-        ban the site.
-        """
-        if message.method != b"OPTIONS":
-            return
+    def _is_for_us(self, message: Message) -> bool:
+        """Whether a request names the router or its trunk, and nobody there."""
         uri = parse_uri(message.uri)
         trunk = self._shared.settings.host.lower().encode()
         is_own = self._shared.places.is_own(uri) or uri.host.lower() == trunk != b""
-        if uri.user or not is_own:
-            return
-        raise Refused(200) if accepting else self.overloaded()
+        return is_own and not uri.user
 
     def _name_trunk(self, message: Message) -> None:
         """Make a Request-URI that names the router name the trunk.
@@ -199,7 +207,14 @@ class Ways:
         else:
             return None
         shared = self._shared
-        face = shared.places.face(source.side, source.transport, source.address)
+        # An edge that knows us by an address of its own is to send there.
+        known = shared.names.target(source.side, back.label) if back.label else None
+        face = shared.places.face(
+            source.side,
+            source.transport,
+            source.address,
+            known.source if known is not None else None,
+        )
         return Stamp(
             shared.places,
             self._seals,
@@ -256,8 +271,8 @@ def _mark(message: Message, call: Call, side: Side) -> bytes:
 
 def _supports_path(message: Message) -> bool:
     """RFC 3327 section 5.2: a Path is for those who say that they know it."""
-    values = [one for line in message.all(b"supported") for one in split_list(line)]
-    return b"path" in [value.lower() for value in values]
+    tags = b",".join(message.all(b"supported")).lower().split(b",")
+    return b"path" in [tag.strip(b" \t") for tag in tags]
 
 
 def _hop_back(source: Peer, via: Via, label: str) -> Hop:
@@ -265,12 +280,14 @@ def _hop_back(source: Peer, via: Via, label: str) -> Hop:
 
     Over UDP to the port that this one came from. Over a stream that port is of the
     connection alone; RFC 3261 section 18.2.2 has answers go to the port in sent-by once
-    it is gone, and so do requests.
+    it is gone, and so do requests. To the provider they always do: who connected from
+    there, no certificate has told.
     """
-    port = source.port
-    if source.transport is not Transport.UDP:
-        port = via.port or (5061 if source.transport is Transport.TLS else 5060)
-    return Hop(source.transport, source.address, port, label)
+    if source.transport is Transport.UDP:
+        return Hop(source.transport, source.address, source.port, label)
+    port = via.port or (5061 if source.transport is Transport.TLS else 5060)
+    flow = source.port if source.side is Side.SITE else 0
+    return Hop(source.transport, source.address, port, label, flow)
 
 
 def _record(message: Message, call: Call, source: Peer, edge: str) -> CallRecord | None:

@@ -13,6 +13,7 @@ from router.catalogue import Catalogue
 from router.endpoint import Endpoint, Protocol
 from router.health import Health, State
 from router.listeners import Sip
+from router.location import plain
 from router.snapshot import Address, Home, Service, Snapshot
 from router.trunk import Belongs, PlaceNames, settings_of
 
@@ -76,7 +77,7 @@ def service(product: str, edge: str, *addresses: str) -> Service:
         5060,
         "example.pstn.twilio.com",
     )
-    known = tuple(Address(endpoint.target(one), Health()) for one in addresses)
+    known = tuple(Address(endpoint.target(one), Health()) for one in plain(addresses))
     return Service(endpoint, State.UP, 0.0, known)
 
 

@@ -3,10 +3,13 @@
 import asyncio
 import contextlib
 import dataclasses
+import os
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from simulator.provider import Provider
 from simulator.sip.agent import Agent
@@ -30,6 +33,11 @@ RINGS_AND_ANSWERS = "+155520000050"
 BUSY = "+155548600000"
 HANGS_UP = "+155520000000001"
 "Answers, and ends the call after a tenth of a second."
+
+CALLS = int(os.environ.get("EDGE_ROUTER_CALLS", "0"))
+"How many calls a load is made of; none as a rule."
+CALM = {"sip_options_interval": "10m"}
+"Health that is known by calls alone."
 
 PLAN = SipPlan(t1=0.1, options_period=0.0, pair_rate=0)
 "Impatient, and with nothing to say about how often it is asked."
@@ -103,9 +111,13 @@ async def calling(
     known_as: Credentials | None = None,
     script: Callable[[Pbx, Call], None] = answer,
     trunk: Settings | None = None,
+    misled: bool = False,
     **sections: Any,
 ) -> AsyncIterator[Calling]:
-    """All of them; `trunk` has further keys of the listener."""
+    """All of them; `trunk` has further keys of the listener.
+
+    A daemon that is `misled` has a catalogue with wrong ports of SIP.
+    """
     place = stage.site(directory, OUTSIDE, PBX)
     serves = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     serves.load_cert_chain(place.certificate, place.key)
@@ -126,11 +138,17 @@ async def calling(
         it.sip.trust = place.trust()
         listener = _listener(way, near, pbx, place) | (trunk or {})
         settings = stage.configuration(it, directory, {"trunk": listener}, **sections)
-        authorities = directory / "authorities.pem"
-        authorities.write_bytes(it.ca_file.read_bytes() + place.ca_file.read_bytes())
-        settings["provider"]["ca_file"] = str(authorities)
+        if misled:
+            _mislead(Path(settings["provider"]["catalogue"]))
         async with stage.running(settings, directory) as daemon:
             yield Calling(way, pbx, it, settings, directory, daemon)
+
+
+def _mislead(path: Path) -> None:
+    """Put ports into a catalogue at which there is nothing."""
+    catalogue = yaml.safe_load(path.read_text(encoding="utf-8"))
+    catalogue["products"]["pstn"]["transports"] = dict.fromkeys(WAYS, 9)
+    path.write_text(yaml.safe_dump(catalogue), encoding="utf-8")
 
 
 def _listener(way: str, near: tuple[str, int], pbx: Pbx, place: stage.Site) -> Settings:
@@ -144,6 +162,7 @@ def _listener(way: str, near: tuple[str, int], pbx: Pbx, place: stage.Site) -> S
             "bind": [f"{way}://{near[0]}:{near[1]}"],
             "to": [f"{scheme}:{PBX}:{pbx.ports[way]}"],
             "allow": ["127.0.0.0/8"],
+            "ca_file": str(place.ca_file),
         },
         "edge": {
             "bind": [f"{way}://{OUTSIDE}:{stage.free_port(OUTSIDE)}"],

@@ -168,6 +168,17 @@ async def test_fault_of_one_name_spares_the_others(nameserver: Nameserver) -> No
     assert await found(nameserver)
 
 
+async def test_fault_of_a_next_hop_concerns_its_services(
+    nameserver: Nameserver,
+) -> None:
+    nameserver.fail(DnsFault.NXDOMAIN, "pstn.ashburn.twilio.com")
+
+    for name in ("_sip._udp.pstn.ashburn.twilio.com", "gw1.pstn.ashburn.twilio.com"):
+        with pytest.raises(dns.resolver.NXDOMAIN):
+            await found(nameserver, name)
+    assert await found(nameserver, "sip.ashburn.twilio.com")
+
+
 async def test_fault_of_an_edge_concerns_all_its_names(nameserver: Nameserver) -> None:
     nameserver.fail(DnsFault.EMPTY, "ashburn")
 

@@ -6,7 +6,7 @@ import gc
 import pytest
 
 from protocols.sip.branch import Branch
-from protocols.sip.context import Context
+from protocols.sip.context import MOST_ATTEMPTS, Context
 from protocols.sip.headers import parse_via
 from protocols.sip.peers import Peer, Send, Side
 from protocols.target import Result
@@ -53,7 +53,7 @@ def provisional(stage: Stage, text: str = "100 Trying") -> Send:
     return first
 
 
-# What is said at once (S1).
+# What is said at once.
 
 
 def test_invite_is_answered_100_at_once_and_sent_to_the_first_edge() -> None:
@@ -80,7 +80,7 @@ def test_answer_of_101_to_199_to_what_is_no_invite_is_not_passed() -> None:
     assert told(stage.answer(first, "200 OK")) == ["200 10.0.0.10"]
 
 
-# Answers that are passed on (F9, F13, F14).
+# Answers that are passed on.
 
 
 def test_provisional_answers_are_passed_in_their_order_and_100_is_not() -> None:
@@ -156,7 +156,7 @@ def test_408_behind_a_100_is_of_the_callees_side_and_passed() -> None:
     assert "408 10.0.0.10" in told(stage.answer(first, "408 Request Timeout"))
 
 
-# Failover keeps the call (F3, F4).
+# Failover keeps the call.
 
 
 def test_second_copy_has_a_new_branch_and_the_same_call() -> None:
@@ -188,7 +188,7 @@ def test_repetition_of_the_invite_is_absorbed_and_stays_with_its_edge() -> None:
     assert [one.data for one in repeated] == [first.data]
 
 
-# F8: the transport.
+# The transport.
 
 
 def test_transport_failure_starts_the_next_edge_at_once() -> None:
@@ -351,6 +351,23 @@ def test_budget_of_attempts_bounds_the_edges_that_a_call_is_tried_at() -> None:
     assert told(stage.answer(sent, "500 Oops")) == ["ACK 192.0.2.3", "500 10.0.0.10"]
 
 
+def test_target_that_refuses_is_not_counted_among_the_attempts() -> None:
+    stage = Stage(edges=[edge(number) for number in range(1, 9)])
+    sent = stage.begin()
+    for _ in range(3):
+        sent = stage.fail(sent)[-1]
+    assert told([sent]) == ["INVITE 192.0.2.4"]
+    assert told(stage.answer(sent, "500 Oops"))[-1] == "INVITE 192.0.2.5"
+
+
+def test_targets_that_refuse_one_after_the_other_do_not_keep_a_call_for_ever() -> None:
+    stage = Stage(edges=[edge(number) for number in range(1, 20)])
+    sent = [stage.begin()]
+    while not status(sent[-1]):
+        sent += stage.fail(sent[-1])
+    assert len(copies(sent)) == MOST_ATTEMPTS
+
+
 def test_budget_of_seconds_bounds_the_time_in_which_edges_are_tried() -> None:
     stage = Stage()
     first = provisional(stage)
@@ -399,7 +416,7 @@ def test_answer_of_the_callee_reaches_the_provider_unchanged(text: str) -> None:
     assert passed.data.startswith(f"SIP/2.0 {text}\r\n".encode())
 
 
-# F10: the best answer, and 503.
+# The best answer, and 503.
 
 
 def test_503_becomes_500_while_not_all_edges_were_asked() -> None:
@@ -445,7 +462,7 @@ def test_6xx_of_an_abandoned_edge_ends_the_search() -> None:
     ]  # fmt: skip
 
 
-# What comes late (S10, 16.7/5).
+# What comes late.
 
 
 def test_late_provisional_answer_of_an_abandoned_edge_is_cancelled() -> None:
@@ -571,7 +588,7 @@ def test_failing_second_answer_waits_for_the_copy_that_was_revived() -> None:
     assert told(stage.answer(first, "200 OK")) == ["200 10.0.0.10"]
 
 
-# CANCEL (S9, D11).
+# CANCEL.
 
 
 def test_cancel_is_answered_at_once_and_goes_where_the_call_is() -> None:
@@ -663,7 +680,7 @@ def test_silent_edge_is_not_left_by_a_message() -> None:
 
 
 def test_request_that_only_had_a_100_ends_in_silence() -> None:
-    # S5, RFC 4320: no 408 to what is no INVITE, and nothing too late.
+    # RFC 4320: no 408 to what is no INVITE, and nothing too late.
     stage = Stage()
     stage.answer(stage.begin(REGISTER), "100 Trying")
     assert {status(sent) for sent in stage.wait(100)} == {0, 100}
@@ -735,7 +752,7 @@ def test_pin_is_forgotten_after_32_seconds() -> None:
     ]
 
 
-# sips (F16).
+# sips.
 
 
 def test_sips_is_sent_to_edges_with_tls_alone() -> None:
@@ -745,7 +762,7 @@ def test_sips_is_sent_to_edges_with_tls_alone() -> None:
     assert told(Stage().receive(sips)) == ["100 10.0.0.10", "480 10.0.0.10"]
 
 
-# Size (F15).
+# Size.
 
 
 def test_request_too_large_for_udp_is_sent_over_tcp_and_says_so_in_via() -> None:

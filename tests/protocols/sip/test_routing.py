@@ -62,7 +62,7 @@ def test_request_without_route_has_no_hops() -> None:
 
 
 def test_route_of_our_address_alone_is_an_outbound_proxy() -> None:
-    # F2: by address and port, by name, with and without the default port.
+    # By address and port, by name, with and without the default port.
     named = routes(names=frozenset(("sip.site.test",)))
     for route in (NEAR, "<sip:10.0.0.2;lr>", "<sip:SIP.site.test.:5999;lr>"):
         message = asked(route)
