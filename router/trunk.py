@@ -71,6 +71,8 @@ class PlaceNames:
         self._product = (name, listener.product)  # by Side
         self._belongs = Belongs(listener)
         self._source = source
+        self._services: object = None
+        self._by_label: tuple[dict[str, Target], dict[str, Target]] = ({}, {})
         self._networks = tuple(
             (network, name)
             for name, edge in catalogue.edges.items()
@@ -88,7 +90,17 @@ class PlaceNames:
 
     def target(self, side: Side, label: str) -> Target | None:
         """Any target of that edge or PBX; None if it is unknown, or has no address."""
-        return next((t for t in self._targets(side) if t.label == label), None)
+        services = self._source.snapshot.services
+        if services is not self._services:  # the snapshot is a new one
+            self._by_label = (self._labelled(Side.SITE), self._labelled(Side.EDGE))
+            self._services = services
+        return self._by_label[side].get(label)
+
+    def _labelled(self, side: Side) -> dict[str, Target]:
+        found: dict[str, Target] = {}
+        for target in self._targets(side):
+            found.setdefault(target.label, target)
+        return found
 
     def _targets(self, side: Side) -> Iterator[Target]:
         services = self._source.snapshot.services.get(self._product[side], ())

@@ -5,6 +5,7 @@ of a dialog, which is never chosen for, from a new one.
 """
 
 import hashlib
+from collections.abc import Collection
 
 from protocols.sip.fields import one_hop_less
 from protocols.sip.headers import Via, parse_uri
@@ -12,6 +13,7 @@ from protocols.sip.message import Message, MessageError
 from protocols.sip.peers import Peer, Side
 from protocols.sip.records import CallRecord
 from protocols.sip.routing import Routes
+from protocols.sip.seals import Seals
 from protocols.sip.settings import Limits
 from protocols.sip.shared import Shared
 from protocols.sip.stamp import PATH, RECORD_ROUTE, STAMPED, Stamp
@@ -43,7 +45,8 @@ class Ways:
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._trunk = shared.settings.host.encode()
-        self._routes = Routes(shared.settings, shared.places)
+        self._seals = Seals(shared.settings.keys)
+        self._routes = Routes(shared.settings, shared.places, self._seals)
 
     def within(self, message: Message, source: Peer) -> tuple[Side, Target]:
         """Side and next hop of a request with our signed Route, which is taken out.
@@ -73,6 +76,8 @@ class Ways:
         asks = message.method == b"OPTIONS" and not call.to_tag
         if asks and self._is_for_us(message):
             raise self._welcome(accepting)
+        if hops is None and not call.to_tag:
+            _know_scheme(message)
         count_hop(message)
         _require_nothing(message)
         if asks and source.side is Side.SITE:
@@ -87,10 +92,6 @@ class Ways:
             return self._signed(message, call, source, hops, mark)
         if call.to_tag:
             raise MessageError(481, "Dialog Is Not Known Here")
-        # RFC 3261 section 16.3 step 2: of a scheme that it does not understand, "the
-        # proxy SHOULD reject the request with a 416".
-        if parse_uri(message.uri).scheme not in _SCHEMES:
-            raise Refused(416, b"Unsupported URI Scheme")
         # An emergency call is not refused for the sake of the others.
         if not accepting and not message.uri.startswith(b"urn:"):
             raise self.overloaded()
@@ -111,10 +112,10 @@ class Ways:
     ) -> Way:
         """A request whose Route we have signed goes where that says."""
         side = source.side.other
-        target = self._next(message, side, hops)
         return Way(
             side=side,
-            choose=lambda _: target,
+            choose=_nobody,
+            first=self._next(message, side, hops),
             limits=None if call.to_tag else self._limits(side),
             mark=mark,
             stamp=self._stamp(message, call, source, hops[source.side]),
@@ -214,13 +215,17 @@ class Ways:
         )
         return Stamp(
             shared.places,
-            shared.settings.keys,
+            self._seals,
             name,
             source.side.other,
             back,
             face.uri,
             call.id,
         )
+
+
+def _nobody(tried: Collection[Target]) -> None:
+    """Choose nobody else: a request of a dialog never moves."""
 
 
 def count_hop(message: Message) -> None:
@@ -235,6 +240,12 @@ def count_hop(message: Message) -> None:
     if not line:
         raise Refused(483)
     message.replace_line(b"max-forwards", line)
+
+
+def _know_scheme(message: Message) -> None:
+    """RFC 3261 section 16.3 step 2: 416 for a scheme that is not understood."""
+    if parse_uri(message.uri).scheme not in _SCHEMES:
+        raise Refused(416, b"Unsupported URI Scheme")
 
 
 def _require_nothing(message: Message) -> None:

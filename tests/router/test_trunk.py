@@ -1,5 +1,6 @@
 """A SIP listener as its proxy wants it."""
 
+import dataclasses
 import ipaddress
 from typing import Any
 
@@ -82,7 +83,7 @@ def service(product: str, edge: str, *addresses: str, verify_name: str = "") -> 
 
 
 @pytest.fixture
-def names(catalogue: Catalogue, listener: Sip, make_snapshot: Any) -> PlaceNames:
+def source(make_snapshot: Any) -> Source:
     settings = make_snapshot([]).settings
     services = {
         "pstn": (service("pstn", "near"), service("pstn", "bare", "198.51.100.7")),
@@ -91,8 +92,12 @@ def names(catalogue: Catalogue, listener: Sip, make_snapshot: Any) -> PlaceNames
             service("trunk", "pbx:5061", "10.0.0.11", verify_name="pbx"),
         ),
     }
-    snapshot = Snapshot(0.0, settings, Home(), False, {}, services, {})
-    return PlaceNames("trunk", listener, catalogue, Source(snapshot))
+    return Source(Snapshot(0.0, settings, Home(), False, {}, services, {}))
+
+
+@pytest.fixture
+def names(catalogue: Catalogue, listener: Sip, source: Source) -> PlaceNames:
+    return PlaceNames("trunk", listener, catalogue, source)
 
 
 def test_proxy_is_told_addresses_networks_and_clocks(
@@ -134,6 +139,17 @@ def test_place_has_a_target_while_its_address_is_known(names: PlaceNames) -> Non
     assert found.address == "198.51.100.7"
     assert names.target(Side.EDGE, "near") is None
     assert names.target(Side.SITE, "unknown") is None
+
+
+def test_place_whose_address_changes_has_the_new_target(
+    names: PlaceNames, source: Source
+) -> None:
+    assert names.target(Side.EDGE, "bare") is not None
+    services = {"pstn": (service("pstn", "bare", "198.51.100.9"),)}
+    source.snapshot = dataclasses.replace(source.snapshot, services=services)
+    found = names.target(Side.EDGE, "bare")
+    assert found is not None
+    assert found.address == "198.51.100.9"
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """The search for an answer: failover, its clocks, CANCEL, and what comes late."""
 
 import dataclasses
+import gc
 
 import pytest
 
-from protocols.sip.context import MOST_ATTEMPTS
+from protocols.sip.branch import Branch
+from protocols.sip.context import MOST_ATTEMPTS, Context
 from protocols.sip.headers import parse_via
 from protocols.sip.peers import Peer, Send, Side
 from protocols.target import Result
@@ -14,6 +16,7 @@ from tests.protocols.sip.stage import (
     EDGE,
     FROM_EDGE,
     INVITE,
+    PBX,
     SETTINGS,
     TCP,
     TLS,
@@ -771,6 +774,26 @@ def test_request_too_large_for_udp_is_sent_over_tcp_and_says_so_in_via() -> None
     assert message(first).all(b"via")[0].startswith(b"SIP/2.0/TCP 203.0.113.5:5060")
 
 
+@pytest.mark.parametrize("body", ["", "v=0\r\n"])
+def test_message_of_unsaid_length_says_it_on_a_stream(body: str) -> None:
+    # RFC 3261 section 16.6 step 9, and section 18.3 for the answer.
+    length = b"Content-Length: 0\r\n"
+    stage = Stage(edges=[edge(1, TLS)])
+    came = request("INVITE").replace(length, b"") + body.encode()
+    sent = stage.begin(came)
+    assert message(sent).all(b"content-length") == [b"%d" % len(body)]
+    caller = Peer(Side.EDGE, TCP, "192.0.2.1", 5060, 7)
+    asked = stage.begin(FROM_EDGE, caller)
+    answer = response(asked, "200 OK").replace(length, b"") + body.encode()
+    (passed,) = stage.receive(answer, PBX)
+    assert message(passed).all(b"content-length") == [b"%d" % len(body)]
+
+
+def test_message_of_unsaid_length_does_not_say_it_in_a_datagram() -> None:
+    came = request("INVITE").replace(b"Content-Length: 0\r\n", b"")
+    assert b"Content-Length" not in Stage().begin(came).data
+
+
 def test_target_without_tcp_gets_the_large_request_over_udp() -> None:
     for silent in (False, True):
         stage = Stage(settings=dataclasses.replace(SETTINGS, mtu=1_300))
@@ -826,3 +849,23 @@ def test_response_is_passed_with_only_our_via_taken_out() -> None:
     passed = one(stage.receive(came, peer_of(first)))
     lines = came.split(b"\r\n")
     assert passed.data.split(b"\r\n") == [lines[0], *lines[2:]]
+
+
+# What is left behind.
+
+
+def test_call_that_is_over_is_freed_without_the_collector_of_cycles() -> None:
+    gc.collect()  # what other tests have left
+    stage = Stage()
+    gc.disable()
+    try:
+        sent = stage.begin()
+        stage.answer(sent, "180 Ringing")
+        stage.answer(sent, "200 OK")
+        stage.wait(100.0)
+        assert stage.proxy.pending == 0
+        del sent
+        kept = [one for one in gc.get_objects() if isinstance(one, (Branch, Context))]
+    finally:
+        gc.enable()
+    assert kept == []
