@@ -1,8 +1,9 @@
 """The SIP listeners of the daemon: the proxy of each, composed with the policy."""
 
 import asyncio
+import binascii
 import functools
-import secrets
+import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -149,7 +150,8 @@ class Trunks:
         )
 
     def _record(self, listener: str, record: CallRecord) -> None:
-        self._log.say(events.CALL_ENDED, **calls.fields(listener, record))
+        if self._log.enabled(events.CALL_ENDED.level):
+            self._log.say(events.CALL_ENDED, **calls.fields(listener, record))
 
     def _refused(self, listener: str, address: str, reason: str, detail: str) -> None:
         if reason == Refusal.HANDSHAKE_FAILED:
@@ -187,4 +189,4 @@ def _shown(sock: socket.socket) -> str:
 
 
 def _token() -> bytes:
-    return secrets.token_hex(8).encode()
+    return binascii.hexlify(os.urandom(8))

@@ -39,6 +39,7 @@ CORES = (
     "protocols.sip.routing",
     "protocols.sip.settings",
     "protocols.sip.shared",
+    "protocols.sip.seals",
     "protocols.sip.stamp",
     "protocols.sip.stream",
     "protocols.sip.timers",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+from collections.abc import Sequence
 from typing import Protocol
 
 from protocols.record import Attempt
@@ -60,7 +61,7 @@ class Decides(Protocol):
     "Whether the request is an INVITE."
     has_rung: bool
     "Whether an answer of 101 to 199 was passed on."
-    reasons: list[bytes]
+    reasons: Sequence[bytes]
     "The lines of Reason in the CANCEL that came."
 
     def lines_for(self, target: Target) -> list[bytes]:

@@ -225,6 +225,11 @@ def tag_of(value: bytes) -> bytes:
 
 def tag_in(line: bytes) -> bytes:
     """The tag in a line of From or To, like `tag_of`."""
+    return (_tag if len(line) <= SHORT else _tag.__wrapped__)(line)
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def _tag(line: bytes) -> bytes:
     usual = _USUAL_TAG.fullmatch(line)
     return tag_of(value_of(line)) if usual is None else usual[2] or b""
 

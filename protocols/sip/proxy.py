@@ -25,7 +25,7 @@ from protocols.target import Choose, Result, Target, Transport
 _BRANCH = re.compile(
     rb";[ \t\r\n]*branch[ \t\r\n]*=[ \t\r\n]*([^;, \t\r\n]+)", re.IGNORECASE
 )
-_RPORT = re.compile(rb"(;[ \t]*rport)[ \t]*(?==|;|$)(?:=[ \t]*[0-9]*)?", re.IGNORECASE)
+_RPORT = re.compile(rb";[ \t]*rport(?=[ \t]*(?:=|;|$))(?:[ \t]*=[ \t]*[0-9]*)?", re.I)
 _RECEIVED = re.compile(rb"[ \t]*;[ \t]*received[ \t]*=[^;]*", re.IGNORECASE)
 
 
@@ -118,7 +118,7 @@ class Proxy:
             self._drop("response to nothing")
             return
         if message.status > 100:  # a 100 is for us alone
-            check(message)
+            check(message, via_is_read=True)
         if b"," in via:
             message.pop_first_value(b"via")
         else:
@@ -152,7 +152,7 @@ class Proxy:
         peer = _answer_to(source, via)
         try:
             _note_source(message, via, source)
-            call = check(message, via)
+            call = check(message, via_is_read=True)
             if message.method == b"CANCEL":
                 self._cancel(message, key, peer, now)
                 return
@@ -174,7 +174,7 @@ class Proxy:
         if message.method == b"ACK":
             raise error
         try:
-            check(message, via)
+            check(message, via_is_read=True)
         except MessageError as found:
             error = found  # what else is wrong with it says more
         peer = _answer_to(source, via)
@@ -204,7 +204,7 @@ class Proxy:
         comes again has the same.
         """
         try:
-            check(message, via)
+            check(message, via_is_read=True)
             side, target = self._ways.within(message, source)
             count_hop(message)
         except (MessageError, Refused):
@@ -278,13 +278,20 @@ def _note_source(message: Message, via: Via, source: Peer) -> None:
     address, the server MUST add a "received" parameter". RFC 3581 section 4: where
     `rport` is asked for, both.
     """
-    wants_port = via.rport is not None
-    if not wants_port and via.host.decode("latin-1") == source.address:
+    if via.rport is None and via.host.decode("latin-1") == source.address:
         return
-    value = message.pop_first_value(b"via") or b""
+    line = message.line(b"via")
+    if b"," in line or b"\n" in line:
+        value = message.pop_first_value(b"via") or b""
+        message.push_first(b"via", _noted(value, via, source))
+    else:
+        message.replace_line(b"via", _noted(line, via, source))
+
+
+def _noted(text: bytes, via: Via, source: Peer) -> bytes:
+    """A Via, or the line of one, with `rport` filled and `received` at its end."""
     if via.received:
-        value = _RECEIVED.sub(b"", value)
-    if wants_port:
-        value = _RPORT.sub(rb"\g<1>=%d" % source.port, value, count=1)
-    value += b";received=" + source.address.encode()
-    message.push_first(b"via", value)
+        text = _RECEIVED.sub(b"", text)
+    if via.rport is not None:
+        text = _RPORT.sub(b";rport=%d" % source.port, text, count=1)
+    return text + b";received=" + source.address.encode()

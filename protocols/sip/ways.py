@@ -5,6 +5,7 @@ of a dialog, which is never chosen for, from a new one.
 """
 
 import hashlib
+from collections.abc import Collection
 
 from protocols.sip.fields import one_hop_less
 from protocols.sip.headers import Via, parse_uri
@@ -12,6 +13,7 @@ from protocols.sip.message import Message, MessageError
 from protocols.sip.peers import Peer, Side
 from protocols.sip.records import CallRecord
 from protocols.sip.routing import Routes
+from protocols.sip.seals import Seals
 from protocols.sip.settings import Limits
 from protocols.sip.shared import Shared
 from protocols.sip.stamp import PATH, RECORD_ROUTE, STAMPED, Stamp
@@ -43,7 +45,8 @@ class Ways:
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._trunk = shared.settings.host.encode()
-        self._routes = Routes(shared.settings, shared.places)
+        self._seals = Seals(shared.settings.keys)
+        self._routes = Routes(shared.settings, shared.places, self._seals)
 
     def within(self, message: Message, source: Peer) -> tuple[Side, Target]:
         """Side and next hop of a request with our signed Route, which is taken out.
@@ -109,10 +112,10 @@ class Ways:
     ) -> Way:
         """A request whose Route we have signed goes where that says."""
         side = source.side.other
-        target = self._next(message, side, hops)
         return Way(
             side=side,
-            choose=lambda _: target,
+            choose=_nobody,
+            first=self._next(message, side, hops),
             limits=None if call.to_tag else self._limits(side),
             mark=mark,
             stamp=self._stamp(message, call, source, hops[source.side]),
@@ -212,13 +215,17 @@ class Ways:
         )
         return Stamp(
             shared.places,
-            shared.settings.keys,
+            self._seals,
             name,
             source.side.other,
             back,
             face.uri,
             call.id,
         )
+
+
+def _nobody(tried: Collection[Target]) -> None:
+    """Choose nobody else: a request of a dialog never moves."""
 
 
 def count_hop(message: Message) -> None:

@@ -57,6 +57,8 @@ class Calling:
     "The configuration of the daemon."
     directory: Path
     "Where its files are."
+    place: stage.Site
+    "The certificate of the site, and who issued it."
     daemon: Daemon
     "The daemon."
 
@@ -141,7 +143,7 @@ async def calling(
         if misled:
             _mislead(Path(settings["provider"]["catalogue"]))
         async with stage.running(settings, directory) as daemon:
-            yield Calling(way, pbx, it, settings, directory, daemon)
+            yield Calling(way, pbx, it, settings, directory, place, daemon)
 
 
 def _mislead(path: Path) -> None:

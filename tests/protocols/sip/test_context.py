@@ -1,10 +1,12 @@
 """The search for an answer: failover, its clocks, CANCEL, and what comes late."""
 
 import dataclasses
+import gc
 
 import pytest
 
-from protocols.sip.context import MOST_ATTEMPTS
+from protocols.sip.branch import Branch
+from protocols.sip.context import MOST_ATTEMPTS, Context
 from protocols.sip.headers import parse_via
 from protocols.sip.peers import Peer, Send, Side
 from protocols.target import Result
@@ -859,3 +861,23 @@ def test_response_is_passed_with_only_our_via_taken_out() -> None:
     passed = one(stage.receive(came, peer_of(first)))
     lines = came.split(b"\r\n")
     assert passed.data.split(b"\r\n") == [lines[0], *lines[2:]]
+
+
+# What is left behind.
+
+
+def test_call_that_is_over_is_freed_without_the_collector_of_cycles() -> None:
+    gc.collect()  # what other tests have left
+    stage = Stage()
+    gc.disable()
+    try:
+        sent = stage.begin()
+        stage.answer(sent, "180 Ringing")
+        stage.answer(sent, "200 OK")
+        stage.wait(100.0)
+        assert stage.proxy.pending == 0
+        del sent
+        kept = [one for one in gc.get_objects() if isinstance(one, (Branch, Context))]
+    finally:
+        gc.enable()
+    assert kept == []
