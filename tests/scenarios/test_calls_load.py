@@ -98,6 +98,8 @@ async def test_calls_stand_while_the_daemon_restarts_and_their_edge_is_down(
             site.provider.edges["ashburn"].fail(Fault.STATUS, 503)
             await site.at_home("dublin")
             await held_and_hung_up(site, calls)
+            # The second daemon knows what the first one has asked.
+            assert site.provider.sip.fastest_options(600.0) == 1
 
 
 async def delays(site: Calling, number: int, fault: str) -> list[float]:
