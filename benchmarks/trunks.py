@@ -148,6 +148,7 @@ def _settings(
                     "bind": [f"{work.way}://{PROXY}:{port}"],
                     "to": [f"{'sips' if work.way == 'tls' else 'sip'}:{PBX}:9"],
                     "allow": [f"{PBX}/32"],
+                    "ca_file": str(certificate.authority),
                 },
                 "edge": edge | ({"tls": tls} if work.way == "tls" else {}),
             }

@@ -62,7 +62,7 @@ def receivers(config: Config) -> tuple[Endpoint, ...]:
             product=name,
             edge=str(to),
             protocol=listener.protocol,
-            transport=_transport_to(listener, to),
+            transport=transport_to(listener, to),
             resolve=_resolve(listener, to),
             port=to.port,
             host=str(to),
@@ -85,12 +85,14 @@ def receivers_of(listener: Listener) -> tuple[Receiver, ...]:
             return ()
 
 
-def _transport_to(listener: Listener, to: Receiver) -> Transport:
-    """What carries flows to a receiver: TLS, or what the router itself is bound to."""
+def transport_to(listener: Listener, to: Receiver) -> Transport:
+    """What carries flows to a receiver: as it says, or as the router is bound."""
     if to.tls:
         return Transport.TLS
     if not isinstance(listener, Sip):
         return Transport.TCP
+    if to.transport is not None:
+        return to.transport
     plain = (
         b.transport for b in listener.site.bind if b.transport is not Transport.TLS
     )
@@ -102,7 +104,7 @@ def _resolve(listener: Listener, to: Receiver) -> str:
     leaves nothing to SRV records."""
     if to.port_given:
         return to.host
-    return _served(listener.protocol, _transport_to(listener, to), to.host)
+    return _served(listener.protocol, transport_to(listener, to), to.host)
 
 
 def _served(protocol: Protocol, transport: Transport, name: str) -> str:

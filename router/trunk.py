@@ -71,6 +71,8 @@ class PlaceNames:
         self._product = (name, listener.product)  # by Side
         self._belongs = Belongs(listener)
         self._source = source
+        self._services: object = None
+        self._by_label: tuple[dict[str, Target], dict[str, Target]] = ({}, {})
         self._networks = tuple(
             (network, name)
             for name, edge in catalogue.edges.items()
@@ -82,14 +84,23 @@ class PlaceNames:
         """Name of the edge, or of the PBX, that an address belongs to; else empty."""
         if side is Side.EDGE and (name := self._of_network(address)):
             return name
-        for target in self._targets(side):
-            if target.address == address:
-                return target.label
-        return ""
+        # The name to verify hangs on the label; a PBX may be known without one, too.
+        there = [one for one in self._targets(side) if one.address == address]
+        return max(there, key=_has_name).label if there else ""
 
     def target(self, side: Side, label: str) -> Target | None:
         """Any target of that edge or PBX; None if it is unknown, or has no address."""
-        return next((t for t in self._targets(side) if t.label == label), None)
+        services = self._source.snapshot.services
+        if services is not self._services:  # the snapshot is a new one
+            self._by_label = (self._labelled(Side.SITE), self._labelled(Side.EDGE))
+            self._services = services
+        return self._by_label[side].get(label)
+
+    def _labelled(self, side: Side) -> dict[str, Target]:
+        found: dict[str, Target] = {}
+        for target in self._targets(side):
+            found.setdefault(target.label, target)
+        return found
 
     def _targets(self, side: Side) -> Iterator[Target]:
         services = self._source.snapshot.services.get(self._product[side], ())
@@ -100,3 +111,7 @@ class PlaceNames:
         found = ipaddress.ip_address(address)
         networks = self._networks
         return next((name for network, name in networks if found in network), "")
+
+
+def _has_name(target: Target) -> bool:
+    return bool(target.verify_name)

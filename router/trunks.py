@@ -1,10 +1,11 @@
 """The SIP listeners of the daemon: the proxy of each, composed with the policy."""
 
 import asyncio
+import binascii
 import functools
-import secrets
+import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from protocols.net.admission import Refusal
 from protocols.net.handshake import Contexts
@@ -16,12 +17,13 @@ from protocols.sip.guard import Guard
 from protocols.sip.peers import Side
 from protocols.sip.records import CallRecord
 from protocols.sip.settings import Place
-from protocols.target import Outcome, Probe, Result, Target
+from protocols.target import Outcome, Probe, Result, Target, Transport
 from router import calls, events
 from router.checker import Checker
 from router.choice import Choice
 from router.config import Loaded
 from router.endpoint import Protocol
+from router.endpoints import transport_to
 from router.keys import read_keys
 from router.listeners import Sip
 from router.logs import Log
@@ -47,18 +49,20 @@ class Trunks:
             count = len(listener.site.bind) + len(listener.edge.bind)
             self._bound[name] = [next(sockets) for _ in range(count)]
         self._endpoints: dict[str, Endpoint] = {}
-        self._probes: dict[str, Probe] = {}
+        self._probes: dict[tuple[str, Transport], Probe] = {}
 
     def compose(self, checker: Checker) -> None:
         """Make the proxies. Raises TLSFileError or KeyFileError."""
         # SIP has no name in ALPN.
-        contexts = Contexts(self._loaded.config.provider.ca_file, alpn=())
+        trusting = functools.cache(functools.partial(Contexts, alpn=()))
+        edge = trusting(self._loaded.config.provider.ca_file)
         for name, listener in self._listeners.items():
+            contexts = {Side.SITE: trusting(listener.site.ca_file), Side.EDGE: edge}
             endpoint = self._compose(name, listener, checker, contexts)
             self._endpoints[name] = endpoint
-            self._probes[listener.host] = functools.partial(endpoint.probe, Side.EDGE)
+            self._ask_by(endpoint, Side.EDGE, listener.host, listener.edge.transport)
             for to in listener.site.to:
-                self._probes[str(to)] = functools.partial(endpoint.probe, Side.SITE)
+                self._ask_by(endpoint, Side.SITE, str(to), transport_to(listener, to))
 
     def start(self) -> None:
         """Take messages from now on."""
@@ -69,7 +73,7 @@ class Trunks:
 
     async def probe(self, target: Target, timeout: float) -> Outcome:
         """Ask a target by way of the listener whose far side it is."""
-        probe = self._probes.get(target.host)
+        probe = self._probes.get((target.host, target.transport))
         return _NOT_COMPOSED if probe is None else await probe(target, timeout)
 
     @property
@@ -91,12 +95,23 @@ class Trunks:
             for one in bound:
                 one.sock.close()
 
+    def _ask_by(
+        self, endpoint: Endpoint, side: Side, host: str, transport: Transport
+    ) -> None:
+        """Have targets asked through a listener: the first one, where several share
+        them, for their health is known but once."""
+        probe = functools.partial(endpoint.probe, side)
+        self._probes.setdefault((host, transport), probe)
+
     def _compose(
-        self, name: str, listener: Sip, checker: Checker, contexts: Contexts
+        self,
+        name: str,
+        listener: Sip,
+        checker: Checker,
+        contexts: Mapping[Side, Contexts],
     ) -> Endpoint:
         catalogue = self._loaded.catalogue
         sources = self._loaded.config.provider.source_addresses.values()
-        tls = listener.edge.tls
         keys = read_keys(listener.key_file)
         networks = catalogue.source_networks(Protocol.SIP)
         places = tuple(
@@ -116,12 +131,8 @@ class Trunks:
                 Side.SITE: Guard(listener.site.allow),
                 Side.EDGE: Guard(networks),
             },
-            contexts={Side.SITE: contexts, Side.EDGE: contexts},
-            certificates=dict.fromkeys(
-                Side, Certificates(tls.certificate, tls.key, alpn=())
-            )
-            if tls
-            else {},
+            contexts=contexts,
+            certificates=_certificates(listener),
             report=checker.report,
             record=functools.partial(self._record, name),
             refused=functools.partial(self._refused, name),
@@ -139,7 +150,8 @@ class Trunks:
         )
 
     def _record(self, listener: str, record: CallRecord) -> None:
-        self._log.say(events.CALL_ENDED, **calls.fields(listener, record))
+        if self._log.enabled(events.CALL_ENDED.level):
+            self._log.say(events.CALL_ENDED, **calls.fields(listener, record))
 
     def _refused(self, listener: str, address: str, reason: str, detail: str) -> None:
         if reason == Refusal.HANDSHAKE_FAILED:
@@ -161,10 +173,20 @@ def _of(listener: Sip) -> Iterator[Wanted]:
             yield Wanted(side, one.transport, str(one.address), one.port)
 
 
+def _certificates(listener: Sip) -> dict[Side, Certificates]:
+    edge = listener.edge.tls
+    shown = {Side.SITE: listener.site.tls or edge, Side.EDGE: edge}
+    return {
+        side: Certificates(tls.certificate, tls.key, alpn=())
+        for side, tls in shown.items()
+        if tls is not None
+    }
+
+
 def _shown(sock: socket.socket) -> str:
     address, port = sock.getsockname()[:2]
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def _token() -> bytes:
-    return secrets.token_hex(8).encode()
+    return binascii.hexlify(os.urandom(8))

@@ -88,6 +88,9 @@ class Front:
             socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK
         )
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # What is accepted inherits it; asyncio sets it only on sockets that were made
+        # by the number of TCP, and otherwise answers wait for the client's ACK.
+        self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             self._listener.bind((address, port))
         except OSError:

@@ -39,6 +39,7 @@ CORES = (
     "protocols.sip.routing",
     "protocols.sip.settings",
     "protocols.sip.shared",
+    "protocols.sip.seals",
     "protocols.sip.stamp",
     "protocols.sip.stream",
     "protocols.sip.timers",
@@ -112,6 +113,7 @@ DOING = {
 "What has clocks, randomness, input or output."
 
 
+@functools.cache
 def modules() -> dict[str, Path]:
     """Every module of the product, by its dotted name."""
     found = {}
@@ -139,7 +141,8 @@ def imported(nodes: Iterator[ast.AST] | list[ast.stmt]) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def imports(name: str) -> set[str]:
+@functools.cache
+def imports(name: str) -> frozenset[str]:
     """What a module imports, of ours as modules, of others as top-level packages."""
     ours = modules()
     found = set()
@@ -150,7 +153,7 @@ def imports(name: str) -> set[str]:
             found.add(target)
     # `from a.b import c` names the package a.b, too; what is meant is the module in it.
     packages = {n for n, path in ours.items() if path.name == "__init__.py"}
-    return found - packages
+    return frozenset(found - packages)
 
 
 def package(name: str) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+from collections.abc import Sequence
 from typing import Protocol
 
 from protocols.record import Attempt
@@ -27,6 +28,7 @@ COOKIE = b"z9hG4bK"
 
 _ACKED = (Do.ACK, Do.ACK_AND_PASS)
 _PASSED = (Do.PASS, Do.ACK_AND_PASS)
+_ANSWERED = (Result.ALIVE, Result.SERVER_ERROR)
 
 
 class Clock(enum.IntEnum):
@@ -59,7 +61,7 @@ class Decides(Protocol):
     "Whether the request is an INVITE."
     has_rung: bool
     "Whether an answer of 101 to 199 was passed on."
-    reasons: list[bytes]
+    reasons: Sequence[bytes]
     "The lines of Reason in the CANCEL that came."
 
     def lines_for(self, target: Target) -> list[bytes]:
@@ -141,7 +143,9 @@ class Branch(Transaction):
             and len(data) > mtu
             and target.transport is Transport.UDP
             and not shared.is_udp_only(target, now)
-            and shared.places.listens(side, Transport.TCP)
+            and shared.places.face(
+                side, Transport.TCP, target.address, target.source
+            ).is_bound
         ):
             # RFC 3261 section 18.1.1: a request "larger than 1300 bytes" MUST be sent
             # over "a congestion controlled transport protocol, such as TCP". Not so
@@ -261,9 +265,16 @@ class Branch(Transaction):
         self.stop_waiting()
 
     def observe(self, result: Result, detail: str = "") -> None:
-        """Report what became of the target."""
+        """Report what became of the target.
+
+        One that stands for another is nobody whom the policy knows. What it answers
+        is told of the other one; that it does not says nothing about that.
+        """
+        if self.stand_in is not None and result not in _ANSWERED:
+            return
+        target = self.stand_in or self.target
         outcome = ALIVE if result is Result.ALIVE else Outcome(result, detail=detail)
-        self._shared.actions.append(Observed(self.target, outcome))
+        self._shared.actions.append(Observed(target, outcome))
 
     def noted(self) -> Attempt:
         """This attempt, for the record."""
@@ -283,6 +294,8 @@ class Branch(Transaction):
         )
         self.via = face.via + self.id
         request = self._decides.request
+        if target.transport is not Transport.UDP:
+            request.ensure_length()
         return b"\r\n".join(
             (
                 request.start,

@@ -33,6 +33,8 @@ class Patience:
     "Seconds in which the far side takes nothing of much that waits for it."
     idle: float = 600.0
     "Seconds without a message."
+    call: float = 4 * 3_600.0
+    "The same where the site has connected: a call may stand on it."
     ping: float = 95.0
     "Least seconds between two pings."
     pong: float = 10.0
@@ -76,10 +78,11 @@ class Connection(Buffered):
         "_stalled",
         "_transport",
         "_used",
-        "alias",
         "attempts",
         "connect_seconds",
+        "is_alias",
         "kind",
+        "names",
         "number",
         "opened",
         "peer",
@@ -126,8 +129,10 @@ class Connection(Buffered):
         "How long TCP took, of a dialled one."
         self.pongs = False
         "Whether the far side is known to answer pings."
-        self.alias: tuple[Transport, str, int] | None = None
-        "The address for whose requests it serves, if its far side asked for that."
+        self.names: list[tuple[Transport, str, int]] = []
+        "The addresses by which it is found for requests of dialogs."
+        self.is_alias = False
+        "Whether its far side has asked for new requests on it, too."
 
     @property
     def is_closing(self) -> bool:
@@ -164,7 +169,9 @@ class Connection(Buffered):
             return "takes nothing"
         if _long_ago(self._partial, patience.message, now):
             return "message took too long"
-        if _long_ago(self._used, patience.idle, now):
+        # The site may be out of reach but for the connections that it has made.
+        calls = self.target is None and self.names
+        if _long_ago(self._used, patience.call if calls else patience.idle, now):
             return "idle"
         if _long_ago(self._pinged, patience.pong, now) and not self._answered():
             return "no answer to a ping"
@@ -215,6 +222,14 @@ class Connection(Buffered):
         if stream.error is not None and not self.is_closing:
             self._owner.garbled(self)
             self.close()
+
+    def eof_received(self) -> None:
+        """Called by the loop when the far side will send no more.
+
+        It reads no more either, as a rule. The loop would close as well, but over TLS
+        does not say so before the shutdown is over.
+        """
+        self.close()
 
     def connection_lost(self, error: Exception | None) -> None:
         """Called once by the loop."""

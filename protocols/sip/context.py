@@ -8,6 +8,7 @@ on all the same, since somebody has picked up, and anything earlier is cancelled
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 from protocols.sip import replies
 from protocols.sip.answering import TRYING_AFTER, Answering
@@ -26,6 +27,9 @@ SAFE_TO_REPEAT = frozenset(
     (b"INVITE", b"OPTIONS", b"REGISTER", b"SUBSCRIBE", b"PUBLISH")
 )
 "Methods sent to a second target after the first was silent: no harm if both got it."
+
+MOST_ATTEMPTS = 9
+"Targets in all, those included that refuse and are not counted among the attempts."
 
 
 class Context(Answering):
@@ -60,9 +64,9 @@ class Context(Answering):
         super().__init__(shared, key, request, peer, now)
         self._way = way
         self._since = now
-        self._branches: list[Branch] = []
-        self._tried: list[Target] = []
-        self._silent: set[str] = set()
+        self._branches: tuple[Branch, ...] = ()
+        self._tried: tuple[Target, ...] = ()
+        self._silent: tuple[str, ...] = ()
         self._best: tuple[Message, Branch] | None = None
         self._exhausted = False
         self._is_cancelled = False
@@ -72,7 +76,7 @@ class Context(Answering):
         self._rung: float | None = None
         self.has_rung = False
         "Whether an answer of 101 to 199 was passed on."
-        self.reasons: list[bytes] = []
+        self.reasons: Sequence[bytes] = ()
         "The lines of Reason in the CANCEL that came."
         if self.is_invite:
             # RFC 3261 section 17.2.1: "The server transaction MUST generate a 100
@@ -101,7 +105,8 @@ class Context(Answering):
         if kind == Clock.DEADLINE:
             self._give_up(now)
         elif kind == Clock.TRYING:
-            self.answer(100, now)
+            if not self.given:
+                self.answer(100, now)
         else:
             super().expired(kind, now)
 
@@ -114,6 +119,8 @@ class Context(Answering):
 
     def answered(self, branch: Branch, response: Message, now: float) -> None:
         """Take an answer that the client transaction has not absorbed."""
+        if self._peer.transport is not Transport.UDP:
+            response.ensure_length()
         if self._trying is None:
             self._trying = now - self._since
         if response.status < 200:
@@ -247,7 +254,7 @@ class Context(Answering):
     def _is_silent(self, branch: Branch, now: float) -> None:
         if not self.is_invite:
             branch.observe(Result.SILENT, "no answer")
-        self._silent.add(branch.target.label)
+        self._silent += (branch.target.label,)
         if self._is_cancelled:
             branch.abandon(Result.SILENT, "no answer", now)
             self._settle(now)
@@ -320,14 +327,14 @@ class Context(Answering):
 
         Its others are silent as a rule, and each would cost as many seconds again.
         """
-        way, passed, spare = self._way, [*self._tried], None
+        way, passed, spare = self._way, self._tried, None
         target = way.choose(passed)
         while target is not None and target not in passed:
             if not way.needs_tls or target.transport is Transport.TLS:
                 if target.label not in self._silent:
                     return target
                 spare = spare or target
-            passed.append(target)
+            passed += (target,)
             target = way.choose(passed)
         return spare
 
@@ -335,14 +342,19 @@ class Context(Answering):
         limits = self._way.limits
         if limits is None:
             return True
-        too_late = now - self._since >= limits.seconds
-        return too_late or len(self._tried) >= limits.attempts
+        # What was refused outright has cost no time, and reached nobody.
+        sent = sum(one.result is not Result.REFUSED for one in self._branches)
+        return (
+            now - self._since >= limits.seconds
+            or sent >= limits.attempts
+            or len(self._branches) >= MOST_ATTEMPTS
+        )
 
     def _send_to(self, target: Target, now: float) -> None:
-        self._tried.append(target)
+        self._tried += (target,)
         way = self._way
         branch = Branch(self._shared, self, way.side, target, way.mark, now)
-        self._branches.append(branch)
+        self._branches += (branch,)
         if way.limits is not None:
             if self.is_invite:
                 branch.wait(Clock.LATE, way.limits.no_response / 2, now)
@@ -356,7 +368,7 @@ class Context(Answering):
         """
         branch.stand_in = None
         self._shared.note_udp_only(target, now)
-        self._tried.remove(target)
+        self._tried = tuple(one for one in self._tried if one != target)
         self._send_to(target, now)
 
     def _may_repeat(self, result: Result) -> bool:
@@ -433,6 +445,13 @@ class Context(Answering):
             self._shared.pins.pin(call_id, branch.stand_in or branch.target, now)
         self.say(response.status, bytes(response), now)
         self._note(response.status, branch, "", now, response)
+
+    def _forget(self) -> None:
+        # Each branch knows this context: who holds each other is freed late, and by a
+        # search through all calls.
+        self._branches = ()
+        self._best = None
+        super()._forget()
 
     def _stop(self) -> None:
         if self._deadline is not None:

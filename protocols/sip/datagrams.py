@@ -126,22 +126,22 @@ class Datagrams:
         return ""
 
     def _read(self) -> None:
-        for _ in range(BATCH):
+        for number in range(BATCH):
             try:
                 data, source = self._recvfrom(_LARGEST)
             except BlockingIOError:
-                break
-            except OSError:
-                continue  # what it was stands in the error queue
+                # With errors in its queue alone, the socket looks readable, too.
+                if not number:
+                    self._read_errors()
+                return
+            except OSError:  # an error came since the last call; this told of it
+                self._read_errors()
+                continue
             if self._is_ipv6:
                 source = (source[0].partition("%")[0], source[1])
             self._received(data, source)
             if self._sock.fileno() < 0:
                 return
-        else:
-            return
-        # The error queue has the socket look readable, even when there is no more.
-        self._read_errors()
 
     def _read_errors(self) -> None:
         for _ in range(BATCH):

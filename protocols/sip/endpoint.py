@@ -5,7 +5,6 @@ core. Nothing here waits, but for the dialling of connections and for probes.
 """
 
 import asyncio
-import dataclasses
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,11 +27,15 @@ from protocols.sip.records import CallRecord
 from protocols.sip.settings import Settings
 from protocols.sip.shared import Names
 from protocols.sip.streams import Streams, dials_from
+from protocols.sip.token import Hop
 from protocols.sip.udp import Udp
 from protocols.target import Choose, Outcome, Report, Result, Target, Transport
 
 REASONS = 128
 "Reasons that are counted apart; further ones count as others."
+
+LIMITS = Limits(per_client=1_000)
+"Some PBXs make a connection for each call, and leave them all open."
 
 _LOOK = 1.0  # seconds between two looks at connections
 _BLANK = b"\r\n\0"
@@ -64,13 +67,14 @@ class Endpoint:
         refused: Refused,
         tasks: Tasks,
         loop: asyncio.AbstractEventLoop,
-        limits: Limits = Limits(),  # noqa: B008 - frozen
+        limits: Limits = LIMITS,
         patience: Patience = Patience(),  # noqa: B008 - frozen
     ) -> None:
         """`limits` are those of each stream socket; `certificates` are needed for the
         sides that TLS is bound on, `guards` and `contexts` for both."""
-        self._proxy = Proxy(settings, choose_edge, choose_site, names, token)
-        self._names = names
+        self._proxy = Proxy(
+            settings, choose_edge, choose_site, names, token, self._standing
+        )
         self._guards = (guards[Side.SITE], guards[Side.EDGE])
         self._report = report
         self._record = record
@@ -83,7 +87,7 @@ class Endpoint:
         self._streams = Streams(
             self,
             contexts,
-            dials_from((b.side, b.sock.getsockname()[0]) for b in bound),
+            dials_from((b.side, b.transport, b.sock.getsockname()[0]) for b in bound),
             tasks=tasks,
             loop=loop,
             patience=patience,
@@ -280,18 +284,14 @@ class Endpoint:
         """RFC 3261 section 18.2.2: if the connection is gone, "the server SHOULD open a
         connection to the IP address in the "received" parameter ... using the port in
         the "sent-by" value"."""
-        known = self._names.target(
-            peer.side, self._names.label(peer.side, peer.address)
-        )
-        if known is None and peer.transport is Transport.TLS:
-            return False  # no name to verify whoever is there
-        target = dataclasses.replace(
-            known or Target("", 0, peer.transport, host=peer.address),
-            address=peer.address,
-            port=peer.port,
-            transport=peer.transport,
-        )
+        try:
+            target = self._proxy.way_back(peer)
+        except MessageError:
+            return False
         return self._streams.send(peer.side, target, data, 0)
+
+    def _standing(self, hop: Hop) -> int:
+        return self._streams.standing(hop)
 
     # ---- Time, and counts ----------------------------------------------------------
 

@@ -34,6 +34,12 @@ _VIA = re.compile(
     + _HOST + rb"[ \t]*+(?::[ \t]*+([0-9]{1,5}))?+",
     re.IGNORECASE,
 )  # fmt: skip
+# What of a malformed Via tells who sent it: any version, and nothing behind the port.
+_SENT_BY = re.compile(
+    _TOKEN + rb"[ \t]*+/[ \t]*+" + _TOKEN + rb"[ \t]*+/[ \t]*+(" + _TOKEN
+    + rb")[ \t]++" + _HOST + rb"[ \t]*+(?::[ \t]*+([0-9]{1,5}))?+",
+)  # fmt: skip
+_ASKS_FOR_PORT = re.compile(rb";[ \t]*+rport[ \t]*+(?:[=;,]|\Z)", re.IGNORECASE)
 # Whole lines as nearly all write them: read in one step.
 _USUAL_VIA = re.compile(
     rb"(?:Via|v): SIP/2\.0/(" + _TOKEN + rb") " + _HOST + rb"(?::([0-9]{1,5}))?+"
@@ -159,6 +165,20 @@ def via_in(line: bytes) -> Via:
     return Via(transport.upper(), host.strip(b"[]"), _port(port), found)
 
 
+def sent_by(value: bytes) -> Via:
+    """Who sent a request, by a Via that is malformed otherwise.
+
+    Enough to answer that it is: of the parameters, `rport` alone is looked for.
+    """
+    match = _SENT_BY.match(value)
+    if match is None:
+        raise MessageError(400, "malformed Via")
+    transport, host, port = match.groups()
+    asks = _ASKS_FOR_PORT.search(value, match.end()) is not None
+    found = {b"rport": b""} if asks else {}
+    return Via(transport.upper(), host.strip(b"[]"), _port(port), found)
+
+
 def parse_cseq(value: bytes) -> CSeq:
     """Read a CSeq."""
     match = _CSEQ.fullmatch(value)
@@ -205,6 +225,11 @@ def tag_of(value: bytes) -> bytes:
 
 def tag_in(line: bytes) -> bytes:
     """The tag in a line of From or To, like `tag_of`."""
+    return (_tag if len(line) <= SHORT else _tag.__wrapped__)(line)
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def _tag(line: bytes) -> bytes:
     usual = _USUAL_TAG.fullmatch(line)
     return tag_of(value_of(line)) if usual is None else usual[2] or b""
 

@@ -15,6 +15,8 @@ class Face(NamedTuple):
     "The Via line up to the value of its branch."
     uri: bytes
     "The URI for Record-Route, without angle brackets and the signed parameter."
+    is_bound: bool
+    "Whether the far side finds somebody there who listens."
 
 
 class Places:
@@ -26,7 +28,6 @@ class Places:
         self._own = {(p.host.lower(), p.port) for p in settings.places}
         self._as_written = {(p.host.encode(), p.port) for p in settings.places}
         self._hosts = {host for host, _ in self._own}
-        self._listens = {(p.side, p.transport) for p in settings.places}
         self._faces: dict[tuple[Side, Transport, bool, str | None], Face] = {}
 
     def is_own(self, uri: Uri) -> bool:
@@ -39,10 +40,6 @@ class Places:
         if uri.port is None:
             return host in self._hosts
         return (host, uri.port) in self._own
-
-    def listens(self, side: Side, transport: Transport) -> bool:
-        """Whether a side reaches the router by a transport."""
-        return (side, transport) in self._listens
 
     def face(
         self, side: Side, transport: Transport, address: str, source: str | None = None
@@ -58,14 +55,16 @@ class Places:
     def _made(
         self, side: Side, transport: Transport, ipv6: bool, source: str | None
     ) -> Face:
-        def distance(place: Place) -> tuple[bool, bool, bool]:
+        def distance(place: Place) -> tuple[bool, bool, bool, bool]:
             return (
                 place.side is not side,
+                source is not None and place.host != source,
                 (":" in place.host) is not ipv6,
                 place.transport is not transport,
             )
 
         place = min(self._places, key=distance)
+        is_bound = not any(distance(place))
         host = source or place.host
         if ":" in host:
             host = f"[{host}]"
@@ -74,4 +73,5 @@ class Places:
         return Face(
             f"Via: SIP/2.0/{transport.upper()} {named};rport;branch=".encode(),
             f"sip:{named}{kind};lr".encode(),
+            is_bound,
         )

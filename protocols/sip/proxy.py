@@ -12,19 +12,20 @@ from protocols.sip import replies
 from protocols.sip.answering import Answering
 from protocols.sip.branch import COOKIE
 from protocols.sip.context import Context
-from protocols.sip.headers import Via, via_in
-from protocols.sip.message import Message, MessageError, parse
+from protocols.sip.headers import Via, sent_by, via_in
+from protocols.sip.message import Message, MessageError, parse, value_of
 from protocols.sip.peers import Action, Dropped, Peer, Send
 from protocols.sip.settings import Settings
-from protocols.sip.shared import Key, Names, Shared
+from protocols.sip.shared import Key, Names, Shared, Standing
+from protocols.sip.token import Hop
 from protocols.sip.validity import check
 from protocols.sip.ways import Refused, Ways, count_hop
-from protocols.target import Choose, Result, Transport
+from protocols.target import Choose, Result, Target, Transport
 
 _BRANCH = re.compile(
     rb";[ \t\r\n]*branch[ \t\r\n]*=[ \t\r\n]*([^;, \t\r\n]+)", re.IGNORECASE
 )
-_RPORT = re.compile(rb"(;[ \t]*rport)[ \t]*(?==|;|$)(?:=[ \t]*[0-9]*)?", re.IGNORECASE)
+_RPORT = re.compile(rb";[ \t]*rport(?=[ \t]*(?:=|;|$))(?:[ \t]*=[ \t]*[0-9]*)?", re.I)
 _RECEIVED = re.compile(rb"[ \t]*;[ \t]*received[ \t]*=[^;]*", re.IGNORECASE)
 
 
@@ -42,9 +43,13 @@ class Proxy:
         choose_site: Choose,
         names: Names,
         token: Callable[[], bytes],
+        standing: Standing = lambda _: 0,
     ) -> None:
+        """`standing` knows the connections that the site has made."""
         self._settings = settings
-        self._shared = Shared(settings, (choose_site, choose_edge), names, token)
+        self._shared = Shared(
+            settings, (choose_site, choose_edge), names, token, standing
+        )
         self._ways = Ways(self._shared)
         self.accepting = True
         "Whether new requests are taken; established dialogs go on without it."
@@ -70,6 +75,16 @@ class Proxy:
             branch.failed(result, detail, now)
         return self._shared.take()
 
+    def way_back(self, peer: Peer) -> Target:
+        """Where to bring an answer whose connection is gone (RFC 3261 section 18.2.2).
+
+        Raises MessageError if there is no way.
+        """
+        shared, port = self._shared, peer.port
+        label = shared.names.label(peer.side, peer.address)
+        hop = Hop(peer.transport, peer.address, port, label, flow=port)
+        return shared.next(peer.side, hop, hop)
+
     def tick(self, now: float) -> list[Action]:
         """Let timers run out."""
         self._shared.timers.expire(now)
@@ -93,7 +108,8 @@ class Proxy:
         via = message.line(b"via")
         branch = _BRANCH.search(via)
         key = branch[1] if branch is not None else b""
-        method = message.line(b"cseq").rstrip(b" \t").rpartition(b" ")[2]
+        words = message.line(b"cseq").rsplit(None, 1)
+        method = words[-1] if words else b""
         shared = self._shared
         asking = (shared.cancels if method == b"CANCEL" else shared.branches).get(key)
         # RFC 6026 section 8.9 has stray responses dropped, a 2xx to an INVITE among
@@ -102,7 +118,7 @@ class Proxy:
             self._drop("response to nothing")
             return
         if message.status > 100:  # a 100 is for us alone
-            check(message)
+            check(message, via_is_read=True)
         if b"," in via:
             message.pop_first_value(b"via")
         else:
@@ -113,7 +129,11 @@ class Proxy:
         asking.received(message, now)
 
     def _request(self, message: Message, source: Peer, now: float) -> None:
-        via = via_in(message.line(b"via"))
+        try:
+            via = via_in(message.line(b"via"))
+        except MessageError as error:
+            self._malformed(message, source, error)
+            return
         key = _key(message, via)
         asked = self._shared.contexts.get(key)
         if message.method == b"ACK":
@@ -131,8 +151,8 @@ class Proxy:
     ) -> None:
         peer = _answer_to(source, via)
         try:
-            call = check(message, via)
             _note_source(message, via, source)
+            call = check(message, via_is_read=True)
             if message.method == b"CANCEL":
                 self._cancel(message, key, peer, now)
                 return
@@ -143,6 +163,22 @@ class Proxy:
             self._refuse(message, peer, refused.status, refused.reason, *refused.extra)
         else:
             Context(self._shared, key, message, peer, way, now)
+
+    def _malformed(self, message: Message, source: Peer, error: MessageError) -> None:
+        """Answer a request whose Via is malformed, if that says who sent it.
+
+        RFC 4475 sections 3.1.2.1 and 3.1.2.16 ask for it. Raises MessageError if it
+        does not, and for an ACK.
+        """
+        via = sent_by(value_of(message.line(b"via")))
+        if message.method == b"ACK":
+            raise error
+        try:
+            check(message, via_is_read=True)
+        except MessageError as found:
+            error = found  # what else is wrong with it says more
+        peer = _answer_to(source, via)
+        self._refuse(message, peer, error.status or 400, error.reason.encode())
 
     def _has_room(self) -> bool:
         """Whether new requests are taken: those that were abandoned take room, too."""
@@ -168,7 +204,7 @@ class Proxy:
         comes again has the same.
         """
         try:
-            check(message, via)
+            check(message, via_is_read=True)
             side, target = self._ways.within(message, source)
             count_hop(message)
         except (MessageError, Refused):
@@ -177,6 +213,8 @@ class Proxy:
         face = self._shared.places.face(
             side, target.transport, target.address, target.source
         )
+        if target.transport is not Transport.UDP:
+            message.ensure_length()
         seed = message.line(b"via") + message.line(b"call-id")
         branch = COOKIE + hashlib.blake2b(seed, digest_size=8).hexdigest().encode()
         data = b"\r\n".join(
@@ -240,13 +278,20 @@ def _note_source(message: Message, via: Via, source: Peer) -> None:
     address, the server MUST add a "received" parameter". RFC 3581 section 4: where
     `rport` is asked for, both.
     """
-    wants_port = via.rport is not None
-    if not wants_port and via.host.decode("latin-1") == source.address:
+    if via.rport is None and via.host.decode("latin-1") == source.address:
         return
-    value = message.pop_first_value(b"via") or b""
+    line = message.line(b"via")
+    if b"," in line or b"\n" in line:
+        value = message.pop_first_value(b"via") or b""
+        message.push_first(b"via", _noted(value, via, source))
+    else:
+        message.replace_line(b"via", _noted(line, via, source))
+
+
+def _noted(text: bytes, via: Via, source: Peer) -> bytes:
+    """A Via, or the line of one, with `rport` filled and `received` at its end."""
     if via.received:
-        value = _RECEIVED.sub(b"", value)
-    if wants_port:
-        value = _RPORT.sub(rb"\g<1>=%d" % source.port, value, count=1)
-    value += b";received=" + source.address.encode()
-    message.push_first(b"via", value)
+        text = _RECEIVED.sub(b"", text)
+    if via.rport is not None:
+        text = _RPORT.sub(b";rport=%d" % source.port, text, count=1)
+    return text + b";received=" + source.address.encode()

@@ -13,26 +13,26 @@ from protocols.sip.headers import Uri, address_of, parse_uri, split_list
 from protocols.sip.message import Message, MessageError
 from protocols.sip.peers import Side
 from protocols.sip.places import Places
+from protocols.sip.seals import Seals
 from protocols.sip.settings import Network, Place, Settings
-from protocols.sip.token import Hop, Hops, unseal
+from protocols.sip.token import Hop, Hops
 from protocols.target import Transport
 
 PARAMETER = b"er"
 "Name of the signed parameter of Record-Route and Path."
 REMEMBERED = 4_096
-"Addresses of which is remembered whether the networks hold them, and signatures."
+"Addresses of which is remembered whether the networks hold them."
 _IN_URI = b";" + PARAMETER + b"="
 
 
 class Routes:
     """Reads route sets. It holds what it has been asked about addresses, no more."""
 
-    def __init__(self, settings: Settings, places: Places) -> None:
+    def __init__(self, settings: Settings, places: Places, seals: Seals) -> None:
         self._places = places
-        self._keys = settings.keys
+        self._seals = seals
         self._networks = settings.networks
         self._known: dict[tuple[Side, bytes], bool] = {}
-        self._signed: dict[tuple[bytes, bytes], Hops] = {}
         self._as_written = _as_written(settings.places)
 
     def take_own(self, message: Message) -> Hops | None:
@@ -51,18 +51,9 @@ class Routes:
             if message.first(b"route"):
                 raise MessageError(403, "Route Is Not Ours")
             return None  # none, or our address alone: an outbound proxy was set
-        return self._verified(value, message.first(b"call-id") or b"")
-
-    def _verified(self, value: bytes, call_id: bytes) -> Hops:
-        """What is signed in our parameter, remembered as long as there is room."""
-        hops = self._signed.get((value, call_id))
+        hops = self._seals.unseal(value, message.first(b"call-id") or b"")
         if hops is None:
-            hops = unseal(value, call_id, self._keys)
-            if hops is None:
-                raise MessageError(403, "Route Is Not Signed")
-            if len(self._signed) >= REMEMBERED:
-                self._signed.clear()
-            self._signed[value, call_id] = hops
+            raise MessageError(403, "Route Is Not Signed")
         return hops
 
     def next_hop(self, message: Message, side: Side, signed: Hop) -> Hop:

@@ -36,7 +36,7 @@ class Limits:
     seconds: float
     "From its arrival until no target may be turned to, and silence ends in a 503."
     attempts: int
-    "Targets that it may be sent to."
+    "Targets that it may be sent to, besides those that refuse it outright."
 
 
 TO_EDGE = Limits(no_response=2.0, no_progress=10.0, seconds=12.0, attempts=3)

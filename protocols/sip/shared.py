@@ -53,6 +53,11 @@ class Asking(Protocol):
         """Take that the transport failed."""
 
 
+Standing = Callable[[Hop], int]
+"""The port that a connection of the site comes from which a hop made, or else one of
+the same far side, as long as that stands; 0 if there is none."""
+
+
 class Names(Protocol):
     """What the policy knows of places. Asked per message: both must be quick."""
 
@@ -72,6 +77,7 @@ class Shared:
         choose: tuple[Choose, Choose],
         names: Names,
         token: Callable[[], bytes],
+        standing: Standing = lambda _: 0,
     ) -> None:
         self.settings = settings
         self.choose = choose
@@ -87,6 +93,7 @@ class Shared:
         self.attempts: dict[int, Asking] = {}
         self.cancels: dict[bytes, Asking] = {}
         self.actions: list[Action] = []
+        self._standing = standing
         self._number = 0
         self._targets: dict[tuple[Side, Hop], tuple[Target | None, Target]] = {}
         self._udp_only: dict[str, float] = {}
@@ -101,11 +108,25 @@ class Shared:
         actions, self.actions = self.actions, []
         return actions
 
+    def next(self, side: Side, hop: Hop, signed: Hop) -> Target:
+        """The target of a request in a dialog: who is signed, or the hop of its route.
+
+        A machine of the site that has connected to us is reached by its connection,
+        for many cannot be reached otherwise: what their Contact says does not matter
+        then. Raises MessageError as `target_of` does.
+        """
+        if side is Side.SITE and _is_by_flow(hop, signed):
+            port = self._standing(signed)
+            if port:
+                address = signed.address
+                return Target(address, port, signed.transport, host=address)
+        return self.target_of(side, hop)
+
     def target_of(self, side: Side, hop: Hop) -> Target:
         """The target at a hop of a dialog, with the names of its place.
 
-        Raises MessageError with status 500 for TLS with a place of unknown names: they
-        are what its certificate would be verified against.
+        Raises MessageError for TLS with a place of unknown name: that is what its
+        certificate would be verified against.
         """
         known = self.names.target(side, hop.label)
         remembered = self._targets.get((side, hop))
@@ -128,10 +149,21 @@ class Shared:
         self._udp_only[target.key] = now + UDP_ONLY_SECONDS
 
 
+def _is_by_flow(hop: Hop, signed: Hop) -> bool:
+    """Whether a hop is better reached by the connection that it made.
+
+    One of another address is another machine, which may be dialled but over TLS.
+    """
+    same = hop.address == signed.address
+    return signed.flow > 0 and (same or hop.transport is Transport.TLS)
+
+
 def _at(hop: Hop, known: Target | None) -> Target:
+    if hop.transport is Transport.TLS and not (known and known.verify_name):
+        # The answer of RFC 5626 for a flow that is gone: no other one can be made, for
+        # want of a name to verify.
+        raise MessageError(430, "Flow Failed")
     if known is None:
-        if hop.transport is Transport.TLS:
-            raise MessageError(500, "no names to verify the next hop by")
         known = Target("", 0, hop.transport, host=hop.label, label=hop.label)
     return dataclasses.replace(
         known, address=hop.address, port=hop.port, transport=hop.transport

@@ -5,12 +5,11 @@ the one towards the next hop above; the signed parameter is in that one alone, s
 both come back together.
 """
 
-from collections.abc import Sequence
-
 from protocols.sip.peers import Side
 from protocols.sip.places import Places
 from protocols.sip.routing import PARAMETER
-from protocols.sip.token import Hop, Hops, Kind, seal
+from protocols.sip.seals import Seals
+from protocols.sip.token import Hop, Hops, Kind
 from protocols.target import Target, Transport
 
 RECORD_ROUTE = b"Record-Route"
@@ -26,12 +25,12 @@ others, where it lets the dialog survive a peer that starts its route set anew.
 class Stamp:
     """What makes the lines for one request, whichever target its copies go to."""
 
-    __slots__ = ("_call_id", "_from", "_keys", "_name", "_places", "_side", "_uri")
+    __slots__ = ("_call_id", "_from", "_name", "_places", "_seals", "_side", "_uri")
 
     def __init__(
         self,
         places: Places,
-        keys: Sequence[bytes],
+        seals: Seals,
         name: bytes,
         side: Side,
         came_from: Hop,
@@ -39,7 +38,7 @@ class Stamp:
         call_id: bytes,
     ) -> None:
         self._places = places
-        self._keys = keys
+        self._seals = seals
         self._name = name
         self._side = side
         self._from = came_from
@@ -55,7 +54,7 @@ class Stamp:
         to_edge = self._side is Side.EDGE
         hops = Hops(self._from, to) if to_edge else Hops(to, self._from)
         kind = Kind.PATH if self._name == PATH else Kind.DIALOG
-        token = seal(hops, kind, self._call_id, self._keys)
+        token = self._seals.seal(hops, kind, self._call_id)
         above = b"%b: <%b;%b=%b>" % (self._name, face.uri, PARAMETER, token)
         if face.uri == self._uri:
             return [above]

@@ -1,14 +1,13 @@
 """All stream connections of a SIP listener: found, dialled, reused, given up.
 
-A connection that we dialled serves for all requests to its target. One that was
-accepted serves for answers, and for requests only by the rule of RFC 5923: its far
-side must have asked for it, and be known. On the side of the provider nobody is known
-by a certificate, so there we always dial.
+A connection that we dialled serves for all requests to its target. One that the site
+made serves for answers and for the requests of its dialogs; for new ones only by the
+rule of RFC 5923: its far side must have asked for it. On the side of the provider
+nobody is known by a certificate, so there we always dial.
 """
 
 import asyncio
 import dataclasses
-import ipaddress
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
@@ -19,6 +18,7 @@ from protocols.sip.connection import Connection, Patience
 from protocols.sip.headers import parse_via
 from protocols.sip.message import Message, MessageError
 from protocols.sip.peers import Peer, Side
+from protocols.sip.token import Hop
 from protocols.target import Result, Target, Transport
 
 DIALLED = 1_024
@@ -42,6 +42,10 @@ class Listens(Protocol):
         """These requests could not be sent, or can no longer be answered."""
 
 
+Sources = Callable[[Side, Target], str | None]
+"The local address to dial a target from on a side; None if there is none to use."
+
+
 class Streams:
     """The connections of both sides. Numbers of connections begin at 1."""
 
@@ -49,13 +53,13 @@ class Streams:
         self,
         listens: Listens,
         contexts: Mapping[Side, Contexts],
-        sources: Callable[[Side, bool], str | None],
+        sources: Sources,
         *,
         tasks: Tasks,
         loop: asyncio.AbstractEventLoop,
         patience: Patience = Patience(),  # noqa: B008 - frozen
     ) -> None:
-        """`sources` gives the local address to dial from, by side and whether IPv6."""
+        """`sources` gives the local address to dial from."""
         self._listens = listens
         self._contexts = contexts
         self._sources = sources
@@ -65,7 +69,7 @@ class Streams:
         self._number = 0
         self._all: dict[int, Connection] = {}
         self._dialled: dict[str, Connection] = {}
-        self._aliases: dict[tuple[Transport, str, int], Connection] = {}
+        self._named: dict[tuple[Transport, str, int], Connection] = {}
         self._ponging: dict[str, None] = {}
         self._closed = False
 
@@ -80,14 +84,15 @@ class Streams:
         number, and of all that is lost later on.
         """
         connection = self.find(side, target)
+        result = Result.TIMEOUT
         try:
             if connection is None:
                 connection = self._dial(side, target)
             words = connection.send(data, attempt)
         except DialError as error:
-            words = error.detail
+            result, words = error.result, error.detail
         if words and attempt:
-            self._listens.broken((attempt,), Result.TIMEOUT, words)
+            self._listens.broken((attempt,), result, words)
         return not words
 
     def answer(self, peer: Peer, data: bytes) -> bool:
@@ -99,13 +104,23 @@ class Streams:
         """The connection that a request to a target would take; maybe not yet up."""
         connection = self._dialled.get(target.key)
         if connection is None and side is Side.SITE:
-            connection = self._aliases.get(
-                (target.transport, target.address, target.port)
-            )
+            connection = self._found(target)
         if connection is not None and connection.is_closing:
             self.gone(connection, "connection closed")
             return None
         return connection
+
+    def standing(self, hop: Hop) -> int:
+        """The port that a connection of the site comes from which a hop made.
+
+        Or else of one whose first request named the hop's own address and port: the
+        same far side has connected again. 0 if there is none.
+        """
+        for port in (hop.flow, hop.port):
+            connection = self._named.get((hop.transport, hop.address, port))
+            if connection is not None and not connection.is_closing:
+                return connection.peer.port
+        return 0
 
     def look(self, now: float) -> None:
         """Give up what takes too long by `now`, and send pings; for every second."""
@@ -132,11 +147,13 @@ class Streams:
     def opened(self, connection: Connection) -> None:
         """A connection stands."""
         self._all[connection.number] = connection
+        if connection.side is Side.SITE and connection.target is not None:
+            self._name(connection, connection.peer.port)
 
     def heard(self, connection: Connection, messages: list[Message]) -> None:
         """Messages came."""
-        if connection.alias is None and connection.target is None:
-            self._note_alias(connection, messages[0])
+        if connection.side is Side.SITE and not connection.names:
+            self._note_names(connection, messages[0])
         asked = connection.target is not None
         for message in messages:
             self._listens.received(message, connection.peer, asked)
@@ -170,12 +187,15 @@ class Streams:
             raise DialError(Result.TIMEOUT, "too many connections", "connect")
         if target.transport is Transport.TLS and not target.verify_name:
             raise DialError(Result.TIMEOUT, "no name to verify", "tls")
+        source = target.source or self._sources(side, target)
+        if source is None:
+            # As over UDP: what came back to us would be for nobody.
+            detail = "no address of its family is bound"
+            raise DialError(Result.REFUSED, detail, "connect")
         connection = self._new(side, target.transport, target)
         connection.pongs = target.key in self._ponging
         self._all[connection.number] = self._dialled[target.key] = connection
-        if target.source is None:
-            source = self._sources(side, ":" in target.address)
-            target = dataclasses.replace(target, source=source)
+        target = dataclasses.replace(target, source=source)
         self._tasks.start(self._connect(connection, target), name=f"dial {target}")
         return connection
 
@@ -207,33 +227,49 @@ class Streams:
             return
         if connection.target is not None:
             del self._dialled[connection.target.key]
-        if connection.alias and self._aliases.get(connection.alias) is connection:
-            del self._aliases[connection.alias]
+        for name in connection.names:
+            if self._named.get(name) is connection:
+                del self._named[name]
         if connection.attempts:
             self._listens.broken(tuple(connection.attempts), result, detail)
 
     # ---- Reuse ---------------------------------------------------------------------
 
-    def _note_alias(self, connection: Connection, message: Message) -> None:
-        """Let a PBX have requests on the connection that it made, if it asks for that.
+    def _found(self, target: Target) -> Connection | None:
+        """The connection of the site that comes from where a target is, or is an alias.
+
+        One that verified another name, or none, is not for a target with a name.
+        """
+        named = self._named.get((target.transport, target.address, target.port))
+        if named is None or named.is_alias:
+            return named
+        is_it = named.peer.port == target.port and not target.verify_name
+        return named if is_it else None
+
+    def _note_names(self, connection: Connection, message: Message) -> None:
+        """Let a PBX have requests on the connection that it made.
 
         RFC 5923 section 5 wants proof by certificate of who asks. Within the networks
-        of the site its address stands for that: the name of the port is all that is
+        of the site its address stands for that: the port in its Via is all that is
         taken on trust.
         """
-        value = message.first(b"via") or b""
-        if connection.side is not Side.SITE or b"alias" not in value.lower():
-            return
+        self._name(connection, connection.peer.port)
         try:
-            via = parse_via(value)
+            via = parse_via(message.first(b"via") or b"")
         except MessageError:
             return
-        if not message.method or b"alias" not in via.parameters:
+        if not message.method:
             return
-        default = 5061 if connection.kind is Transport.TLS else 5060
-        alias = (connection.kind, connection.peer.address, via.port or default)
-        connection.alias = alias
-        self._aliases[alias] = connection
+        connection.is_alias = b"alias" in via.parameters
+        own = via.host.decode("latin-1") == connection.peer.address
+        if connection.is_alias or own:
+            default = 5061 if connection.kind is Transport.TLS else 5060
+            self._name(connection, via.port or default)
+
+    def _name(self, connection: Connection, port: int) -> None:
+        name = (connection.kind, connection.peer.address, port)
+        connection.names.append(name)
+        self._named[name] = connection
 
     def _note_ponging(self, key: str) -> None:
         if len(self._ponging) >= PONGING:
@@ -241,10 +277,19 @@ class Streams:
         self._ponging[key] = None
 
 
-def dials_from(bound: Iterable[tuple[Side, str]]) -> Callable[[Side, bool], str | None]:
-    """Dial from the address that is listened on, as a provider may know us by it."""
-    found: dict[tuple[Side, bool], str] = {}
-    for side, address in bound:
-        if not ipaddress.ip_address(address).is_unspecified:
-            found.setdefault((side, ":" in address), address)
-    return lambda side, is_ipv6: found.get((side, is_ipv6))
+def dials_from(bound: Iterable[tuple[Side, Transport, str]]) -> Sources:
+    """Dial from the address that is listened on, as a provider may know us by it.
+
+    That of the same transport, as the far side is told to send there.
+    """
+    found: dict[tuple[Side, bool, Transport | None], str] = {}
+    for side, transport, address in bound:
+        found.setdefault((side, ":" in address, transport), address)
+        found.setdefault((side, ":" in address, None), address)
+
+    def source(side: Side, target: Target) -> str | None:
+        is_ipv6 = ":" in target.address
+        own = found.get((side, is_ipv6, target.transport))
+        return own or found.get((side, is_ipv6, None))
+
+    return source

@@ -58,9 +58,11 @@ class Timers:
     def expire(self, now: float) -> None:
         """Tell all owners whose time has come, in the order of their deadlines."""
         for timer in self._due(now):
+            owner = timer.owner
             # An earlier one may have cancelled it.
-            if timer.owner is not None:
-                timer.owner.expired(timer.kind, now)
+            if owner is not None:
+                timer.owner = None  # or they would hold each other
+                owner.expired(timer.kind, now)
 
     def next(self) -> float:
         """When to call `expire` again; never too late, and infinity for never."""

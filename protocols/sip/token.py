@@ -7,7 +7,8 @@ at the site with the same key carries them on.
 
 Layout before base64url: kind (1 byte), the hop of the site, the hop of the edge, and
 HMAC-SHA256 over it and the Call-ID, cut to 10 bytes. A hop is transport and family (1
-byte), address (4 or 16), port (2), length of its label (1) and label.
+byte), address (4 or 16), port (2), port of its connection (2, if it made one), length
+of its label (1) and label.
 """
 
 import base64
@@ -26,6 +27,7 @@ MAC_BYTES = 10
 "Enough that nobody guesses one: 2**80 tries, each of them a message to the router."
 _TRANSPORTS = (Transport.UDP, Transport.TCP, Transport.TLS)
 _IPV6 = 0x80
+_FLOW = 0x40
 _INNER = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER = bytes(byte ^ 0x5C for byte in range(256))
 
@@ -50,6 +52,8 @@ class Hop(NamedTuple):
     "Port to send to."
     label: str = ""
     "Name of its place; with it go the names for TLS."
+    flow: int = 0
+    "Port that it connected from: requests take that connection while it stands."
 
 
 class Hops(NamedTuple):
@@ -107,12 +111,14 @@ def _prepared(key: bytes) -> tuple["hashlib._Hash", "hashlib._Hash"]:
 def _packed(hop: Hop) -> bytes:
     address = ipaddress.ip_address(hop.address)
     family = _IPV6 if address.version == 6 else 0
+    flow = _FLOW if hop.flow else 0
     label = hop.label.encode()[:255]
     return b"".join(
         (
-            bytes((_TRANSPORTS.index(hop.transport) | family,)),
+            bytes((_TRANSPORTS.index(hop.transport) | family | flow,)),
             address.packed,
             hop.port.to_bytes(2, "big"),
+            hop.flow.to_bytes(2, "big") if flow else b"",
             bytes((len(label),)),
             label,
         )
@@ -128,10 +134,15 @@ def _unpacked(body: bytes) -> Hops:
 
 
 def _first_hop(packed: bytes) -> tuple[Hop, bytes]:
-    transport = _TRANSPORTS[packed[0] & ~_IPV6]
+    transport = _TRANSPORTS[packed[0] & ~(_IPV6 | _FLOW)]
     end = 17 if packed[0] & _IPV6 else 5
     address = str(ipaddress.ip_address(packed[1:end]))
     port = int.from_bytes(packed[end : end + 2], "big")
-    label_end = end + 3 + packed[end + 2]
-    label = packed[end + 3 : label_end].decode()
-    return Hop(transport, address, port, label), packed[label_end:]
+    end += 2
+    flow = 0
+    if packed[0] & _FLOW:
+        flow = int.from_bytes(packed[end : end + 2], "big")
+        end += 2
+    label_end = end + 1 + packed[end]
+    label = packed[end + 1 : label_end].decode()
+    return Hop(transport, address, port, label, flow), packed[label_end:]

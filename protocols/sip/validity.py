@@ -14,7 +14,7 @@ import re
 from typing import NamedTuple
 
 from protocols.sip.fields import cseq_in, one_hop_less
-from protocols.sip.headers import Via, parse_uri, tag_in, via_in
+from protocols.sip.headers import parse_uri, tag_in, via_in
 from protocols.sip.message import Message, MessageError, content_length, value_of
 
 FIELDS = 256
@@ -40,20 +40,20 @@ class Call(NamedTuple):
     "Number in CSeq."
 
 
-def check(message: Message, topmost: Via | None = None) -> Call:
+def check(message: Message, *, via_is_read: bool = False) -> Call:
     """Raise MessageError if the message is not sound.
 
-    `topmost` is its first Via if that has been read already. The error's status is what
-    to answer a request with, and None for a response and for a request without Via,
-    which nobody can answer.
+    `via_is_read` tells that its first Via was found sound, or to be our own. The
+    error's status is what to answer a request with, and None for a response and for a
+    request without Via, which nobody can answer.
     """
     if b"via" not in message.names:
         raise MessageError(None, "no Via")
     if not message.status:
         _check_request(message)
-        return _check_fields(message, topmost)
+        return _check_fields(message, via_is_read)
     try:
-        return _check_fields(message, topmost)
+        return _check_fields(message, via_is_read)
     except MessageError as error:
         raise MessageError(None, error.reason) from None
 
@@ -99,13 +99,13 @@ def _places(names: tuple[bytes, ...]) -> _Places:
     return tuple(names.index(name) for name in (b"via", *_ONCE))
 
 
-def _check_fields(message: Message, topmost: Via | None) -> Call:
+def _check_fields(message: Message, via_is_read: bool) -> Call:
     lines = message.lines
     via, from_, to, call_id, cseq = _places(tuple(message.names))
     call = value_of(lines[call_id])
     if not call:
         raise MessageError(400, "empty call-id")
-    if topmost is None:
+    if not via_is_read:
         via_in(lines[via])
     from_tag = tag_in(lines[from_])
     to_tag = tag_in(lines[to])

@@ -23,7 +23,7 @@ class Way(NamedTuple):
     stamp: Stamp | None = None
     "Makes its Record-Route or Path, if it gets one."
     first: Target | None = None
-    "The target that a retry with credentials belongs to."
+    "The target to ask first: the next hop of a dialog, or who wanted credentials."
     needs_tls: bool = False
     "Whether it may go to targets with TLS alone (sips)."
     record: CallRecord | None = None

@@ -5,13 +5,15 @@ of a dialog, which is never chosen for, from a new one.
 """
 
 import hashlib
+from collections.abc import Collection
 
 from protocols.sip.fields import one_hop_less
-from protocols.sip.headers import Via, parse_uri, split_list
+from protocols.sip.headers import Via, parse_uri
 from protocols.sip.message import Message, MessageError
 from protocols.sip.peers import Peer, Side
 from protocols.sip.records import CallRecord
 from protocols.sip.routing import Routes
+from protocols.sip.seals import Seals
 from protocols.sip.settings import Limits
 from protocols.sip.shared import Shared
 from protocols.sip.stamp import PATH, RECORD_ROUTE, STAMPED, Stamp
@@ -23,6 +25,7 @@ from protocols.target import Target, Transport
 RECORDED = frozenset((b"INVITE", b"SUBSCRIBE", b"REFER"))
 "Methods that make a dialog; BYE is written down, too."
 _SIP = (b"sip", b"sips")
+_SCHEMES = (*_SIP, b"tel", b"urn")
 _MARKED = (b"route", b"proxy-require", b"proxy-authorization")
 
 
@@ -42,7 +45,8 @@ class Ways:
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._trunk = shared.settings.host.encode()
-        self._routes = Routes(shared.settings, shared.places)
+        self._seals = Seals(shared.settings.keys)
+        self._routes = Routes(shared.settings, shared.places, self._seals)
 
     def within(self, message: Message, source: Peer) -> tuple[Side, Target]:
         """Side and next hop of a request with our signed Route, which is taken out.
@@ -72,6 +76,8 @@ class Ways:
         asks = message.method == b"OPTIONS" and not call.to_tag
         if asks and self._is_for_us(message):
             raise self._welcome(accepting)
+        if hops is None and not call.to_tag:
+            _know_scheme(message)
         count_hop(message)
         _require_nothing(message)
         if asks and source.side is Side.SITE:
@@ -106,10 +112,10 @@ class Ways:
     ) -> Way:
         """A request whose Route we have signed goes where that says."""
         side = source.side.other
-        target = self._next(message, side, hops)
         return Way(
             side=side,
-            choose=lambda _: target,
+            choose=_nobody,
+            first=self._next(message, side, hops),
             limits=None if call.to_tag else self._limits(side),
             mark=mark,
             stamp=self._stamp(message, call, source, hops[source.side]),
@@ -149,8 +155,9 @@ class Ways:
         )
 
     def _next(self, message: Message, side: Side, hops: Hops) -> Target:
-        hop = self._routes.next_hop(message, side, hops[side])
-        return self._shared.target_of(side, hop)
+        signed = hops[side]
+        hop = self._routes.next_hop(message, side, signed)
+        return self._shared.next(side, hop, signed)
 
     def _limits(self, side: Side) -> Limits:
         settings = self._shared.settings
@@ -198,16 +205,27 @@ class Ways:
         else:
             return None
         shared = self._shared
-        face = shared.places.face(source.side, source.transport, source.address)
+        # An edge that knows us by an address of its own is to send there.
+        known = shared.names.target(source.side, back.label) if back.label else None
+        face = shared.places.face(
+            source.side,
+            source.transport,
+            source.address,
+            known.source if known is not None else None,
+        )
         return Stamp(
             shared.places,
-            shared.settings.keys,
+            self._seals,
             name,
             source.side.other,
             back,
             face.uri,
             call.id,
         )
+
+
+def _nobody(tried: Collection[Target]) -> None:
+    """Choose nobody else: a request of a dialog never moves."""
 
 
 def count_hop(message: Message) -> None:
@@ -222,6 +240,12 @@ def count_hop(message: Message) -> None:
     if not line:
         raise Refused(483)
     message.replace_line(b"max-forwards", line)
+
+
+def _know_scheme(message: Message) -> None:
+    """RFC 3261 section 16.3 step 2: 416 for a scheme that is not understood."""
+    if parse_uri(message.uri).scheme not in _SCHEMES:
+        raise Refused(416, b"Unsupported URI Scheme")
 
 
 def _require_nothing(message: Message) -> None:
@@ -251,8 +275,8 @@ def _mark(message: Message, call: Call, side: Side) -> bytes:
 
 def _supports_path(message: Message) -> bool:
     """RFC 3327 section 5.2: a Path is for those who say that they know it."""
-    values = [one for line in message.all(b"supported") for one in split_list(line)]
-    return b"path" in [value.lower() for value in values]
+    tags = b",".join(message.all(b"supported")).lower().split(b",")
+    return b"path" in [tag.strip(b" \t") for tag in tags]
 
 
 def _hop_back(source: Peer, via: Via, label: str) -> Hop:
@@ -260,12 +284,14 @@ def _hop_back(source: Peer, via: Via, label: str) -> Hop:
 
     Over UDP to the port that this one came from. Over a stream that port is of the
     connection alone; RFC 3261 section 18.2.2 has answers go to the port in sent-by once
-    it is gone, and so do requests.
+    it is gone, and so do requests. To the provider they always do: who connected from
+    there, no certificate has told.
     """
-    port = source.port
-    if source.transport is not Transport.UDP:
-        port = via.port or (5061 if source.transport is Transport.TLS else 5060)
-    return Hop(source.transport, source.address, port, label)
+    if source.transport is Transport.UDP:
+        return Hop(source.transport, source.address, source.port, label)
+    port = via.port or (5061 if source.transport is Transport.TLS else 5060)
+    flow = source.port if source.side is Side.SITE else 0
+    return Hop(source.transport, source.address, port, label, flow)
 
 
 def _record(message: Message, call: Call, source: Peer, edge: str) -> CallRecord | None:

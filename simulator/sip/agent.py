@@ -16,6 +16,8 @@ class Agent(Caller):
     def __init__(self, *, t1: float = 0.5) -> None:
         """Repeat after `t1` seconds what goes unanswered; all timers follow it."""
         super().__init__(t1=t1)
+        self.overhear: Callable[[bytes], None] = lambda _: None
+        "Is told every message as it came, before anybody judges it."
         self._origins: dict[tuple[str, str, int], tuple[str, str, str]] = {}
 
     def admit(self, server: Server) -> bool:
@@ -88,6 +90,7 @@ class Agent(Caller):
 
     def take(self, data: bytes, path: Path) -> Received | None:
         """Take one message of a stream, and return it; what is none is noted."""
+        self.overhear(data)
         try:
             message = read(data, path.far)
         except ValueError as error:
@@ -105,6 +108,7 @@ class Agent(Caller):
         """Take one datagram, whose response goes where its Via says."""
         if not data.strip(b"\r\n"):
             return
+        self.overhear(data)
         try:
             message = read(data, source)
         except ValueError as error:

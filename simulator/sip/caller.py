@@ -133,6 +133,7 @@ class Caller(Party):
         call.routes = self.route_set(call, message.record_routes[::-1], message)
         call.statuses.append(message.code)
         settle(call.heard, message.code)
+        settle(call.ringing, message.code)  # a lost 180 does not come again
         settle(call.outcome, message.code)
         self._acknowledge(call, message.sequence)
         if not wanted:

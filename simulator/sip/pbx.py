@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import secrets
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 
@@ -99,7 +100,7 @@ class Pbx(Agent):
             await pbx._listen(serves)
             yield pbx
         finally:
-            await pbx._close()
+            await pbx.close()
 
     def call(
         self,
@@ -160,6 +161,17 @@ class Pbx(Agent):
     def happened(self, event: str, call_id: str = "") -> int:
         """How often something happened, to one call or to all."""
         return sum(one[0] == event and call_id in ("", one[1]) for one in self.heard)
+
+    async def close(self) -> None:
+        """End every call, and close every port and connection, once for all."""
+        self.stop()
+        if self._datagrams is not None:
+            self._datagrams.abort()
+        for server in self._servers:
+            server.close()
+        for stream in (*self._dialled.values(), *self._accepted):
+            stream.abort()
+        await self._tasks.finish()
 
     # ---- As an agent -------------------------------------------------------------
 
@@ -247,6 +259,8 @@ class Pbx(Agent):
                 if not left:
                     raise
             else:
+                sock = self._datagrams.get_extra_info("socket")
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
                 self._servers.append(server)
                 self.ports = {"udp": port, "tcp": port}
                 break
@@ -299,16 +313,6 @@ class Pbx(Agent):
             del self._dialled[hop]
         self.transactions.failed(stream.path)
 
-    async def _close(self) -> None:
-        self.stop()
-        if self._datagrams is not None:
-            self._datagrams.abort()
-        for server in self._servers:
-            server.close()
-        for stream in (*self._dialled.values(), *self._accepted):
-            stream.abort()
-        await self._tasks.finish()
-
 
 class _Port(asyncio.DatagramProtocol):
     def __init__(self, pbx: Pbx) -> None:
@@ -322,6 +326,10 @@ def answer(pbx: Pbx, call: Call) -> None:
     """Ring and answer at once."""
     pbx.ring(call)
     pbx.answer(call)
+
+
+def silent(pbx: Pbx, call: Call) -> None:
+    """Give no sign of life."""
 
 
 def ring(pbx: Pbx, call: Call) -> None:

@@ -164,6 +164,7 @@ class Dialler:
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         connection = Connection(self._site.line, accepted=self._loop.time())
         try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.bind((self._near[0], 0))
             await self._loop.sock_connect(sock, stream.path.far)
             if self.transport == "tls" and context is None:

@@ -59,6 +59,7 @@ class Trunk:
                 "bind": ["{}://{}:{}".format(self.way, *self.site)],
                 "to": [to],
                 "allow": ["127.0.0.0/8"],
+                "ca_file": str(place.ca_file),
             },
             "edge": {
                 "bind": ["{}://{}:{}".format(self.way, *self.outside)],

@@ -180,6 +180,30 @@ products:
     assert found.verify_name == ""
 
 
+@pytest.mark.parametrize(
+    ("to", "bind", "transport", "edge"),
+    [
+        ("sip:pbx", "udp://10.0.0.2:1", Transport.UDP, "pbx:5060"),
+        ("sip:pbx", "tls://10.0.0.2:1, tcp://10.0.0.2:2", Transport.TCP, "pbx:5060"),
+        (
+            "sip:pbx;transport=tcp",
+            "udp://10.0.0.2:1",
+            Transport.TCP,
+            "pbx:5060;transport=tcp",
+        ),
+        ("sips:pbx", "udp://10.0.0.2:1", Transport.TLS, "pbx:5061"),
+    ],
+)
+def test_pbx_is_spoken_to_as_is_said_or_as_the_router_is_bound(
+    to: str, bind: str, transport: Transport, edge: str, twilio: Catalogue
+) -> None:
+    text = TRUNK.replace("TRANSPORT", "udp").replace("sip:10.0.0.10", f"'{to}'")
+    config = read(CONNECT + text.replace("udp://10.0.0.2:5060", bind), twilio)
+    (pbx,) = receivers(config)
+    assert (pbx.transport, pbx.edge, pbx.host) == (transport, edge, edge)
+    assert (pbx.verify_name == "pbx") is (transport is Transport.TLS)
+
+
 def test_receivers_of_the_site_are_endpoints_of_their_listener(
     twilio: Catalogue,
 ) -> None:

@@ -1,5 +1,6 @@
 """A SIP listener as its proxy wants it."""
 
+import dataclasses
 import ipaddress
 from typing import Any
 
@@ -66,7 +67,7 @@ class Source:
         self.snapshot = snapshot
 
 
-def service(product: str, edge: str, *addresses: str) -> Service:
+def service(product: str, edge: str, *addresses: str, verify_name: str = "") -> Service:
     endpoint = Endpoint(
         product,
         edge,
@@ -75,20 +76,28 @@ def service(product: str, edge: str, *addresses: str) -> Service:
         f"{edge}.test",
         5060,
         "example.pstn.twilio.com",
+        verify_name=verify_name,
     )
     known = tuple(Address(endpoint.target(one), Health()) for one in plain(addresses))
     return Service(endpoint, State.UP, 0.0, known)
 
 
 @pytest.fixture
-def names(catalogue: Catalogue, listener: Sip, make_snapshot: Any) -> PlaceNames:
+def source(make_snapshot: Any) -> Source:
     settings = make_snapshot([]).settings
     services = {
         "pstn": (service("pstn", "near"), service("pstn", "bare", "198.51.100.7")),
-        "trunk": (service("trunk", "pbx:5060", "10.0.0.10"),),
+        "trunk": (
+            service("trunk", "pbx:5060", "10.0.0.10", "10.0.0.11"),
+            service("trunk", "pbx:5061", "10.0.0.11", verify_name="pbx"),
+        ),
     }
-    snapshot = Snapshot(0.0, settings, Home(), False, {}, services, {})
-    return PlaceNames("trunk", listener, catalogue, Source(snapshot))
+    return Source(Snapshot(0.0, settings, Home(), False, {}, services, {}))
+
+
+@pytest.fixture
+def names(catalogue: Catalogue, listener: Sip, source: Source) -> PlaceNames:
+    return PlaceNames("trunk", listener, catalogue, source)
 
 
 def test_proxy_is_told_addresses_networks_and_clocks(
@@ -114,6 +123,7 @@ def test_proxy_is_told_addresses_networks_and_clocks(
         (Side.EDGE, "198.51.100.7", "bare"),
         (Side.EDGE, "198.51.100.8", ""),
         (Side.SITE, "10.0.0.10", "pbx:5060"),
+        (Side.SITE, "10.0.0.11", "pbx:5061"),
         (Side.SITE, "192.0.2.5", ""),
     ],
 )
@@ -129,6 +139,17 @@ def test_place_has_a_target_while_its_address_is_known(names: PlaceNames) -> Non
     assert found.address == "198.51.100.7"
     assert names.target(Side.EDGE, "near") is None
     assert names.target(Side.SITE, "unknown") is None
+
+
+def test_place_whose_address_changes_has_the_new_target(
+    names: PlaceNames, source: Source
+) -> None:
+    assert names.target(Side.EDGE, "bare") is not None
+    services = {"pstn": (service("pstn", "bare", "198.51.100.9"),)}
+    source.snapshot = dataclasses.replace(source.snapshot, services=services)
+    found = names.target(Side.EDGE, "bare")
+    assert found is not None
+    assert found.address == "198.51.100.9"
 
 
 @pytest.mark.parametrize(

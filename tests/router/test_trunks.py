@@ -1,15 +1,30 @@
 """SIP listeners of a daemon that starts: bound whole, or not at all."""
 
+import asyncio
 import contextlib
 import json
+import random
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from protocols.net.tasks import Tasks
+from protocols.target import Result, Target, Transport
+from router.checker import Checker
+from router.config import Loaded
+from router.endpoints import endpoints, receivers
+from router.files import read
+from router.location import Location
+from router.logs import open_log
+from router.table import Table
+from router.trunks import Trunks
+from tests.protocols.sip.peers import telephone
+from tests.protocols.sip.stage import response
 
 ROOT = Path(__file__).parents[2]
 SITE, EDGE = "127.0.0.1", "127.0.0.2"
@@ -109,3 +124,103 @@ def test_key_file_without_good_keys_starts_nothing(text: str, tmp_path: Path) ->
         assert process.wait() == 1
     assert line["event"] == "listener.failed"
     assert "keys" in line["error"]
+
+
+# Several listeners, or several ways to one PBX, in one process.
+
+TWO = """\
+version: 1
+provider: {catalogue: twilio}
+listeners:
+  one:
+    protocol: sip
+    product: pstn
+    host: example.pstn.twilio.com
+    site: {bind: ["udp://127.0.0.1:0"], to: ["sip:127.0.0.3:PORT"], allow: [127.0.0.3]}
+    edge: {bind: ["udp://127.0.0.2:0"], transport: udp}
+  other:
+    protocol: sip
+    product: pstn
+    host: example.pstn.twilio.com
+    site: {bind: ["tcp://127.0.0.1:0"], to: ["sip:127.0.0.3:PORT"], allow: [127.0.0.3]}
+    edge: {bind: ["tcp://127.0.0.2:0"], transport: tcp}
+"""
+ONE = """\
+version: 1
+provider: {catalogue: twilio}
+listeners:
+  one:
+    protocol: sip
+    product: pstn
+    host: example.pstn.twilio.com
+    site:
+      bind: ["udp://127.0.0.1:0", "tcp://127.0.0.1:0"]
+      to: ["sip:127.0.0.3:PORT", "sip:127.0.0.3:PORT;transport=tcp"]
+      allow: [127.0.0.3]
+    edge: {bind: ["udp://127.0.0.2:0"], transport: udp}
+"""
+
+
+@contextlib.asynccontextmanager
+async def composed(text: str, directory: Path) -> AsyncIterator[tuple[Trunks, Loaded]]:
+    """The listeners of a configuration, started; nobody probes by himself."""
+    file = directory / "edge-router.yaml"
+    file.write_text(text)
+    loaded = read(file)
+    catalogue, config = loaded.catalogue, loaded.config
+    tasks = Tasks()
+    table = Table(
+        {name: edge.kind for name, edge in catalogue.edges.items()},
+        endpoints(catalogue, config),
+        receivers=receivers(config),
+        now=asyncio.get_running_loop().time(),
+        uniform=random.Random(1).uniform,
+    )
+    checker = Checker(
+        table,
+        {},
+        tasks=tasks,
+        on_change=lambda *_: None,
+        on_failure=lambda *_: None,
+        look_up=lambda _: None,
+    )
+    with (directory / "log").open("w") as file_of_log:
+        log = open_log("json", stream=file_of_log)
+        trunks = Trunks(loaded, log, tasks)
+        trunks.compose(checker)
+        trunks.start()
+        try:
+            yield trunks, loaded
+        finally:
+            await trunks.drain(0)
+            await tasks.close()
+            log.close()
+
+
+@pytest.mark.parametrize("text", [TWO, ONE])
+async def test_pbx_with_two_transports_is_asked_over_each_of_them(
+    text: str, tmp_path: Path
+) -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.3", 0))
+        port = listening.getsockname()[1]
+    async with (
+        telephone("127.0.0.3", port) as phone,
+        composed(text.replace("PORT", str(port)), tmp_path) as (trunks, loaded),
+    ):
+        over_udp, over_tcp = (
+            one.target(Location("127.0.0.3")) for one in receivers(loaded.config)
+        )
+        async with asyncio.TaskGroup() as group:
+            probe = group.create_task(trunks.probe(over_udp, 2.0))
+            phone.say(response(bytes(await phone.hear()), "200 OK"))
+        assert probe.result().result is Result.ALIVE
+        # Nobody listens there.
+        refused = await trunks.probe(over_tcp, 2.0)
+        assert refused.detail == "Connection refused"
+
+
+async def test_target_of_no_listener_is_not_asked(tmp_path: Path) -> None:
+    async with composed(ONE.replace("PORT", "5060"), tmp_path) as (trunks, _):
+        target = Target("127.0.0.3", 5060, Transport.TLS, "127.0.0.3:5060")
+        assert (await trunks.probe(target, 1.0)).result is Result.TIMEOUT

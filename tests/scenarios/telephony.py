@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import os
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -33,6 +34,11 @@ BUSY = "+155548600000"
 HANGS_UP = "+155520000000001"
 "Answers, and ends the call after a tenth of a second."
 
+CALLS = int(os.environ.get("EDGE_ROUTER_CALLS", "0"))
+"How many calls a load is made of; none as a rule."
+CALM = {"sip_options_interval": "10m"}
+"Health that is known by calls alone."
+
 PLAN = SipPlan(t1=0.1, options_period=0.0, pair_rate=0)
 "Impatient, and with nothing to say about how often it is asked."
 
@@ -51,6 +57,8 @@ class Calling:
     "The configuration of the daemon."
     directory: Path
     "Where its files are."
+    place: stage.Site
+    "The certificate of the site, and who issued it."
     daemon: Daemon
     "The daemon."
 
@@ -135,11 +143,8 @@ async def calling(
         settings = stage.configuration(it, directory, {"trunk": listener}, **sections)
         if misled:
             _mislead(Path(settings["provider"]["catalogue"]))
-        authorities = directory / "authorities.pem"
-        authorities.write_bytes(it.ca_file.read_bytes() + place.ca_file.read_bytes())
-        settings["provider"]["ca_file"] = str(authorities)
         async with stage.running(settings, directory) as daemon:
-            yield Calling(way, pbx, it, settings, directory, daemon)
+            yield Calling(way, pbx, it, settings, directory, place, daemon)
 
 
 def _mislead(path: Path) -> None:
@@ -160,6 +165,7 @@ def _listener(way: str, near: tuple[str, int], pbx: Pbx, place: stage.Site) -> S
             "bind": [f"{way}://{near[0]}:{near[1]}"],
             "to": [f"{scheme}:{PBX}:{pbx.ports[way]}"],
             "allow": ["127.0.0.0/8"],
+            "ca_file": str(place.ca_file),
         },
         "edge": {
             "bind": [f"{way}://{OUTSIDE}:{stage.free_port(OUTSIDE)}"],

@@ -1,133 +1,73 @@
-"""Many calls: those that stand while the daemon restarts, and new ones at a pace.
+"""New calls at a pace while home fails, with the default times: the whole requirement.
 
-EDGE_ROUTER_CALLS=1000 makes it the whole requirement, with the default times.
+For a machine that does nothing else: EDGE_ROUTER_CALLS=1000 has them run. Each kind of
+call is in test_calls_failover.py, too, where the times are short.
 """
 
 import asyncio
 import collections
-import dataclasses
 import math
-import os
-from collections.abc import Awaitable, Iterable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from simulator.faults import Fault
-from simulator.sip.agent import Agent
-from simulator.sip.call import Call
-from tests import stage
+from simulator.sip.pbx import silent
 from tests.scenarios.telephony import (
     ANSWERS,
+    CALLS,
+    CALM,
     WAYS,
     Calling,
     asked,
     calling,
-    theirs,
 )
 
-CALLS = int(os.environ.get("EDGE_ROUTER_CALLS", "0"))
-STANDING = 100 if CALLS else 8
-"Calls in each direction that stand."
 RATE = 50.0
 "New calls per second."
-KEY = "a key of this test, long enough"
-CALM = {"sip_options_interval": "10m"}
-"Health that is known by calls alone."
+NO_RESPONSE = 2.0
+"Seconds of silence after which a call goes elsewhere."
+pytestmark = [
+    pytest.mark.skipif(not CALLS, reason="takes an idle machine and its time"),
+    pytest.mark.timeout(60 + CALLS / RATE),
+]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Standing:
-    """One call that stands, from either end."""
+async def delays(site: Calling, fault: str) -> list[float]:
+    """Seconds until each call rang; the home edge fails when half are made.
 
-    near: Call
-    "At the PBX."
-    far: Call
-    "At the provider."
-
-
-async def gathered(awaited: Iterable[Awaitable[Any]]) -> list[Any]:
-    return list(await asyncio.gather(*awaited))
+    None is on its way there just then: whoever was reached by an edge in its last
+    moment cannot be reached again by another one (482), and that call is lost.
+    """
+    before = await paced(site, CALLS // 2)
+    getattr(site.provider.edges["ashburn"], fault)()
+    return sorted([*before, *await paced(site, CALLS - CALLS // 2)])
 
 
-async def standing(site: Calling) -> list[Standing]:
-    """Calls in both directions, the home edge being that of all."""
-    near = [site.pbx.call(ANSWERS) for _ in range(STANDING)]
-    assert set(await gathered(call.outcome for call in near)) == {200}
-    ours = [Standing(call, theirs(site.provider, call)) for call in near]
-    placed = await gathered(site.placed("ashburn") for _ in range(STANDING))
-    assert {one.status for one in placed} == {200}
-    at_pbx = {one.call_id: one for one in site.pbx.calls.values()}
-    return [*ours, *(Standing(at_pbx[p.call.call_id], p.call) for p in placed)]
-
-
-async def held_and_hung_up(site: Calling, calls: list[Standing]) -> None:
-    """Re-INVITE from both ends and BYE from either, all where they must arrive."""
-    here: Agent = site.pbx
-    there: Agent = site.provider.sip.core
-    for agent, end in ((here, "near"), (there, "far")):
-        answers = await gathered(
-            asked(agent, getattr(one, end), "INVITE") for one in calls
-        )
-        assert set(answers) == {200}
-    answers = await gathered(asked(here, one.near, "BYE") for one in calls[::2])
-    answers += await gathered(asked(there, one.far, "BYE") for one in calls[1::2])
-    assert set(answers) == {200}
-    for one in calls:
-        assert {await one.near.ended, await one.far.ended} == {"local", "remote"}
-    assert not site.provider.ledger.events("altered")
-    assert not site.provider.ledger.events("unknown-dialog")
-
-
-@pytest.mark.parametrize("way", WAYS if CALLS else ["udp", "tls"])
-async def test_calls_stand_while_the_daemon_restarts_and_their_edge_is_down(
-    way: str, tmp_path: Path
-) -> None:
-    key_file = tmp_path / "keys"
-    key_file.write_text(KEY, encoding="ascii")
-    trunk = {"key_file": str(key_file)}
-    async with calling(tmp_path, way, trunk=trunk, health=CALM) as site:
-        await site.at_home()
-        calls = await standing(site)
-        site.daemon.terminate()
-        assert await site.daemon.end() == 0
-        async with stage.running(site.settings, tmp_path) as again:
-            site = dataclasses.replace(site, daemon=again)
-            # It answers new requests 503; what belongs to a call is served.
-            site.provider.edges["ashburn"].fail(Fault.STATUS, 503)
-            await site.at_home("dublin")
-            await held_and_hung_up(site, calls)
-            # The second daemon knows what the first one has asked.
-            assert site.provider.sip.fastest_options(600.0) == 1
-
-
-async def delays(site: Calling, number: int, fault: str) -> list[float]:
-    """Seconds until each call rang; the home edge fails when half are made."""
+async def paced(site: Calling, number: int) -> list[float]:
+    """Make calls at the pace, all of which last; seconds until each rang."""
     loop = asyncio.get_running_loop()
     begun = loop.time()
-    ringing: list[asyncio.Future[float]] = [loop.create_future() for _ in range(number)]
+    rang: list[float] = []
 
-    def call(turn: int) -> None:
-        if turn == number // 2:
-            getattr(site.provider.edges["ashburn"], fault)()
-        made = site.pbx.call(ANSWERS)
+    async def call(turn: int) -> None:
+        await asyncio.sleep(begun + turn / RATE - loop.time())
         at = loop.time()
-        made.ringing.add_done_callback(
-            lambda _: ringing[turn].set_result(loop.time() - at)
-        )
-        made.outcome.add_done_callback(lambda _: site.pbx.hang_up(made))
+        made = site.pbx.call(ANSWERS)
+        await made.ringing
+        rang.append(loop.time() - at)
+        assert await made.outcome == 200
 
-    for turn in range(number):
-        loop.call_at(begun + turn / RATE, call, turn)
-    rang, waiting = await asyncio.wait(ringing, timeout=number / RATE + 5)
-    if waiting:
+    try:
+        async with asyncio.timeout(number / RATE + 5), asyncio.TaskGroup() as group:
+            for turn in range(number):
+                group.create_task(call(turn))
+    except TimeoutError:
         ended = site.daemon.events("call.ended", method="INVITE")
         kinds = collections.Counter(
             (one["status"], one.get("edge"), one.get("tried")) for one in ended
         )
-        pytest.fail(f"{len(waiting)} of {number} never rang; {kinds.most_common(5)}")
-    return sorted(one.result() for one in rang)
+        pytest.fail(f"{len(rang)} of {number} rang; {kinds.most_common(5)}")
+    return rang
 
 
 def percentile(values: list[float], part: float) -> float:
@@ -135,7 +75,7 @@ def percentile(values: list[float], part: float) -> float:
     return values[math.ceil(part * len(values)) - 1]
 
 
-async def nobody_was_harmed(site: Calling, number: int) -> None:
+async def nobody_was_harmed(site: Calling, number: int = CALLS) -> None:
     """All were answered, none rang twice."""
     rung = site.provider.sip.rung()
     assert len(rung) == number
@@ -145,38 +85,62 @@ async def nobody_was_harmed(site: Calling, number: int) -> None:
     assert {one["status"] for one in ended} == {200}
 
 
-def shown(way: str, fault: str, found: list[float]) -> str:
-    parts = (0.5, 0.9, 0.99, 1.0)
-    figures = (f"p{100 * p:g} {1000 * percentile(found, p):.0f} ms" for p in parts)
-    return f"{len(found)} calls, {way}, {fault}: {', '.join(figures)}"
+def shown(site: Calling, fault: str, found: list[float]) -> str:
+    """What calls took, and what the daemon says: it differs on a busy machine."""
+    ended = site.daemon.events("call.ended", method="INVITE")
+    said = sorted(one["ringing_ms"] / 1000 for one in ended if "ringing_ms" in one)
+    texts = [f"{len(found)} calls, {site.way}, {fault}"]
+    for whose, values in (("the caller's", found), ("the daemon's", said)):
+        figures = (
+            f"p{100 * part:g} {1000 * percentile(values, part):.0f} ms"
+            for part in (0.5, 0.9, 0.99, 1.0)
+        )
+        texts.append(f"{whose} {', '.join(figures)}")
+    return "; ".join(texts)
 
 
-@pytest.mark.parametrize("way", WAYS if CALLS else ["udp"])
-@pytest.mark.timeout(60 + CALLS / RATE)
+@pytest.mark.parametrize("way", WAYS)
 async def test_calls_at_a_pace_while_home_falls_silent(
     way: str, tmp_path: Path
 ) -> None:
-    number = CALLS or 200
-    no_response = 2.0 if CALLS else 0.5
-    trunk = {"no_response": f"{1000 * no_response:.0f}ms"}
-    async with calling(tmp_path, way, trunk=trunk, health=CALM) as site:
-        found = await delays(site, number, "blackhole")
-        figures = shown(way, "blackhole", found)
-        assert percentile(found, 0.99) <= no_response + 0.2, figures
-        assert percentile(found, 0.9) <= 0.2, figures
-        await nobody_was_harmed(site, number)
+    async with calling(tmp_path, way, health=CALM) as site:
+        found = await delays(site, "blackhole")
+        figures = shown(site, "blackhole", found)
+        assert percentile(found, 0.99) <= NO_RESPONSE + 0.2, figures
+        # Those of the second in which nobody knows are late, and nobody else.
+        assert percentile(found, 1 - 1.2 * RATE / CALLS) <= 0.2, figures
+        await nobody_was_harmed(site)
 
 
-@pytest.mark.skipif(not CALLS, reason="each call of it is in test_calls_failover.py")
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.timeout(60 + CALLS / RATE)
 async def test_calls_at_a_pace_while_home_begins_to_refuse(
     way: str, tmp_path: Path
 ) -> None:
-    number = CALLS
     async with calling(tmp_path, way, health=CALM) as site:
-        found = await delays(site, number, "kill")
-        figures = shown(way, "kill", found)
+        found = await delays(site, "kill")
+        figures = shown(site, "kill", found)
         # The round trip to dublin, and what the change of edges may cost.
         assert percentile(found, 0.99) <= 0.030 + 0.050, figures
-        await nobody_was_harmed(site, number)
+        await nobody_was_harmed(site)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_calls_at_a_pace_while_home_stands_still_for_a_while(
+    way: str, tmp_path: Path
+) -> None:
+    async with calling(tmp_path, way, health=CALM) as site:
+        first = site.pbx.call(ANSWERS)
+        assert (await site.ended(first))["edge"] == "ashburn"
+        found = await delays(site, "freeze")
+        figures = shown(site, "freeze", found)
+        assert percentile(found, 0.99) <= NO_RESPONSE + 0.2, figures
+        site.provider.edges["ashburn"].heal()
+        # Behind all that waited there.
+        assert await asked(site.pbx, first, "BYE") == 200
+        await nobody_was_harmed(site, 1 + CALLS)
+
+
+async def test_provider_learns_in_time_that_the_pbx_is_silent(tmp_path: Path) -> None:
+    async with calling(tmp_path, "udp", script=silent, health=CALM) as site:
+        async with asyncio.timeout(4.0):
+            assert (await site.placed()).status == 503

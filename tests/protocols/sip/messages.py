@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -47,21 +48,23 @@ _between = st.sampled_from([(b" ", b" "), (b"\t", b"\t"), (b"\r\n ", b" ")])
 
 
 @st.composite
-def _lines(draw: st.DrawFn) -> tuple[bytes, bytes, bytes]:
+def lines_of(
+    draw: st.DrawFn, names: Sequence[bytes] = tuple(_NAMES)
+) -> tuple[bytes, bytes, bytes]:
     """A field line, the name and the value that it means."""
-    name = draw(st.sampled_from([*_NAMES]))
+    name = draw(st.sampled_from(names))
     sent = meant = draw(st.one_of(st.just(b""), _words))
     for word in draw(st.lists(_words, max_size=3 if meant else 0)):
         as_sent, as_meant = draw(_between)
         sent, meant = sent + as_sent + word, meant + as_meant + word
     line = b"".join((name, draw(_white), b":", draw(_white), sent, draw(_white)))
-    return line + b"\r\n", _NAMES[name], meant
+    return line + b"\r\n", _NAMES.get(name, name.lower()), meant
 
 
 @st.composite
 def messages(draw: st.DrawFn, *, framed: bool = False) -> Sent:
     """A message that is read; framed ones say how long they are."""
-    drawn = draw(st.lists(_lines(), max_size=8))
+    drawn = draw(st.lists(lines_of(), max_size=8))
     lines = [line for line, _, _ in drawn]
     fields = [(name, value) for _, name, value in drawn]
     body = draw(st.binary(max_size=40))

@@ -228,11 +228,16 @@ async def serving(
     patience: Patience = PATIENCE,
     limits: Limits = LIMITS,
     address: str = HERE,
+    outside: str = "",
     **settings: Any,
 ) -> AsyncIterator[Around]:
-    """Serve both sides on loopback, by UDP and TCP, and TLS with a certificate."""
+    """Serve both sides on loopback, by UDP and TCP, and TLS with a certificate.
+
+    The provider's side is at `outside`, if that is another address.
+    """
     kinds = (UDP, TCP, *([TLS] if certificates else []))
-    wanted = [Wanted(side, kind, address, 0) for side in Side for kind in kinds]
+    hosts = {Side.SITE: address, Side.EDGE: outside or address}
+    wanted = [Wanted(side, kind, hosts[side], 0) for side in Side for kind in kinds]
     bound = bind(wanted)
     places = tuple(
         Place(one.side, one.transport, *one.sock.getsockname()[:2]) for one in bound

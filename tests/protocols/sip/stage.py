@@ -31,13 +31,21 @@ def edge(number: int, transport: Transport = UDP) -> Target:
         5061 if transport is TLS else 5060,
         transport,
         "trunk.pstn.test",
+        verify_name="trunk.pstn.test" if transport is TLS else "",
         label=f"edge{number}",
     )
 
 
 def pbx(number: int, transport: Transport = UDP) -> Target:
     """The target at a PBX: 10.0.0.10 and so on."""
-    return Target(f"10.0.0.{number}", 5060, transport, "pbx.test", label=f"pbx{number}")
+    return Target(
+        f"10.0.0.{number}",
+        5060,
+        transport,
+        "pbx.test",
+        verify_name="pbx.test" if transport is TLS else "",
+        label=f"pbx{number}",
+    )
 
 
 ASHBURN, DUBLIN = edge(1), edge(2)

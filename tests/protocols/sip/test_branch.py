@@ -2,12 +2,16 @@ import dataclasses
 import math
 
 from protocols.sip.headers import parse_via
+from protocols.sip.peers import Side
+from protocols.sip.settings import Place
 from protocols.target import Result
 from tests.protocols.sip.stage import (
     CANCEL,
     INVITE,
+    PLACES,
     SETTINGS,
     TCP,
+    UDP,
     Stage,
     edge,
     message,
@@ -36,7 +40,7 @@ def test_copy_is_repeated_byte_for_byte() -> None:
 
 
 def test_ack_to_a_failure_is_hop_by_hop_on_the_same_way_and_repeated() -> None:
-    # S11, RFC 3261 section 17.1.1.3.
+    # RFC 3261 section 17.1.1.3.
     stage = Stage()
     first = stage.begin(request("INVITE", more=["Route: <sip:10.0.0.2;lr>"]))
     came = response(first, "404 Not Found", tag="callee")
@@ -130,6 +134,31 @@ def test_copy_too_large_for_udp_stays_there_where_the_router_takes_no_tcp() -> N
     stage = Stage(settings=dataclasses.replace(SETTINGS, places=places, mtu=1_300))
     first = stage.begin(request("PUBLISH", body="x" * 1_300))
     assert message(first).all(b"via")[0].startswith(b"SIP/2.0/UDP ")
+
+
+def test_answer_over_tcp_tells_of_the_target_over_udp_and_silence_does_not() -> None:
+    stage = Stage(settings=dataclasses.replace(SETTINGS, mtu=1_300))
+    large = request("INVITE", body="x" * 1_300)
+    stage.answer(stage.begin(large), "503 Service Unavailable")
+    assert [one.target for one in stage.observed] == [edge(1)]
+    assert stage.results() == [("edge1", Result.SERVER_ERROR)]
+    for refused in (True, False):
+        stage = Stage(settings=dataclasses.replace(SETTINGS, mtu=1_300))
+        first = stage.begin(large)
+        sent = stage.fail(first) if refused else stage.wait(2.1)
+        assert told(sent) == ["INVITE 192.0.2.1"]
+        assert stage.observed == []
+
+
+def test_copy_too_large_for_udp_stays_there_for_an_edge_with_another_address() -> None:
+    """What is named to an edge is where it knows us, and no TCP is bound there."""
+    place = Place(Side.EDGE, UDP, "198.51.100.9", 5060)
+    private = dataclasses.replace(edge(1), source=place.host)
+    settings = dataclasses.replace(SETTINGS, places=(*PLACES, place), mtu=1_300)
+    first = Stage([private], settings=settings).begin(
+        request("INVITE", body="x" * 1_300)
+    )
+    assert message(first).all(b"via")[0].startswith(b"SIP/2.0/UDP 198.51.100.9:5060;")
 
 
 def test_attempt_that_has_rung_outlives_its_connection() -> None:

@@ -1,9 +1,12 @@
 """The search for an answer: failover, its clocks, CANCEL, and what comes late."""
 
 import dataclasses
+import gc
 
 import pytest
 
+from protocols.sip.branch import Branch
+from protocols.sip.context import MOST_ATTEMPTS, Context
 from protocols.sip.headers import parse_via
 from protocols.sip.peers import Peer, Send, Side
 from protocols.target import Result
@@ -13,6 +16,7 @@ from tests.protocols.sip.stage import (
     EDGE,
     FROM_EDGE,
     INVITE,
+    PBX,
     SETTINGS,
     TCP,
     TLS,
@@ -50,7 +54,7 @@ def provisional(stage: Stage, text: str = "100 Trying") -> Send:
     return first
 
 
-# What is said at once (S1).
+# What is said at once.
 
 
 def test_invite_is_answered_100_at_once_and_sent_to_the_first_edge() -> None:
@@ -77,7 +81,7 @@ def test_answer_of_101_to_199_to_what_is_no_invite_is_not_passed() -> None:
     assert told(stage.answer(first, "200 OK")) == ["200 10.0.0.10"]
 
 
-# Answers that are passed on (F9, F13, F14).
+# Answers that are passed on.
 
 
 def test_provisional_answers_are_passed_in_their_order_and_100_is_not() -> None:
@@ -153,7 +157,7 @@ def test_408_behind_a_100_is_of_the_callees_side_and_passed() -> None:
     assert "408 10.0.0.10" in told(stage.answer(first, "408 Request Timeout"))
 
 
-# Failover keeps the call (F3, F4).
+# Failover keeps the call.
 
 
 def test_second_copy_has_a_new_branch_and_the_same_call() -> None:
@@ -185,7 +189,7 @@ def test_repetition_of_the_invite_is_absorbed_and_stays_with_its_edge() -> None:
     assert [one.data for one in repeated] == [first.data]
 
 
-# F8: the transport.
+# The transport.
 
 
 def test_transport_failure_starts_the_next_edge_at_once() -> None:
@@ -348,6 +352,23 @@ def test_budget_of_attempts_bounds_the_edges_that_a_call_is_tried_at() -> None:
     assert told(stage.answer(sent, "500 Oops")) == ["ACK 192.0.2.3", "500 10.0.0.10"]
 
 
+def test_target_that_refuses_is_not_counted_among_the_attempts() -> None:
+    stage = Stage(edges=[edge(number) for number in range(1, 9)])
+    sent = stage.begin()
+    for _ in range(3):
+        sent = stage.fail(sent)[-1]
+    assert told([sent]) == ["INVITE 192.0.2.4"]
+    assert told(stage.answer(sent, "500 Oops"))[-1] == "INVITE 192.0.2.5"
+
+
+def test_targets_that_refuse_one_after_the_other_do_not_keep_a_call_for_ever() -> None:
+    stage = Stage(edges=[edge(number) for number in range(1, 20)])
+    sent = [stage.begin()]
+    while not status(sent[-1]):
+        sent += stage.fail(sent[-1])
+    assert len(copies(sent)) == MOST_ATTEMPTS
+
+
 def test_budget_of_seconds_bounds_the_time_in_which_edges_are_tried() -> None:
     stage = Stage()
     first = provisional(stage)
@@ -396,7 +417,7 @@ def test_answer_of_the_callee_reaches_the_provider_unchanged(text: str) -> None:
     assert passed.data.startswith(f"SIP/2.0 {text}\r\n".encode())
 
 
-# F10: the best answer, and 503.
+# The best answer, and 503.
 
 
 def test_503_becomes_500_while_not_all_edges_were_asked() -> None:
@@ -442,7 +463,7 @@ def test_6xx_of_an_abandoned_edge_ends_the_search() -> None:
     ]  # fmt: skip
 
 
-# What comes late (S10, 16.7/5).
+# What comes late.
 
 
 def test_late_provisional_answer_of_an_abandoned_edge_is_cancelled() -> None:
@@ -568,7 +589,7 @@ def test_failing_second_answer_waits_for_the_copy_that_was_revived() -> None:
     assert told(stage.answer(first, "200 OK")) == ["200 10.0.0.10"]
 
 
-# CANCEL (S9, D11).
+# CANCEL.
 
 
 def test_cancel_is_answered_at_once_and_goes_where_the_call_is() -> None:
@@ -660,7 +681,7 @@ def test_silent_edge_is_not_left_by_a_message() -> None:
 
 
 def test_request_that_only_had_a_100_ends_in_silence() -> None:
-    # S5, RFC 4320: no 408 to what is no INVITE, and nothing too late.
+    # RFC 4320: no 408 to what is no INVITE, and nothing too late.
     stage = Stage()
     stage.answer(stage.begin(REGISTER), "100 Trying")
     assert {status(sent) for sent in stage.wait(100)} == {0, 100}
@@ -732,7 +753,7 @@ def test_pin_is_forgotten_after_32_seconds() -> None:
     ]
 
 
-# sips (F16).
+# sips.
 
 
 def test_sips_is_sent_to_edges_with_tls_alone() -> None:
@@ -742,7 +763,7 @@ def test_sips_is_sent_to_edges_with_tls_alone() -> None:
     assert told(Stage().receive(sips)) == ["100 10.0.0.10", "480 10.0.0.10"]
 
 
-# Size (F15).
+# Size.
 
 
 def test_request_too_large_for_udp_is_sent_over_tcp_and_says_so_in_via() -> None:
@@ -751,6 +772,26 @@ def test_request_too_large_for_udp_is_sent_over_tcp_and_says_so_in_via() -> None
     assert not isinstance(first.to, Peer)
     assert first.to.transport is TCP
     assert message(first).all(b"via")[0].startswith(b"SIP/2.0/TCP 203.0.113.5:5060")
+
+
+@pytest.mark.parametrize("body", ["", "v=0\r\n"])
+def test_message_of_unsaid_length_says_it_on_a_stream(body: str) -> None:
+    # RFC 3261 section 16.6 step 9, and section 18.3 for the answer.
+    length = b"Content-Length: 0\r\n"
+    stage = Stage(edges=[edge(1, TLS)])
+    came = request("INVITE").replace(length, b"") + body.encode()
+    sent = stage.begin(came)
+    assert message(sent).all(b"content-length") == [b"%d" % len(body)]
+    caller = Peer(Side.EDGE, TCP, "192.0.2.1", 5060, 7)
+    asked = stage.begin(FROM_EDGE, caller)
+    answer = response(asked, "200 OK").replace(length, b"") + body.encode()
+    (passed,) = stage.receive(answer, PBX)
+    assert message(passed).all(b"content-length") == [b"%d" % len(body)]
+
+
+def test_message_of_unsaid_length_does_not_say_it_in_a_datagram() -> None:
+    came = request("INVITE").replace(b"Content-Length: 0\r\n", b"")
+    assert b"Content-Length" not in Stage().begin(came).data
 
 
 def test_target_without_tcp_gets_the_large_request_over_udp() -> None:
@@ -808,3 +849,23 @@ def test_response_is_passed_with_only_our_via_taken_out() -> None:
     passed = one(stage.receive(came, peer_of(first)))
     lines = came.split(b"\r\n")
     assert passed.data.split(b"\r\n") == [lines[0], *lines[2:]]
+
+
+# What is left behind.
+
+
+def test_call_that_is_over_is_freed_without_the_collector_of_cycles() -> None:
+    gc.collect()  # what other tests have left
+    stage = Stage()
+    gc.disable()
+    try:
+        sent = stage.begin()
+        stage.answer(sent, "180 Ringing")
+        stage.answer(sent, "200 OK")
+        stage.wait(100.0)
+        assert stage.proxy.pending == 0
+        del sent
+        kept = [one for one in gc.get_objects() if isinstance(one, (Branch, Context))]
+    finally:
+        gc.enable()
+    assert kept == []

@@ -1,5 +1,9 @@
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
+
+import pytest
 
 from protocols.net.handshake import Contexts
 from protocols.net.tasks import Tasks
@@ -8,12 +12,16 @@ from protocols.sip.endpoint import REASONS
 from protocols.sip.guard import Drop, Pace
 from protocols.sip.peers import Side
 from protocols.sip.settings import Limits
-from protocols.target import Result
+from protocols.target import Result, Transport
 from tests.protocols.sip.peers import (
     HERE,
     NOWHERE,
     TCP,
     TLS,
+    UDP,
+    Around,
+    Line,
+    Telephone,
     asking,
     at,
     calling,
@@ -22,7 +30,7 @@ from tests.protocols.sip.peers import (
     switch,
     telephone,
 )
-from tests.protocols.sip.stage import response
+from tests.protocols.sip.stage import back, response, within
 
 Pair = tuple[Path, Path]
 
@@ -334,3 +342,177 @@ async def test_answer_to_a_tls_peer_of_unknown_name_is_not_sent_elsewhere(
         edge.say(response(bytes(asked), "486 Busy Here"), edge.source)
         told = await around.turned_away(1)
         assert told == [(HERE, "answer could not be sent", "")]
+
+
+# A machine of the site that is in no list of targets, and cannot be dialled: a second
+# PBX or a telephone that has connected from any port.
+
+
+@contextlib.asynccontextmanager
+async def by_connection(
+    way: Transport, pair: Pair, ca_file: Path
+) -> AsyncIterator[tuple[Around, Telephone, Line]]:
+    """A listener, an edge, and a telephone of nobody's knowledge on a connection."""
+    trusting = client_context(ca_file, alpn=()) if way is TLS else None
+    certificates = Certificates(*pair, alpn=())
+    async with (
+        telephone() as edge,
+        serving([at(edge.port)], certificates=certificates) as around,
+        calling(around.ports[Side.SITE, way], trusting) as phone,
+    ):
+        yield around, edge, phone
+
+
+def named(asked: bytes, port: int) -> bytes:
+    """A request whose Via names another port than that of its connection."""
+    before, via, after = asked.partition(b";branch=")
+    return before.rpartition(b":")[0] + b":%d" % port + via + after
+
+
+async def set_up(edge: Telephone, phone: Line, asked: bytes) -> bytes:
+    """Have a call answered; returns its INVITE as the edge got it."""
+    phone.say(asked)
+    heard = bytes(await edge.hear())
+    edge.say(response(heard, "200 OK"))
+    while (await phone.hear()).status != 200:
+        pass
+    return heard
+
+
+def of_the_edge(edge: Telephone, method: str, heard: bytes, cseq: int = 1) -> bytes:
+    """A request of the edge in a dialog, which says where it really is."""
+    own = b"%s:%d" % (HERE.encode(), edge.port)
+    return back(method, heard, cseq=cseq).replace(b"192.0.2.1:5060", own)
+
+
+@pytest.mark.parametrize("way", [TCP, TLS])
+@pytest.mark.parametrize("contact", [b"10.0.0.10:5060", b"127.0.0.1:9", b"pbx.test"])
+async def test_requests_of_the_provider_take_the_connection_of_the_pbx(
+    way: Transport, contact: bytes, pair: Pair, ca_file: Path
+) -> None:
+    async with by_connection(way, pair, ca_file) as (_, edge, phone):
+        heard = await set_up(edge, phone, named(invite(phone, way.upper()), 9))
+        for cseq, method in enumerate(("INVITE", "BYE"), 1):
+            asked = of_the_edge(edge, method, heard, cseq=cseq)
+            edge.say(asked.replace(b"10.0.0.10:5060", contact))
+            assert (await phone.hear()).first(b"cseq") == b"%d %s" % (
+                cseq,
+                method.encode(),
+            )
+
+
+@pytest.mark.parametrize("way", [TCP, TLS])
+async def test_pbx_that_has_connected_again_gets_them_there(
+    way: Transport, pair: Pair, ca_file: Path
+) -> None:
+    async with by_connection(way, pair, ca_file) as (around, edge, phone):
+        heard = await set_up(edge, phone, named(invite(phone, way.upper()), 9))
+        phone.transport.close()
+        await phone.lost
+        trusting = client_context(ca_file, alpn=()) if way is TLS else None
+        async with calling(around.ports[Side.SITE, way], trusting) as again:
+            again.say(named(asking("MESSAGE", again, way.upper()), 9))
+            await edge.hear()
+            edge.say(of_the_edge(edge, "BYE", heard))
+            assert (await again.hear()).method == b"BYE"
+
+
+async def test_request_for_a_tls_peer_that_has_left_is_refused(
+    pair: Pair, ca_file: Path
+) -> None:
+    async with by_connection(TLS, pair, ca_file) as (_, edge, phone):
+        heard = await set_up(edge, phone, invite(phone, "TLS"))
+        phone.transport.close()
+        await phone.lost
+        edge.say(of_the_edge(edge, "BYE", heard))
+        assert (await edge.hear()).status == 430
+
+
+async def test_connection_of_the_site_outlives_a_long_call(
+    pair: Pair, ca_file: Path
+) -> None:
+    async with by_connection(TCP, pair, ca_file) as (around, edge, phone):
+        heard = await set_up(edge, phone, invite(phone, "TCP"))
+        now = asyncio.get_running_loop().time()
+        around.endpoint.look(now + 3 * 3600)
+        edge.say(of_the_edge(edge, "BYE", heard))
+        assert (await phone.hear()).method == b"BYE"
+        around.endpoint.look(now + 5 * 3600)
+        await asyncio.wait_for(phone.lost, 2)
+
+
+async def test_call_of_the_provider_goes_on_over_the_connection_it_was_set_up_on() -> (
+    None
+):
+    async with (
+        telephone() as edge,
+        switch() as pbx,
+        serving(site=[at(pbx.port, TCP)]) as around,
+    ):
+        edge.say(invite(edge), around.reach(Side.EDGE))
+        line = await pbx.line()
+        heard = await line.hear()
+        line.say(response(bytes(heard), "200 OK", contact=f"<sip:{HERE}:{pbx.port}>"))
+        while (answer := await edge.hear()).status != 200:
+            pass
+        edge.say(onwards("BYE", bytes(answer), edge, pbx.port))
+        assert (await line.hear()).method == b"BYE"
+        assert len(pbx.all) == 1
+
+
+def onwards(method: str, answer: bytes, edge: Telephone, port: int) -> bytes:
+    """What an edge that has called sends in the dialog, once it was answered."""
+    asked = within(method, answer, uri=f"sip:{HERE}:{port}")
+    return asked.replace(b"10.0.0.10:5060", b"%s:%d" % (HERE.encode(), edge.port))
+
+
+@pytest.mark.parametrize(("site", "outside"), [(HERE, "::1"), ("::1", HERE)])
+async def test_call_between_ipv4_and_ipv6_is_routed_by_two_lines_both_ways(
+    site: str, outside: str
+) -> None:
+    async with (
+        telephone(site) as pbx,
+        telephone(outside) as edge,
+        serving(
+            [at(edge.port, address=outside)], address=site, outside=outside
+        ) as around,
+    ):
+        near = in_uri(site, around.ports[Side.SITE, UDP])
+        far = in_uri(outside, around.ports[Side.EDGE, UDP])
+        own = b"127.0.0.1:%d" % pbx.port
+        asked = invite(pbx, via=";rport").replace(own, in_uri(site, pbx.port))
+        pbx.say(asked, (site, around.ports[Side.SITE, UDP]))
+        heard = await edge.hear()
+        above, below = heard.all(b"record-route")
+        assert above.startswith(b"<sip:" + far + b";lr;er=")
+        assert below == b"<sip:" + near + b";lr>"
+        topmost, first = heard.all(b"via")
+        assert topmost.startswith(b"SIP/2.0/UDP " + far + b";")
+        assert first.endswith(b";rport=%d;received=%s" % (pbx.port, site.encode()))
+        edge.say(response(bytes(heard), "200 OK"))
+        while (answer := await pbx.hear()).status != 200:
+            pass
+        pbx.say(within("BYE", bytes(answer)))
+        assert (await edge.hear()).method == b"BYE"
+        edge.say(back("BYE", bytes(heard)))
+        assert (await pbx.hear()).method == b"BYE"
+
+
+def in_uri(address: str, port: int) -> bytes:
+    """An address as Via and URIs have it."""
+    host = f"[{address}]" if ":" in address else address
+    return f"{host}:{port}".encode()
+
+
+@pytest.mark.parametrize("way", [TCP, TLS])
+async def test_call_to_a_registered_telephone_takes_its_connection(
+    way: Transport, pair: Pair, ca_file: Path
+) -> None:
+    """By the Path of its REGISTER (RFC 3327): from then on every call goes there."""
+    async with by_connection(way, pair, ca_file) as (_, edge, phone):
+        more = ["Supported: path"]
+        phone.say(asking("REGISTER", phone, way.upper(), more=more))
+        registered = await edge.hear()
+        paths = [path.decode() for path in registered.all(b"path")]
+        edge.say(invite(edge, more=[f"Route: {path}" for path in paths]))
+        assert (await phone.hear()).method == b"INVITE"

@@ -15,6 +15,7 @@ from protocols.sip.headers import (
     parse_cseq,
     parse_uri,
     parse_via,
+    sent_by,
     split_list,
     tag_in,
     tag_of,
@@ -166,6 +167,34 @@ def test_addresses_of_both_families_are_read_in_one_message() -> None:
 def test_host_with_underscore_or_dot_at_its_end_is_read(host: bytes) -> None:
     assert parse_via(b"SIP/2.0/UDP " + host + b":5060;rport").host == host
     assert parse_uri(b"sip:a@" + host).host == host
+
+
+@pytest.mark.parametrize(
+    ("value", "host", "port", "rport"),
+    [
+        (b"SIP/2.0/UDP 192.0.2.15;;,;,,", b"192.0.2.15", None, None),
+        (b"SIP/7.0/udp c.test:5070;branch=x", b"c.test", 5070, None),
+        (b"x / y / UDP [::1] :1;;rport", b"::1", 1, b""),
+        (b"SIP/2.0/UDP a.test;;rport=1;rport=2", b"a.test", None, b""),
+        (b"SIP/2.0/UDP a.test;;rports;x=rport", b"a.test", None, None),
+    ],
+)
+def test_sender_is_read_from_a_malformed_via(
+    value: bytes, host: bytes, port: int | None, rport: bytes | None
+) -> None:
+    with pytest.raises(MessageError):
+        parse_via(value)
+    found = sent_by(value)
+    assert found[:3] == (b"UDP", host, port)
+    assert found.rport == rport
+
+
+@pytest.mark.parametrize(
+    "value", [b"", b"SIP/2.0/UDP", b"SIP/2.0 a.test", b"SIP/2.0/UDP a.test:65536;;"]
+)
+def test_via_that_names_no_sender_is_refused(value: bytes) -> None:
+    with pytest.raises(MessageError):
+        sent_by(value)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from protocols.sip.headers import parse_uri
 from protocols.sip.peers import Side
 from protocols.sip.places import Places
 from protocols.sip.settings import Place
+from protocols.target import Transport
 from tests.protocols.sip.stage import PLACES, SETTINGS, TCP, TLS, UDP
 
 SIX = Place(Side.EDGE, UDP, "2001:db8::5", 5070)
@@ -35,9 +36,21 @@ def test_uri_is_own_by_address_and_port_or_by_name(uri: str, own: bool) -> None:
     assert places(SIX).is_own(parse_uri(uri.encode())) is own
 
 
-def test_side_is_listened_to_by_what_is_bound_there() -> None:
-    assert places().listens(Side.EDGE, TLS)
-    assert not places().listens(Side.SITE, TLS)
+@pytest.mark.parametrize(
+    ("side", "transport", "address", "source", "bound"),
+    [
+        (Side.EDGE, TLS, "192.0.2.1", None, True),
+        (Side.SITE, TLS, "10.0.0.10", None, False),
+        (Side.EDGE, UDP, "2001:db8::1", None, True),
+        (Side.EDGE, TCP, "2001:db8::1", None, False),
+        (Side.EDGE, UDP, "192.0.2.1", "203.0.113.5", True),
+        (Side.EDGE, UDP, "192.0.2.1", "198.51.100.9", False),
+    ],
+)
+def test_router_is_found_where_it_is_bound_and_nowhere_else(
+    side: Side, transport: Transport, address: str, source: str | None, bound: bool
+) -> None:
+    assert places(SIX).face(side, transport, address, source).is_bound is bound
 
 
 @pytest.mark.parametrize(
@@ -81,3 +94,11 @@ def test_target_with_a_source_of_its_own_is_told_that_address() -> None:
     face = table.face(Side.EDGE, UDP, "192.0.2.1", "198.51.100.9")
     assert face.uri == b"sip:198.51.100.9:5060;lr"
     assert table.face(Side.EDGE, UDP, "192.0.2.1", "198.51.100.9") is face
+
+
+def test_target_with_a_source_of_its_own_is_told_the_port_that_is_bound_there() -> None:
+    table = places(Place(Side.EDGE, UDP, "198.51.100.9", 5070))
+    face = table.face(Side.EDGE, UDP, "192.0.2.1", "198.51.100.9")
+    assert face.uri == b"sip:198.51.100.9:5070;lr"
+    other = table.face(Side.EDGE, UDP, "192.0.2.1")
+    assert other.uri == b"sip:203.0.113.5:5060;lr"

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from protocols.sip.message import parse
+from protocols.sip.message import MessageError, parse
 from protocols.sip.peers import Peer, Side
 from tests.protocols.sip.stage import (
     CANCEL,
@@ -19,8 +19,10 @@ from tests.protocols.sip.stage import (
     Stage,
     ack,
     back,
+    edge,
     message,
     one,
+    pbx,
     peer_of,
     request,
     response,
@@ -36,7 +38,7 @@ def top(data: bytes) -> bytes:
     return parse(data).all(b"via")[0]
 
 
-# Matching (S2, S3, P13).
+# Matching.
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,7 @@ def test_transaction_is_told_by_its_method() -> None:
 
 @pytest.mark.parametrize("branch", ["", ";branch=z9hG4bK", ";branch=1"])
 def test_peer_that_knows_no_branches_is_matched_by_its_fields(branch: str) -> None:
-    # P13: RFC 3261 section 17.2.3 for RFC 2543.
+    # RFC 3261 section 17.2.3 for RFC 2543.
     via = "SIP/2.0/UDP 10.0.0.10:5060" + branch
     stage = Stage()
     first = stage.begin(request("INVITE", via=via))
@@ -73,7 +75,7 @@ def test_peer_that_knows_no_branches_is_matched_by_its_fields(branch: str) -> No
     assert len(stage.receive(request("INVITE", via=via, cseq=2))) == 2
 
 
-# Responses (F11, F12).
+# Responses.
 
 
 def test_response_to_nothing_is_dropped() -> None:
@@ -91,6 +93,21 @@ def test_response_for_another_method_is_dropped() -> None:
     stage = Stage()
     first = stage.begin()
     came = response(first, "200 OK").replace(b"1 INVITE", b"1 BYE")
+    assert stage.receive(came, peer_of(first)) == []
+
+
+def test_response_may_have_any_white_space_in_its_cseq() -> None:
+    stage = Stage()
+    first = stage.begin()
+    for written in (b"1\tINVITE", b"1\r\n INVITE \t", b"1  INVITE"):
+        came = response(first, "180 Ringing").replace(b"1 INVITE", written)
+        assert told(stage.receive(came, peer_of(first))) == ["180 10.0.0.10"]
+
+
+def test_response_without_cseq_is_dropped() -> None:
+    stage = Stage()
+    first = stage.begin()
+    came = response(first, "200 OK").replace(b"CSeq: 1 INVITE\r\n", b"")
     assert stage.receive(came, peer_of(first)) == []
 
 
@@ -131,13 +148,13 @@ def test_unsound_response_is_dropped_and_a_sound_one_is_still_taken(
 
 
 def test_stray_2xx_of_the_time_before_a_restart_is_dropped() -> None:
-    # F11: RFC 6026 section 8.9.
+    # RFC 6026 section 8.9.
     first = Stage().begin()
     stage = Stage()
     assert stage.receive(response(first, "200 OK"), peer_of(first)) == []
 
 
-# Via of the request (S6, S7, S8).
+# Via of the request.
 
 
 def test_via_that_tells_the_truth_is_left_as_it_came() -> None:
@@ -194,6 +211,40 @@ def test_unsound_request_is_answered_and_leaves_nothing_behind() -> None:
 
 
 @pytest.mark.parametrize(
+    ("version", "via", "expected"),
+    [
+        ("2.0", "SIP/2.0/UDP 10.0.0.10:5070;;,;,,", 400),
+        ("2.0", "SIP/7.0/UDP 10.0.0.10:5070;branch=z9hG4bKa1", 400),
+        ("7.0", "SIP/7.0/UDP 10.0.0.10:5070;branch=z9hG4bKa1", 505),
+    ],
+)
+def test_malformed_via_is_answered_where_its_sender_can_be_read(
+    version: str, via: str, expected: int
+) -> None:
+    stage = Stage()
+    data = request("INVITE", via=via).replace(
+        b"SIP/2.0\r\n", b"SIP/%b\r\n" % version.encode(), 1
+    )
+    refusal = one(stage.receive(data))
+    assert (status(refusal), refusal.to.port) == (expected, 5070)
+    assert stage.proxy.pending == 0
+
+
+def test_ack_with_a_malformed_via_is_dropped() -> None:
+    stage = Stage()
+    assert stage.receive(ack(via="SIP/2.0/UDP 10.0.0.10;;")) == []
+    assert stage.dropped == ["malformed Via"]
+
+
+def test_refusal_says_where_the_request_came_from() -> None:
+    source = Peer(Side.SITE, UDP, "10.0.0.10", 41_000)
+    via = "SIP/2.0/UDP pbx.test;rport;branch=z9hG4bKa1"
+    data = request("INVITE", via=via).replace(b"CSeq: 1 I", b"CSeq: x I")
+    noted = via.replace("rport", "rport=41000") + ";received=10.0.0.10"
+    assert top(one(Stage().receive(data, source)).data) == noted.encode()
+
+
+@pytest.mark.parametrize(
     "data",
     [
         b"",
@@ -231,7 +282,7 @@ def test_unsound_ack_is_dropped() -> None:
     assert stage.dropped == ["ACK to nothing"]
 
 
-# ACK (S11).
+# ACK.
 
 
 def test_ack_to_a_2xx_follows_its_route_without_a_transaction() -> None:
@@ -246,6 +297,14 @@ def test_ack_to_a_2xx_follows_its_route_without_a_transaction() -> None:
     assert message(sent).first(b"record-route") is None
     assert stage.proxy.pending == pending
     assert stage.receive(data) == [sent]
+
+
+def test_ack_of_unsaid_length_says_it_on_a_stream() -> None:
+    stage = Stage(edges=[edge(1, TLS)])
+    (passed,) = stage.answer(stage.begin(), "200 OK")
+    came = within("ACK", passed.data, cseq=1).replace(b"Content-Length: 0\r\n", b"")
+    acked = one(stage.receive(came))
+    assert message(acked).all(b"content-length") == [b"0"]
 
 
 def test_ack_to_a_2xx_reaches_an_edge_that_is_down() -> None:
@@ -306,7 +365,7 @@ def test_failure_of_an_attempt_that_nobody_knows_changes_nothing() -> None:
     assert stage.fail(trying) == []
 
 
-# D10, D12: what is not ours passes as it came.
+# What is not ours passes as it came.
 
 
 def test_lines_that_a_proxy_does_not_own_pass_as_they_came() -> None:
@@ -344,3 +403,11 @@ def test_request_counts_as_unanswered_until_its_final_answer() -> None:
     stage.answer(sent, "200 OK")
     assert stage.proxy.unanswered == 0
     assert stage.proxy.pending == 1
+
+
+def test_answer_without_its_connection_is_brought_to_whom_it_may_reach() -> None:
+    proxy = Stage(site=[pbx(10, TLS)]).proxy
+    known = proxy.way_back(Peer(Side.SITE, TLS, "10.0.0.10", 5071, 9))
+    assert (known.port, known.verify_name) == (5071, "pbx.test")
+    with pytest.raises(MessageError):
+        proxy.way_back(Peer(Side.SITE, TLS, "10.0.0.11", 5061, 9))

@@ -11,6 +11,7 @@ from protocols.sip.message import Message, MessageError, parse
 from protocols.sip.peers import Side
 from protocols.sip.places import Places
 from protocols.sip.routing import Routes
+from protocols.sip.seals import Seals
 from protocols.sip.token import Hop, Hops, Kind, seal
 from tests.protocols.sip.stage import KEYS, SETTINGS, TCP, TLS, UDP, request
 
@@ -25,7 +26,7 @@ NETWORKS = {Side.EDGE: (ipaddress.ip_network("192.0.2.0/24"),)}
 
 def routes(**changes: object) -> Routes:
     settings = dataclasses.replace(SETTINGS, networks=NETWORKS, **changes)  # type: ignore[arg-type]
-    return Routes(settings, Places(settings))
+    return Routes(settings, Places(settings), Seals(settings.keys))
 
 
 def asked(*route: str, uri: str = "sip:edge@172.25.0.1") -> Message:
@@ -61,7 +62,7 @@ def test_request_without_route_has_no_hops() -> None:
 
 
 def test_route_of_our_address_alone_is_an_outbound_proxy() -> None:
-    # F2: by address and port, by name, with and without the default port.
+    # By address and port, by name, with and without the default port.
     named = routes(names=frozenset(("sip.site.test",)))
     for route in (NEAR, "<sip:10.0.0.2;lr>", "<sip:SIP.site.test.:5999;lr>"):
         message = asked(route)
@@ -178,19 +179,6 @@ def test_memory_of_addresses_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
         hop = table.next_hop(message, Side.EDGE, EDGE)
         assert hop.address == f"192.0.2.{number + 10}"
     assert len(table._known) <= 2
-
-
-def test_memory_of_signatures_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(routing, "REMEMBERED", 2)
-    table = routes()
-    for number in range(5):
-        call_id = b"%d" % number
-        token = seal(Hops(SITE, EDGE), Kind.DIALOG, call_id, KEYS).decode()
-        for _ in range(2):
-            message = asked(f"<sip:203.0.113.5:5060;lr;er={token}>")
-            message.set(b"call-id", call_id)
-            assert table.take_own(message) == Hops(SITE, EDGE)
-    assert len(table._signed) <= 2
 
 
 def test_address_that_was_asked_about_is_remembered() -> None:

@@ -2,6 +2,7 @@ import pytest
 
 from protocols.sip.peers import Side
 from protocols.sip.places import Places
+from protocols.sip.seals import Seals
 from protocols.sip.settings import Place, Settings
 from protocols.sip.stamp import PATH, RECORD_ROUTE, Stamp, hop_of
 from protocols.sip.token import Hop, Hops, unseal
@@ -14,7 +15,7 @@ NEAR = b"sip:10.0.0.2:5060;lr"
 def stamp(
     side: Side = Side.EDGE, name: bytes = RECORD_ROUTE, uri: bytes = NEAR
 ) -> Stamp:
-    return Stamp(Places(SETTINGS), KEYS, name, side, BACK, uri, b"call")
+    return Stamp(Places(SETTINGS), Seals(KEYS), name, side, BACK, uri, b"call")
 
 
 def token(line: bytes) -> bytes:
@@ -37,7 +38,9 @@ def test_token_holds_both_hops_whichever_way_the_request_goes() -> None:
 
 def test_one_line_is_enough_where_both_sides_reach_the_router_alike() -> None:
     settings = Settings(places=(Place(Side.EDGE, UDP, "10.0.0.2", 5060),), keys=KEYS)
-    one = Stamp(Places(settings), KEYS, RECORD_ROUTE, Side.EDGE, BACK, NEAR, b"call")
+    one = Stamp(
+        Places(settings), Seals(KEYS), RECORD_ROUTE, Side.EDGE, BACK, NEAR, b"call"
+    )
     assert len(one.lines(edge(1))) == 1
 
 

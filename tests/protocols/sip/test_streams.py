@@ -14,11 +14,13 @@ from protocols.sip.connection import Connection, Patience
 from protocols.sip.message import Message, MessageError
 from protocols.sip.peers import Peer, Side
 from protocols.sip.streams import Streams, dials_from
-from protocols.target import Result
+from protocols.sip.token import Hop
+from protocols.target import Result, Transport
 from tests.protocols.sip.peers import (
     HERE,
     TCP,
     TLS,
+    UDP,
     Line,
     Switch,
     asking,
@@ -74,7 +76,7 @@ async def make(listens: Listens, ca_file: Path, tasks: Tasks) -> AsyncIterator[M
         one = Streams(
             listens,
             contexts,
-            dials_from([(Side.EDGE, source)]),
+            dials_from([(Side.EDGE, TCP, source)]),
             tasks=tasks,
             loop=asyncio.get_running_loop(),
             patience=patience or Patience(),
@@ -108,11 +110,13 @@ async def blackhole() -> AsyncIterator[int]:
             yield port
 
 
-async def serve(streams: Streams, side: Side) -> tuple[asyncio.Server, int]:
-    """Accept connections on a side."""
+async def serve(
+    streams: Streams, side: Side, kind: Transport = TCP
+) -> tuple[asyncio.Server, int]:
+    """Accept connections on a side, that pass for those of a transport."""
     loop = asyncio.get_running_loop()
     (sock,) = bind([(HERE, 0)])
-    server = await loop.create_server(streams.accepting(side, TCP), sock=sock)
+    server = await loop.create_server(streams.accepting(side, kind), sock=sock)
     return server, sock.getsockname()[1]
 
 
@@ -209,6 +213,26 @@ async def test_dead_target_delays_nobody_else(
     assert failures[0][2] == "no connection within 0.25 s"
 
 
+async def test_edges_that_shake_no_hands_delay_nobody_else(
+    make: Make, listens: Listens, pair: Pair
+) -> None:
+    streams = make(Patience(connect=0.25))
+    context = server_context(*pair, alpn=())
+    with socket.socket() as mute:
+        mute.bind((HERE, 0))
+        mute.listen(50)  # connected by the system, and nobody reads
+        async with switch(context) as edge:
+            for number in range(25):
+                dead = at(mute.getsockname()[1], TLS, label=f"dead{number}")
+                streams.send(Side.EDGE, dead, INVITE, 1 + number)
+            streams.send(Side.EDGE, at(edge.port, TLS), INVITE, 99)
+            assert (await (await edge.line()).hear()).method == b"INVITE"
+            assert listens.failures.empty()
+            failures = [await listens.failure() for _ in range(25)]
+    assert {attempt for (attempt,), _, _ in failures} == {*range(1, 26)}
+    assert {result for _, result, _ in failures} == {Result.TIMEOUT}
+
+
 async def test_queue_of_a_target_is_bounded(
     make: Make, listens: Listens, blackhole: int
 ) -> None:
@@ -280,19 +304,34 @@ async def test_dialling_is_done_from_the_address_that_is_bound(make: Make) -> No
         assert line.transport.get_extra_info("peername")[0] == "127.0.0.4"
 
 
-def test_address_that_means_any_binds_nothing() -> None:
+def test_dialling_is_done_from_the_first_address_of_its_transport_and_family() -> None:
     sources = dials_from(
-        [(Side.SITE, "0.0.0.0"), (Side.EDGE, "::1"), (Side.EDGE, "::2")]
+        [
+            (Side.EDGE, UDP, "192.0.2.1"),
+            (Side.EDGE, TLS, "192.0.2.2"),
+            (Side.EDGE, TLS, "192.0.2.3"),
+            (Side.SITE, TCP, "2001:db8::1"),
+        ]
     )
-    assert sources(Side.SITE, False) is None
-    assert sources(Side.EDGE, True) == "::1"
-    assert sources(Side.EDGE, False) is None
+    assert sources(Side.EDGE, at(1, TLS)) == "192.0.2.2"
+    assert sources(Side.EDGE, at(1, TCP)) == "192.0.2.1"
+    assert sources(Side.EDGE, at(1, TLS, address="::1")) is None
+    assert sources(Side.SITE, at(1, TLS, address="::1")) == "2001:db8::1"
+    assert sources(Side.SITE, at(1, TCP)) is None
+
+
+async def test_target_of_a_family_that_is_not_bound_is_not_dialled(
+    streams: Streams, listens: Listens
+) -> None:
+    streams.send(Side.EDGE, at(5061, TLS, address="::1"), INVITE, 1)
+    words = "no address of its family is bound"
+    assert await listens.failure() == ((1,), Result.REFUSED, words)
 
 
 async def test_answer_goes_back_on_its_connection_or_not_at_all(
     streams: Streams, listens: Listens
 ) -> None:
-    server, port = await serve(streams, Side.SITE)
+    server, port = await serve(streams, Side.EDGE)
     async with server, calling(port) as pbx:
         pbx.say(asking("OPTIONS", pbx, "TCP"))
         _, source, asked = await listens.hear()
@@ -321,12 +360,13 @@ async def test_handshake_that_fails_leaves_nothing_behind(
 async def alias_of(
     streams: Streams, listens: Listens, side: Side, via: str
 ) -> Connection | None:
-    """What a request to a peer takes that connected and sent such a Via."""
+    """What a request takes to the port that a peer which connected has in its Via."""
     server, port = await serve(streams, side)
     async with server, calling(port) as line:
-        line.say(asking("OPTIONS", line, "TCP", via=via))
+        asked = asking("OPTIONS", line, "TCP", via=via)
+        line.say(asked.replace(b":%d;branch" % line.port, b":9;branch"))
         await listens.hear()
-        return streams.find(side, at(line.port, TCP))
+        return streams.find(side, at(9, TCP))
 
 
 async def test_pbx_that_asks_for_it_is_sent_requests_on_its_own_connection(
@@ -340,6 +380,63 @@ async def test_pbx_that_asks_for_it_is_sent_requests_on_its_own_connection(
         assert (await pbx.hear()).method == b"INVITE"
     assert (await listens.failure())[0] == (1,)
     assert streams.find(Side.SITE, at(pbx.port, TCP)) is None
+
+
+@pytest.mark.parametrize(
+    ("way", "verified", "serves"),
+    [(TCP, "", True), (TLS, "", True), (TLS, "edge.test", False)],
+)
+async def test_connection_serves_for_where_it_comes_from_unless_that_is_verified(
+    streams: Streams, listens: Listens, way: Transport, verified: str, serves: bool
+) -> None:
+    server, port = await serve(streams, Side.SITE, way)
+    async with server, calling(port) as pbx:
+        pbx.say(asking("OPTIONS", pbx, "TCP"))
+        await listens.hear()
+        found = streams.find(Side.SITE, at(pbx.port, way, verify_name=verified))
+        assert (found is not None) is serves
+
+
+@pytest.mark.parametrize(
+    ("host", "named"), [(HERE, True), ("10.0.0.10", False), ("x;alias", True)]
+)
+async def test_connection_stands_for_its_own_port_and_for_that_of_its_via(
+    streams: Streams, listens: Listens, host: str, named: bool
+) -> None:
+    """A Via of another address comes from behind a NAT, as that of others there may."""
+    server, port = await serve(streams, Side.SITE)
+    async with server, calling(port) as pbx:
+        name, _, alias = host.partition(";")
+        asked = asking("OPTIONS", pbx, "TCP", via=alias and f";{alias}")
+        own = f"{HERE}:{pbx.port};branch".encode()
+        pbx.say(asked.replace(own, f"{name}:9;branch".encode()))
+        await listens.hear()
+        assert streams.standing(Hop(TCP, HERE, 9, "", pbx.port)) == pbx.port
+        assert streams.standing(Hop(TCP, HERE, 9)) == (pbx.port if named else 0)
+        assert streams.standing(Hop(TLS, HERE, 9, "", pbx.port)) == 0
+
+
+async def test_connection_stands_by_its_own_port_alone_without_a_via(
+    streams: Streams, listens: Listens
+) -> None:
+    server, port = await serve(streams, Side.SITE)
+    async with server, calling(port) as pbx:
+        pbx.say(b"SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await listens.hear()
+        assert streams.standing(Hop(TCP, HERE, 5060, "", pbx.port)) == pbx.port
+        assert streams.standing(Hop(TCP, HERE, 5060)) == 0
+
+
+async def test_connection_of_a_far_side_that_sends_no_more_does_not_stand(
+    streams: Streams, listens: Listens
+) -> None:
+    server, port = await serve(streams, Side.SITE)
+    async with server, calling(port) as pbx:
+        pbx.say(asking("OPTIONS", pbx, "TCP"))
+        await listens.hear()
+        pbx.transport.write_eof()
+        await asyncio.wait_for(pbx.lost, 2)
+        assert streams.standing(Hop(TCP, HERE, pbx.port)) == 0
 
 
 async def test_later_connection_of_a_pbx_takes_the_place_of_the_earlier(

@@ -14,7 +14,15 @@ CALL = b"a84b4c76e66710@pbx.test"
 
 
 @pytest.mark.parametrize("kind", Kind)
-@pytest.mark.parametrize("hops", [HOPS, Hops(EDGE, SITE)])
+@pytest.mark.parametrize(
+    "hops",
+    [
+        HOPS,
+        Hops(EDGE, SITE),
+        Hops(SITE._replace(flow=40_001), EDGE),
+        Hops(EDGE._replace(flow=65_535), SITE),
+    ],
+)
 def test_token_gives_back_what_was_sealed(kind: Kind, hops: Hops) -> None:
     assert unseal(seal(hops, kind, CALL, KEYS), CALL, KEYS) == hops
 

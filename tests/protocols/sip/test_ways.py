@@ -5,10 +5,13 @@ import dataclasses
 import pytest
 
 from protocols.sip.peers import Peer, Side
+from protocols.sip.token import unseal
+from protocols.target import Transport
 from tests.protocols.sip.stage import (
     EDGE,
     FROM_EDGE,
     INVITE,
+    KEYS,
     PBX,
     SETTINGS,
     TCP,
@@ -30,7 +33,7 @@ OPTIONS = request("OPTIONS", uri="sip:10.0.0.2")
 TO = "<sip:+15551234567@10.0.0.2>;tag=t1"
 
 
-# Max-Forwards (F1, P12).
+# Max-Forwards.
 
 
 @pytest.mark.parametrize(("came", "sent"), [(70, b"69"), (1, b"0"), (None, b"70")])
@@ -98,7 +101,7 @@ def test_options_of_the_provider_for_others_are_passed_on(uri: str) -> None:
     assert told(Stage().receive(data, EDGE)) == ["OPTIONS 10.0.0.10"]
 
 
-# Extensions (P12) and loops (F5).
+# Extensions and loops.
 
 
 def test_extension_that_a_proxy_must_know_is_refused_by_name() -> None:
@@ -123,6 +126,19 @@ def test_request_that_comes_back_for_somebody_else_is_a_spiral() -> None:
     assert "INVITE 192.0.2.1" in told(stage.receive(other))
     # On the other side it is on its way to somebody else, too.
     assert "INVITE 10.0.0.10" in told(stage.receive(again.replace(b"Kq", b"Kr"), EDGE))
+
+
+@pytest.mark.parametrize("method", ["INVITE", "OPTIONS"])
+@pytest.mark.parametrize("source", [PBX, EDGE])
+def test_scheme_that_nobody_here_knows_is_refused(source: Peer, method: str) -> None:
+    data = request(method, uri="soap.beep://192.0.2.103:3002")
+    assert status(one(Stage().receive(data, source))) == 416
+
+
+@pytest.mark.parametrize("uri", ["SIPS:a@b.test", "TEL:+1", "urn:service:sos"])
+def test_scheme_of_telephony_is_taken(uri: str) -> None:
+    stage = Stage(edges=[edge(1, TLS)])
+    assert stage.begin(request("INVITE", uri=uri)).to.address == "192.0.2.1"
 
 
 def test_empty_proxy_require_asks_for_nothing() -> None:
@@ -170,7 +186,6 @@ def test_sips_is_said_as_sip_to_a_provider_who_takes_it_so() -> None:
 
 
 def test_emergency_call_is_taken_when_others_are_refused() -> None:
-    # P17
     stage = Stage()
     stage.proxy.accepting = False
     assert told(stage.receive(request("INVITE", uri="urn:service:sos")))[1:] == [
@@ -221,7 +236,6 @@ def test_reinvite_follows_the_dialog_and_gets_a_route_of_its_own() -> None:
 
 @pytest.mark.parametrize("method", ["PRACK", "UPDATE", "INFO", "REFER", "MESSAGE"])
 def test_any_method_follows_the_dialog(method: str) -> None:
-    # F13
     stage = Stage()
     ringing = one(stage.answer(stage.begin(), "183 Session Progress"))
     sent = one(stage.receive(within(method, ringing.data)))
@@ -258,6 +272,22 @@ def test_peer_on_a_stream_is_found_at_the_port_of_its_via(
     assert (bye.to.transport, bye.to.port) == (kind, port)
 
 
+@pytest.mark.parametrize(
+    ("side", "kind", "flow"),
+    [(Side.SITE, TCP, 41_000), (Side.SITE, UDP, 0), (Side.EDGE, TCP, 0)],
+)
+def test_connection_of_the_site_is_signed_and_none_of_the_provider(
+    side: Side, kind: Transport, flow: int
+) -> None:
+    source = Peer(side, kind, "192.0.2.9", 41_000, 5)
+    via = f"SIP/2.0/{kind.upper()} 192.0.2.9:5070;branch=z9hG4bKa1"
+    sent = message(Stage().begin(request("INVITE", via=via), source))
+    token = sent.all(b"record-route")[0].partition(b";er=")[2].rstrip(b">")
+    hops = unseal(token, b"call1@10.0.0.10", KEYS)
+    assert hops is not None
+    assert hops[side].flow == flow
+
+
 def test_pbx_on_tls_that_called_is_reached_by_its_names() -> None:
     stage = Stage(site=[pbx(10, TLS)])
     via = "SIP/2.0/TLS 10.0.0.10:5061;branch=z9hG4bKa1"
@@ -269,7 +299,14 @@ def test_pbx_on_tls_that_called_is_reached_by_its_names() -> None:
     assert (bye.to.transport, bye.to.port, bye.to.host) == (TLS, 5061, "pbx.test")
 
 
-# REGISTER (D8).
+def test_edge_that_knows_another_address_of_ours_is_told_that_one() -> None:
+    """A private edge calls what was announced to it, and can reach nothing else."""
+    private = dataclasses.replace(edge(1), source="198.51.100.9")
+    sent = message(Stage(edges=[private]).begin(FROM_EDGE, EDGE))
+    assert sent.all(b"record-route")[1] == b"<sip:198.51.100.9:5060;lr>"
+
+
+# REGISTER.
 
 
 def test_path_is_added_for_those_who_know_it_and_leads_back() -> None:

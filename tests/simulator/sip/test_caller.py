@@ -34,6 +34,19 @@ async def test_ringing_call_waits_as_long_as_it_takes() -> None:
     caller.stop()
 
 
+async def test_answer_after_a_lost_180_is_the_first_that_is_heard() -> None:
+    caller, callee = pair()
+    callee.passes = lambda m: m.code != 180
+    call = caller.call()
+    await callee.until(lambda: bool(callee.calls_taken))
+
+    callee.ring(callee.calls_taken[0])
+    callee.answer(callee.calls_taken[0])
+
+    assert await call.outcome == 200
+    assert call.ringing.result() == 200
+
+
 async def test_cancel_waits_for_the_first_answer() -> None:
     caller, callee = pair()
     callee.passes = lambda m: m.code != 180

@@ -1,6 +1,7 @@
 """Calls between a PBX and the provider, both ways, on every transport."""
 
 import asyncio
+import socket
 
 import pytest
 
@@ -8,10 +9,13 @@ from simulator.provider import Provider
 from simulator.sip.digest import Credentials
 from simulator.sip.pbx import Pbx, busy, ring
 from simulator.sip.plan import SipPlan
+from tests.simulator.conftest import writes_at_once
 from tests.simulator.sip.conftest import EDGES
-from tests.simulator.sip.raw import at
+from tests.simulator.sip.raw import Raw, at
 
 ANSWERS, RINGS, HANGS_UP = "+155520000020", "+155518000000", "+155520000000001"
+BURST = 300
+"Datagrams that come while the PBX does something else."
 
 
 async def test_call_rings_is_answered_changed_and_hung_up_by_the_pbx(
@@ -131,6 +135,31 @@ async def test_what_is_no_message_is_kept_as_such(
 
     assert pbx.happened("unparsed") == 1
     transport.close()
+
+
+@pytest.mark.parametrize("pbx", ["udp"], indirect=True)
+async def test_burst_of_datagrams_waits_until_it_is_taken(pbx: Pbx) -> None:
+    raw = Raw(("127.0.0.1", pbx.ports["udp"]))
+    raw.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+
+    for number in range(BURST):
+        raw.send(raw.request("OPTIONS", branch=f"{number}", call=f"{number}"))
+
+    async with asyncio.timeout(5):
+        for _ in range(BURST):
+            assert (await raw.receive()).code == 200
+    raw.close()
+
+
+@pytest.mark.parametrize("pbx", ["tcp"], indirect=True)
+async def test_calls_of_the_provider_do_not_wait_for_an_ack(
+    provider: Provider, pbx: Pbx
+) -> None:
+    here = ("127.0.0.1", pbx.ports["tcp"])
+    await provider.sip.call([f"sip:127.0.0.1:{here[1]};transport=tcp"])
+    call = await pbx.incoming.get()
+
+    assert writes_at_once(call.path.far, here)
 
 
 @pytest.mark.parametrize("transport", ["tcp", "tls"])
