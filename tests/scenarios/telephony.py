@@ -141,6 +141,7 @@ async def calling(
     ):
         it.sip.trust = place.trust()
         listener = _listener(way, near, pbx, place) | (trunk or {})
+        sections["state_directory"] = stage.state_directory(directory)
         settings = stage.configuration(it, directory, {"trunk": listener}, **sections)
         if misled:
             _mislead(Path(settings["provider"]["catalogue"]))

@@ -263,3 +263,5 @@ async def test_calls_stand_while_the_daemon_restarts_and_their_edge_is_down(
         site.provider.edges["ashburn"].fail(Fault.STATUS, 503)
         await site.at_home("dublin")
         await held_and_hung_up(site, calls)
+        # The second daemon knows when the first one has asked.
+        assert site.provider.sip.fastest_options(600.0) == 1

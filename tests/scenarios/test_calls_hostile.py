@@ -147,10 +147,14 @@ class Overheard:
 async def test_edges_are_never_asked_faster_than_they_bear(site: Calling) -> None:
     ashburn = site.provider.edges["ashburn"]
     await site.at_home()
+    _, second, *_ = ashburn.addresses
     for fault in (Fault.KILL, Fault.STATUS):
+        # Looked up again because of the fault, one name leads to another's address.
+        site.provider.dns.change("gw1.pstn.ashburn.twilio.com", [second.address])
         ashburn.fail(fault)
         await site.at_home("dublin")
         ashburn.heal()
+        site.provider.dns.heal("gw1.pstn.ashburn.twilio.com")
     assert site.provider.sip.fastest_options(10.0) > 1, "some are asked"
     assert site.provider.sip.fastest_options(PERIOD) == 1
 
