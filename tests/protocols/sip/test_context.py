@@ -520,6 +520,18 @@ def test_late_answer_of_an_abandoned_edge_serves_if_there_is_none_yet() -> None:
     assert told(stage.answer(first, "200 OK")) == ["200 10.0.0.10"]
 
 
+@pytest.mark.parametrize("text", ["603 Decline", "486 Busy Here"])
+def test_late_failure_after_the_answer_is_neither_passed_nor_written_down(
+    text: str,
+) -> None:
+    stage = Stage()
+    first = stage.begin()
+    second = next(it for it in stage.wait(2.5) if it.to.address == "192.0.2.2")
+    stage.answer(second, "200 OK")
+    assert told(stage.answer(first, text, "t2")) == ["ACK 192.0.2.1"]
+    assert [record.status for record in stage.records] == [200]
+
+
 def test_abandoned_edge_is_forgotten_in_the_end() -> None:
     stage = Stage()
     first = stage.begin()
