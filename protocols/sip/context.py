@@ -105,8 +105,7 @@ class Context(Answering):
         if kind == Clock.DEADLINE:
             self._give_up(now)
         elif kind == Clock.TRYING:
-            if not self.given:
-                self.answer(100, now)
+            self.answer(100, now)
         else:
             super().expired(kind, now)
 

@@ -180,6 +180,14 @@ def test_rport_is_filled_and_the_answer_goes_to_that_port(asked: str) -> None:
     assert trying.to == source
 
 
+def test_source_is_noted_in_the_first_via_of_a_list() -> None:
+    below = "SIP/2.0/UDP far.test;branch=z9hG4bKb;rport"
+    via = f"SIP/2.0/UDP 10.0.0.10:5060;branch=z9hG4bKa1;rport, {below}"
+    _, sent = Stage().receive(request("INVITE", via=via))
+    noted = b"SIP/2.0/UDP 10.0.0.10:5060;branch=z9hG4bKa1;rport=5060;received=10.0.0.10"
+    assert message(sent).all(b"via")[1:] == [noted, below.encode()]
+
+
 def test_answer_goes_to_the_port_of_sent_by_without_rport() -> None:
     source = Peer(Side.SITE, UDP, "10.0.0.10", 41_000)
     for via, port in (("10.0.0.10:5070", 5070), ("10.0.0.10", 5060)):
