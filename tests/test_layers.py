@@ -28,6 +28,7 @@ CORES = (
     "protocols.sip.fields",
     "protocols.sip.guard",
     "protocols.sip.headers",
+    "protocols.sip.machines",
     "protocols.sip.message",
     "protocols.sip.names",
     "protocols.sip.peers",

@@ -1,10 +1,7 @@
 """The server transaction of a request: its answers, its repetitions, its ACK."""
 
 from protocols.sip import replies
-from protocols.sip.message import Message
-from protocols.sip.peers import Peer, Send
-from protocols.sip.shared import Key, Shared
-from protocols.sip.transaction import (
+from protocols.sip.machines import (
     INVITE_SERVER,
     SERVER,
     T1,
@@ -12,9 +9,12 @@ from protocols.sip.transaction import (
     Do,
     Event,
     State,
-    Transaction,
     event_of,
 )
+from protocols.sip.message import Message
+from protocols.sip.peers import Peer, Send
+from protocols.sip.shared import Key, Shared
+from protocols.sip.transaction import Transaction
 from protocols.target import Transport
 
 TRYING_AFTER = T1 + 2 * T1 + T2 / 2

@@ -7,20 +7,20 @@ from typing import Protocol
 
 from protocols.record import Attempt
 from protocols.sip import replies
-from protocols.sip.message import Message
-from protocols.sip.peers import Observed, Send, Side
-from protocols.sip.shared import Shared
-from protocols.sip.timers import Timer
-from protocols.sip.transaction import (
+from protocols.sip.machines import (
     CLIENT,
     INVITE_CLIENT,
     LIFE,
     Do,
     Event,
     State,
-    Transaction,
     event_of,
 )
+from protocols.sip.message import Message
+from protocols.sip.peers import Observed, Send, Side
+from protocols.sip.shared import Shared
+from protocols.sip.timers import Timer
+from protocols.sip.transaction import Transaction
 from protocols.target import ALIVE, Outcome, Result, Target, Transport
 
 COOKIE = b"z9hG4bK"

@@ -15,11 +15,11 @@ from protocols.sip.answering import TRYING_AFTER, Answering
 from protocols.sip.branch import Branch, Clock
 from protocols.sip.failover import Verdict, finding, is_better, judge
 from protocols.sip.headers import tag_in
+from protocols.sip.machines import State
 from protocols.sip.message import Message
 from protocols.sip.peers import Ended, Peer
 from protocols.sip.shared import Key, Shared
 from protocols.sip.timers import Timer
-from protocols.sip.transaction import State
 from protocols.sip.way import Way
 from protocols.target import Result, Target, Transport
 
