@@ -58,7 +58,8 @@ class Account:
         record.reason = reason
         if branch is not None:
             record.target = str(branch.target)
-            record.edge = record.edge or branch.target.label
+            if record.direction == "to_provider":
+                record.edge = branch.target.label or record.edge
             record.failover = branch.begun - self._since
         if response is not None:
             record.to_tag = tag_in(response.line(b"to")).decode("latin-1")

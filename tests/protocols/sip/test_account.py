@@ -4,7 +4,7 @@ import dataclasses
 
 from protocols.sip.account import Account
 from protocols.target import Result
-from tests.protocols.sip.stage import Stage, peer_of, response
+from tests.protocols.sip.stage import EDGE, FROM_EDGE, Stage, peer_of, response
 
 
 def test_record_tells_when_each_answer_came_and_where_from() -> None:
@@ -54,8 +54,15 @@ def test_second_answer_makes_a_record_of_its_own() -> None:
     second = stage.wait(2.1)[-1]
     stage.answer(second, "200 OK")
     stage.receive(response(first, "200 OK"), peer_of(first))
-    assert [one.edge for one in stage.records] == ["edge2", "edge2"]
+    assert [one.edge for one in stage.records] == ["edge2", "edge1"]
     assert stage.records[0] is not stage.records[1]
+
+
+def test_record_of_a_call_of_the_provider_names_the_edge_that_it_came_from() -> None:
+    stage = Stage()
+    stage.answer(stage.begin(FROM_EDGE, EDGE), "200 OK")
+    record = stage.records[0]
+    assert (record.edge, record.target) == ("edge1", "pbx10 10.0.0.10:5060")
 
 
 def test_request_without_a_record_has_none() -> None:
