@@ -84,10 +84,9 @@ class PlaceNames:
         """Name of the edge, or of the PBX, that an address belongs to; else empty."""
         if side is Side.EDGE and (name := self._of_network(address)):
             return name
-        for target in self._targets(side):
-            if target.address == address:
-                return target.label
-        return ""
+        # The name to verify hangs on the label; a PBX may be known without one, too.
+        there = [one for one in self._targets(side) if one.address == address]
+        return max(there, key=_has_name).label if there else ""
 
     def target(self, side: Side, label: str) -> Target | None:
         """Any target of that edge or PBX; None if it is unknown, or has no address."""
@@ -112,3 +111,7 @@ class PlaceNames:
         found = ipaddress.ip_address(address)
         networks = self._networks
         return next((name for network, name in networks if found in network), "")
+
+
+def _has_name(target: Target) -> bool:
+    return bool(target.verify_name)

@@ -14,6 +14,7 @@ import signal
 import socket
 import ssl
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -166,6 +167,11 @@ def configuration(
         "listeners": dict(listeners),
         **sections,
     }
+
+
+def state_directory(directory: Path) -> str:
+    """A new one, with which edges are asked by OPTIONS as soon as the daemon starts."""
+    return tempfile.mkdtemp(prefix="state-", dir=directory)
 
 
 class Daemon(asyncio.SubprocessProtocol):

@@ -295,6 +295,8 @@ class Branch(Transaction):
         )
         self.via = face.via + self.id
         request = self._decides.request
+        if target.transport is not Transport.UDP:
+            request.ensure_length()
         return b"\r\n".join(
             (
                 request.start,

@@ -104,6 +104,8 @@ class Context(Answering):
 
     def answered(self, branch: Branch, response: Message, now: float) -> None:
         """Take an answer that the client transaction has not absorbed."""
+        if self._peer.transport is not Transport.UDP:
+            response.ensure_length()
         self._account.answered(now)
         if response.status < 200:
             self._progressed(branch, response, now)

@@ -87,7 +87,7 @@ class Endpoint:
         self._streams = Streams(
             self,
             contexts,
-            dials_from((b.side, b.sock.getsockname()[0]) for b in bound),
+            dials_from((b.side, b.transport, b.sock.getsockname()[0]) for b in bound),
             tasks=tasks,
             loop=loop,
             patience=patience,

@@ -168,6 +168,15 @@ class Message:
             self.lines.insert(at, b"")
         self.lines[at] = _line(name, value)
 
+    def ensure_length(self) -> None:
+        """Say how long the body is, unless it was said.
+
+        RFC 3261 section 18.3: on a stream "the Content-Length header field indicates
+        the size of the body", and must be there; in a datagram it may be left out.
+        """
+        if b"content-length" not in self.names:
+            self.set(b"content-length", b"%d" % len(self.body))
+
     def remove(self, name: bytes) -> None:
         """Take out all fields of that name."""
         self.lines = [

@@ -213,6 +213,8 @@ class Proxy:
         face = self._shared.places.face(
             side, target.transport, target.address, target.source
         )
+        if target.transport is not Transport.UDP:
+            message.ensure_length()
         seed = message.line(b"via") + message.line(b"call-id")
         branch = COOKIE + hashlib.blake2b(seed, digest_size=8).hexdigest().encode()
         data = b"\r\n".join(

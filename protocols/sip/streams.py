@@ -8,7 +8,6 @@ nobody is known by a certificate, so there we always dial.
 
 import asyncio
 import dataclasses
-import ipaddress
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
@@ -43,6 +42,10 @@ class Listens(Protocol):
         """These requests could not be sent, or can no longer be answered."""
 
 
+Sources = Callable[[Side, Target], str | None]
+"The local address to dial a target from on a side; None if there is none to use."
+
+
 class Streams:
     """The connections of both sides. Numbers of connections begin at 1."""
 
@@ -50,13 +53,13 @@ class Streams:
         self,
         listens: Listens,
         contexts: Mapping[Side, Contexts],
-        sources: Callable[[Side, bool], str | None],
+        sources: Sources,
         *,
         tasks: Tasks,
         loop: asyncio.AbstractEventLoop,
         patience: Patience = Patience(),  # noqa: B008 - frozen
     ) -> None:
-        """`sources` gives the local address to dial from, by side and whether IPv6."""
+        """`sources` gives the local address to dial from."""
         self._listens = listens
         self._contexts = contexts
         self._sources = sources
@@ -81,14 +84,15 @@ class Streams:
         number, and of all that is lost later on.
         """
         connection = self.find(side, target)
+        result = Result.TIMEOUT
         try:
             if connection is None:
                 connection = self._dial(side, target)
             words = connection.send(data, attempt)
         except DialError as error:
-            words = error.detail
+            result, words = error.result, error.detail
         if words and attempt:
-            self._listens.broken((attempt,), Result.TIMEOUT, words)
+            self._listens.broken((attempt,), result, words)
         return not words
 
     def answer(self, peer: Peer, data: bytes) -> bool:
@@ -183,12 +187,15 @@ class Streams:
             raise DialError(Result.TIMEOUT, "too many connections", "connect")
         if target.transport is Transport.TLS and not target.verify_name:
             raise DialError(Result.TIMEOUT, "no name to verify", "tls")
+        source = target.source or self._sources(side, target)
+        if source is None:
+            # As over UDP: what came back to us would be for nobody.
+            detail = "no address of its family is bound"
+            raise DialError(Result.REFUSED, detail, "connect")
         connection = self._new(side, target.transport, target)
         connection.pongs = target.key in self._ponging
         self._all[connection.number] = self._dialled[target.key] = connection
-        if target.source is None:
-            source = self._sources(side, ":" in target.address)
-            target = dataclasses.replace(target, source=source)
+        target = dataclasses.replace(target, source=source)
         self._tasks.start(self._connect(connection, target), name=f"dial {target}")
         return connection
 
@@ -270,10 +277,19 @@ class Streams:
         self._ponging[key] = None
 
 
-def dials_from(bound: Iterable[tuple[Side, str]]) -> Callable[[Side, bool], str | None]:
-    """Dial from the address that is listened on, as a provider may know us by it."""
-    found: dict[tuple[Side, bool], str] = {}
-    for side, address in bound:
-        if not ipaddress.ip_address(address).is_unspecified:
-            found.setdefault((side, ":" in address), address)
-    return lambda side, is_ipv6: found.get((side, is_ipv6))
+def dials_from(bound: Iterable[tuple[Side, Transport, str]]) -> Sources:
+    """Dial from the address that is listened on, as a provider may know us by it.
+
+    That of the same transport, as the far side is told to send there.
+    """
+    found: dict[tuple[Side, bool, Transport | None], str] = {}
+    for side, transport, address in bound:
+        found.setdefault((side, ":" in address, transport), address)
+        found.setdefault((side, ":" in address, None), address)
+
+    def source(side: Side, target: Target) -> str | None:
+        is_ipv6 = ":" in target.address
+        own = found.get((side, is_ipv6, target.transport))
+        return own or found.get((side, is_ipv6, None))
+
+    return source

@@ -76,6 +76,8 @@ class Ways:
         asks = message.method == b"OPTIONS" and not call.to_tag
         if asks and self._is_for_us(message):
             raise self._welcome(accepting)
+        if hops is None and not call.to_tag:
+            _know_scheme(message)
         count_hop(message)
         _require_nothing(message)
         if asks and source.side is Side.SITE:
@@ -90,10 +92,6 @@ class Ways:
             return self._signed(message, call, source, hops, mark)
         if call.to_tag:
             raise MessageError(481, "Dialog Is Not Known Here")
-        # RFC 3261 section 16.3 step 2: of a scheme that it does not understand, "the
-        # proxy SHOULD reject the request with a 416".
-        if parse_uri(message.uri).scheme not in _SCHEMES:
-            raise Refused(416, b"Unsupported URI Scheme")
         # An emergency call is not refused for the sake of the others.
         if not accepting and not message.uri.startswith(b"urn:"):
             raise self.overloaded()
@@ -242,6 +240,12 @@ def count_hop(message: Message) -> None:
     if not line:
         raise Refused(483)
     message.replace_line(b"max-forwards", line)
+
+
+def _know_scheme(message: Message) -> None:
+    """RFC 3261 section 16.3 step 2: 416 for a scheme that is not understood."""
+    if parse_uri(message.uri).scheme not in _SCHEMES:
+        raise Refused(416, b"Unsupported URI Scheme")
 
 
 def _require_nothing(message: Message) -> None:

@@ -28,6 +28,14 @@ class Agent(Caller):
         """Why a request within a dialog is dropped; empty if it is not."""
         return ""
 
+    def verdict(self, request: Received) -> int:
+        """Status for any other request within a dialog."""
+        return 200 if request.method in ALLOW[1].split(", ") else 405
+
+    def registered(self, request: Received) -> Fields | None:
+        """Fields of the answer to a REGISTER; None where nobody may register."""
+        return None
+
     def invited(self, call: Call) -> None:
         """There is a new call to us."""
 
@@ -178,7 +186,7 @@ class Agent(Caller):
             settle(call.reinvited, message.sequence)
             self._reaccept(call, server)
         else:
-            code = 200 if message.method in ALLOW[1].split(", ") else 405
+            code = self.verdict(message)
             self.transactions.respond(server, code, fields=[ALLOW])
 
     def _reaccept(self, call: Call, server: Server) -> None:
@@ -212,9 +220,14 @@ class Agent(Caller):
             self._origins[origin] = message.transaction
             self._new_call(server)
         else:
-            known = message.method == "OPTIONS"
+            known: Fields | None = [] if message.method == "OPTIONS" else None
+            if message.method == "REGISTER":
+                known = self.registered(message)
             self.transactions.respond(
-                server, 200 if known else 405, tag=secrets.token_hex(6), fields=[ALLOW]
+                server,
+                405 if known is None else 200,
+                tag=secrets.token_hex(6),
+                fields=[*(known or ()), ALLOW],
             )
 
     def _new_call(self, server: Server) -> None:

@@ -54,6 +54,8 @@ class Call:
     "Statuses received for the INVITE, in order."
     phrase: str = ""
     "Reason phrase of the final one."
+    moved: str = ""
+    "URI of the first Contact of a 3xx."
     acks: dict[tuple[int, str], Callable[[], None]] = dataclasses.field(
         default_factory=dict
     )

@@ -103,6 +103,7 @@ class Caller(Party):
         elif not call.outcome.done():
             call.statuses.append(message.code)
             call.phrase = message.phrase
+            call.moved = message.contact if message.code < 400 else ""
             settle(call.heard, message.code)
             if not call.cancelled and self.challenged(call, message):
                 return

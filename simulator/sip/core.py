@@ -50,6 +50,8 @@ class Core(Agent):
         "Port of each transport at every edge address."
         self.callees: dict[str, Callee] = {}
         "Callees by number, beside those of the plan of numbers."
+        self.bindings: dict[str, str] = {}
+        "Contact of each user that registered at a SIP domain."
         self._ledger = ledger
         self._knows = knows
         self._outward = outward
@@ -125,6 +127,9 @@ class Core(Agent):
             self.note("banned", path, request, detail="too many calls")
         elif not self._authentic(server):
             pass
+        elif "timer" in (request.headers.get("Require") or ""):
+            unsupported = [("Unsupported", "timer")]
+            self._refuse(server, 420, "session timer", "Bad Extension", unsupported)
         elif not valid(uri.user):
             self._refuse(server, 400, "number", "Invalid phone number")
         elif self.plan.trunk_rate and not self._trunks.allows(
@@ -182,6 +187,19 @@ class Core(Agent):
         if [*map(parse_uri, request.routes)] != [*map(parse_uri, ours)]:
             return f"Route is not {', '.join(ours)}"
         return ""
+
+    def verdict(self, request: Received) -> int:
+        """A transfer is accepted, and goes no further."""
+        return 202 if request.method == "REFER" else super().verdict(request)
+
+    def registered(self, request: Received) -> Fields | None:
+        """SIP domains have registrars, trunks have none."""
+        if ".sip." not in f"{parse_uri(request.uri).host}.":
+            return None
+        user = parse_uri(request.recipient)
+        self.bindings[f"{user.user}@{user.host}"] = request.contact
+        expires = request.headers.get("Expires") or "3600"
+        return [("Contact", f"<{request.contact}>;expires={expires}")]
 
     # ---- Callees -----------------------------------------------------------------
 

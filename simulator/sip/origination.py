@@ -1,10 +1,11 @@
 """Calls of the provider to a site: which URIs, in which order, and when to stop."""
 
 import asyncio
+import collections
 import dataclasses
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from simulator.sip.call import Call
 from simulator.sip.core import Core
@@ -14,6 +15,10 @@ from simulator.sip.transaction import Path
 
 FINAL = frozenset({400, 404, 405, 410, 416, 482, 484, 486})
 "Failures after which no other URI is tried; 2xx and 6xx are of the same kind."
+
+
+Disaster = Callable[[Mapping[str, str]], Awaitable[object]]
+"Delivers the webhook of last resort, with this form."
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -70,6 +75,14 @@ def moves_on(status: int) -> bool:
     return not (200 <= status < 300 or status >= 600 or status in FINAL)
 
 
+def follows(status: int, contact: str) -> bool:
+    """Whether a redirection is obeyed: a 302 that does not lead to the provider."""
+    if status != 302 or not contact:
+        return False
+    host = parse_uri(contact).host
+    return host != "twilio.com" and not host.endswith(".twilio.com")
+
+
 def edge_of(uri: Uri) -> str:
     """The edge that a URI asks for; empty without one."""
     match = re.search(r";edge=([^;?]+)", uri.text, re.IGNORECASE)
@@ -91,17 +104,21 @@ async def place(
     chance: random.Random,
     *,
     caller: str = "+15559990000",
+    disaster: Disaster | None = None,
 ) -> Placed:
     """Call a number at a site, trying its URIs until one decides.
 
-    `way` gives the path from an edge to a transport, host and port. Raises ValueError
-    without URIs, or for one that is none.
+    `way` gives the path from an edge to a transport, host and port; `disaster` is told
+    when no URI is left. Raises ValueError without URIs, or for one that is none.
     """
     if not uris:
         raise ValueError("a call needs an origination URI")
     attempts: list[Attempt] = []
-    for uri in in_order(uris, chance):
-        target = request_uri(uri, number)
+    waiting = collections.deque(in_order(uris, chance))
+    redirected = ""
+    while waiting:
+        uri = waiting.popleft()
+        target = redirected if uri.text == redirected else request_uri(uri, number)
         path = way(edge_of(uri), parse_uri(target).hop)
         call = core.invite(
             path,
@@ -118,11 +135,16 @@ async def place(
         status = await _result(core, call)
         attempts.append(Attempt(uri, call, status))
         core.note("result", path, call=call.call_id, status=status, detail=target)
-        if not moves_on(status):
+        if not redirected and follows(status, call.moved):
+            redirected = call.moved  # once, and the first Contact alone
+            waiting.appendleft(Uri(redirected))
+        elif not moves_on(status):
             break
     placed = Placed(tuple(attempts))
     if moves_on(placed.status):
         core.note("disaster", placed.call.path, call=placed.call.call_id)
+        if disaster is not None:
+            await disaster({"To": number, "From": caller, "DialCallStatus": "failed"})
     return placed
 
 

@@ -13,7 +13,7 @@ from simulator.ledger import Ledger
 from simulator.sip.core import Core
 from simulator.sip.datagrams import Datagrams
 from simulator.sip.message import default_port
-from simulator.sip.origination import Placed, Uri, place
+from simulator.sip.origination import Disaster, Placed, Uri, place
 from simulator.sip.plan import SipPlan
 from simulator.sip.streams import Dialler, Stream
 from simulator.sip.transaction import Path
@@ -97,11 +97,16 @@ class SipService:
         self.core.stop()
 
     async def call(
-        self, uris: Sequence[Uri | str], number: str = "+15551112222"
+        self,
+        uris: Sequence[Uri | str],
+        number: str = "+15551112222",
+        disaster: Disaster | None = None,
     ) -> Placed:
         """Call a number at a site by its origination URIs, until one decides."""
         given = [Uri(one) if isinstance(one, str) else one for one in uris]
-        return await place(self.core, given, number, self._way, self._chance)
+        return await place(
+            self.core, given, number, self._way, self._chance, disaster=disaster
+        )
 
     def rung(self) -> collections.Counter[str]:
         """How often the callee of each Call-ID was rung."""

@@ -109,6 +109,7 @@ async def running(
         "provider": {"catalogue": str(catalogue), "ca_file": str(place.ca_file)},
         "log": {"format": "json"},
         "listeners": listeners,
+        "state_directory": stage.state_directory(directory),
     }
     async with stage.running(settings, directory) as daemon:
         yield daemon, trunks

@@ -302,6 +302,7 @@ def test_home_returns_after_recovery_and_probation(provider: Any) -> None:
     assert 60.0 <= switched - up <= 63.0
 
 
+@pytest.mark.long
 def test_flapping_edge_is_left_alone(provider: Any) -> None:
     table = provider.table({"ashburn": 0.020, "dublin": 0.080})
     provider.run(table, 60.0)

@@ -67,7 +67,7 @@ class Source:
         self.snapshot = snapshot
 
 
-def service(product: str, edge: str, *addresses: str) -> Service:
+def service(product: str, edge: str, *addresses: str, verify_name: str = "") -> Service:
     endpoint = Endpoint(
         product,
         edge,
@@ -76,6 +76,7 @@ def service(product: str, edge: str, *addresses: str) -> Service:
         f"{edge}.test",
         5060,
         "example.pstn.twilio.com",
+        verify_name=verify_name,
     )
     known = tuple(Address(endpoint.target(one), Health()) for one in plain(addresses))
     return Service(endpoint, State.UP, 0.0, known)
@@ -86,7 +87,10 @@ def source(make_snapshot: Any) -> Source:
     settings = make_snapshot([]).settings
     services = {
         "pstn": (service("pstn", "near"), service("pstn", "bare", "198.51.100.7")),
-        "trunk": (service("trunk", "pbx:5060", "10.0.0.10"),),
+        "trunk": (
+            service("trunk", "pbx:5060", "10.0.0.10", "10.0.0.11"),
+            service("trunk", "pbx:5061", "10.0.0.11", verify_name="pbx"),
+        ),
     }
     return Source(Snapshot(0.0, settings, Home(), False, {}, services, {}))
 
@@ -119,6 +123,7 @@ def test_proxy_is_told_addresses_networks_and_clocks(
         (Side.EDGE, "198.51.100.7", "bare"),
         (Side.EDGE, "198.51.100.8", ""),
         (Side.SITE, "10.0.0.10", "pbx:5060"),
+        (Side.SITE, "10.0.0.11", "pbx:5061"),
         (Side.SITE, "192.0.2.5", ""),
     ],
 )

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import json
 import os
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from router.saved import Saved, dump
 from simulator.provider import Provider
 from simulator.sip.agent import Agent
 from simulator.sip.call import Call
@@ -57,6 +59,8 @@ class Calling:
     "The configuration of the daemon."
     directory: Path
     "Where its files are."
+    place: stage.Site
+    "The certificate of the site, and who issued it."
     daemon: Daemon
     "The daemon."
 
@@ -137,11 +141,23 @@ async def calling(
     ):
         it.sip.trust = place.trust()
         listener = _listener(way, near, pbx, place) | (trunk or {})
+        sections["state_directory"] = stage.state_directory(directory)
         settings = stage.configuration(it, directory, {"trunk": listener}, **sections)
         if misled:
             _mislead(Path(settings["provider"]["catalogue"]))
+        settings["state_directory"] = str(directory)
+        forget(directory)
         async with stage.running(settings, directory) as daemon:
-            yield Calling(way, pbx, it, settings, directory, daemon)
+            yield Calling(way, pbx, it, settings, directory, place, daemon)
+
+
+def forget(directory: Path) -> None:
+    """Have the next run believe that no edge was asked by OPTIONS of late.
+
+    Without a file that says so it would wait for as long as OPTIONS are apart.
+    """
+    state = dump(Saved(scores={}, addresses={}, options={}, ended=True))
+    (directory / "state.json").write_text(json.dumps(state), encoding="ascii")
 
 
 def _mislead(path: Path) -> None:

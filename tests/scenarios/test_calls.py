@@ -15,6 +15,7 @@ from simulator.sip.agent import Agent
 from simulator.sip.call import Call
 from simulator.sip.callees import Callee
 from simulator.sip.digest import Credentials
+from simulator.sip.pbx import Pbx
 from tests import stage as daemons
 from tests.scenarios.telephony import (
     ANSWERS,
@@ -27,6 +28,7 @@ from tests.scenarios.telephony import (
     Calling,
     asked,
     calling,
+    forget,
     rules,
     theirs,
 )
@@ -35,6 +37,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 KNOWN = Credentials("alice", "wonderland")
 LIMITED = "+15551230000"
+ELSEWHERE = "127.30.0.11"
 STANDING = 100 if CALLS else 8
 "Calls in each direction that stand while the daemon restarts."
 
@@ -82,6 +85,21 @@ async def test_call_to_the_provider_is_answered_held_and_hung_up(site: Calling) 
     assert "attempts" not in invite, "one is no search"
     assert (bye["edge"], bye["status"]) == ("ashburn", 200)
     assert not site.provider.ledger.events("altered", call=call.call_id)
+
+
+async def test_pbx_of_nobodys_knowledge_is_held_and_hung_up_at_the_far_end(
+    site: Calling,
+) -> None:
+    """One that `site.to` does not name: over TLS, nobody could verify it."""
+    async with Pbx.start(
+        site.site, transport=site.way, address=ELSEWHERE, trust=site.place.trust()
+    ) as other:
+        call = other.call(ANSWERS)
+        assert await call.outcome == 200
+        core = site.provider.sip.core
+        assert await asked(core, theirs(site.provider, call), "INVITE") == 200
+        assert await asked(core, theirs(site.provider, call), "BYE") == 200
+        assert await call.ended == "remote"
 
 
 async def test_call_to_the_provider_is_hung_up_at_the_far_end(site: Calling) -> None:
@@ -238,9 +256,12 @@ async def test_calls_stand_while_the_daemon_restarts_and_their_edge_is_down(
     calls = await standing(site)
     site.daemon.terminate()
     assert await site.daemon.end() == 0
+    forget(site.directory)
     async with daemons.running(site.settings, site.directory) as again:
         site = dataclasses.replace(site, daemon=again)
         # It answers new requests 503; what belongs to a call is served.
         site.provider.edges["ashburn"].fail(Fault.STATUS, 503)
         await site.at_home("dublin")
         await held_and_hung_up(site, calls)
+        # The second daemon knows when the first one has asked.
+        assert site.provider.sip.fastest_options(600.0) == 1

@@ -24,8 +24,11 @@ FORGIVING = {
     "recovery": "0s",
 }
 "An edge that answers again is soon home again, for the next test."
-AT_ONCE = 50
-"Milliseconds that a call may be later for an edge that refuses it."
+AT_ONCE = 200
+"""Milliseconds after which a refused call has surely not waited for silence.
+
+The aim is 50, which test_calls_load.py looks at: the machine of the tests is busy.
+"""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=WAYS)
@@ -71,10 +74,16 @@ async def rang_once(site: Calling, call: Call, edge: str) -> None:
 async def test_call_to_a_home_that_refuses_goes_elsewhere_at_once(
     site: Calling,
 ) -> None:
+    ledger = site.provider.ledger
+    for one in site.provider.edges["dublin"].addresses:
+        await ledger.wait("options", address=one.address)
+    connections = ledger.events("accepted", edge="dublin")
     home(site).kill()
     calls = [site.pbx.call(ANSWERS) for _ in range(8)]
     for call in calls:
         await rang_once(site, call, "dublin")
+    # OPTIONS had them opened: nobody waits for a handshake now.
+    assert ledger.events("accepted", edge="dublin") == connections
     records = [await site.ended(call) for call in calls]
     assert "tried" in records[0]
     late = [one["failover_ms"] for one in records if "failover_ms" in one]

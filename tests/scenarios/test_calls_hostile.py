@@ -20,14 +20,27 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SHARED = re.compile(rb"(?<=branch=z9hG4bK)(?:as3-111|kdjuw\b)")
 "Branches of several messages: to a running proxy these would be one request."
+TORTURE = (*rfc4475.CASES, *rfc5118.CASES)
+ASKING = [
+    dataclasses.replace(
+        case,
+        name=case.name + "-as-message",
+        data=case.data.replace(b"OPTIONS", b"MESSAGE"),
+    )
+    for case in TORTURE
+    if case.data.startswith(b"OPTIONS") and case.verdict is Fate.PASSED
+]
+"OPTIONS of the site are answered by the daemon: those that pass come once more."
 CASES = tuple(
     dataclasses.replace(case, data=SHARED.sub(b"own-%d" % number, case.data))
-    for number, case in enumerate((*rfc4475.CASES, *rfc5118.CASES))
+    for number, case in enumerate((*TORTURE, *ASKING))
 )
 SENDER = "127.30.0.20"
 "Who sends torture."
 PORTS = (5060, 5050, 5070, 6050, 19823)
 "Ports that the torture messages name in their Via, for answers."
+ANSWERED = {b"INVITE": 100, b"OPTIONS": 200}
+"What the daemon itself answers at once."
 VICTIM = "127.30.0.66"
 "Whom a forged message has called."
 PERIOD = 0.1
@@ -134,10 +147,14 @@ class Overheard:
 async def test_edges_are_never_asked_faster_than_they_bear(site: Calling) -> None:
     ashburn = site.provider.edges["ashburn"]
     await site.at_home()
+    _, second, *_ = ashburn.addresses
     for fault in (Fault.KILL, Fault.STATUS):
+        # Looked up again because of the fault, one name leads to another's address.
+        site.provider.dns.change("gw1.pstn.ashburn.twilio.com", [second.address])
         ashburn.fail(fault)
         await site.at_home("dublin")
         ashburn.heal()
+        site.provider.dns.heal("gw1.pstn.ashburn.twilio.com")
     assert site.provider.sip.fastest_options(10.0) > 1, "some are asked"
     assert site.provider.sip.fastest_options(PERIOD) == 1
 
@@ -202,7 +219,8 @@ def answers_due(read: list[bytes], verdict: Verdict) -> list[int]:
         return [verdict]
     if verdict is not Fate.PASSED:
         return []
-    return [100 for message in read if message.startswith(b"INVITE")]
+    methods = [message.partition(b" ")[0] for message in read]
+    return [ANSWERED[method] for method in methods if method in ANSWERED]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -215,7 +233,7 @@ async def test_torture_on_the_wire(
     async with asyncio.timeout(5.0):
         ask = over_udp if site.way == "udp" else over_tcp
         assert statuses(await ask(site, case, number)) == answers_due(read, verdict)
-        if verdict is Fate.PASSED and not case.data.startswith(b"SIP/"):
+        if verdict is Fate.PASSED and not case.data.startswith((b"SIP/", b"OPTIONS")):
             for message in read:
                 await overheard.wait(message, places(site))
 

@@ -8,6 +8,8 @@ from protocols.sip.headers import tag_of
 from protocols.sip.message import Message
 from protocols.sip.peers import Side
 
+SLOW = ("abrupt", "late")
+"Tempers of those whose first word comes late."
 LIFE = 32.0
 "Seconds for which a message is repeated."
 
@@ -48,6 +50,7 @@ class Asked:
         self.tag = tag
         self.last = b""
         self.final = 0
+        self.ended = 0.0
         self.acked = False
         self.rang = False
 
@@ -62,7 +65,11 @@ class Agent:
         self.side = side
         self.address = address
         self.temper = temper
-        "What it is like: answers, busy, dead, fails, frozen, late, refuses, rings."
+        """What it is like.
+
+        It answers, is busy, dead, frozen, late or abrupt (late, and picked up without
+        ringing), breaks (rings, then fails), fails, refuses or rings.
+        """
         self.calls: dict[bytes, Call] = {}
         self.asked: dict[bytes, Asked] = {}
         self.dialogs: set[tuple[bytes, bytes]] = set()
@@ -182,20 +189,25 @@ class Agent:
         if core is not None and core.setdefault(call_id, self.address) != self.address:
             self._answer(asked, 482)
             return
-        if self.world.random.random() < 0.9 and self.temper != "late":
+        if self.world.random.random() < 0.9 and self.temper not in SLOW:
             self._answer(asked, 100)
         self._decide(asked)
 
     def _decide(self, asked: Asked) -> None:
         chance = self.world.random.random
-        slow = 2.5 if self.temper == "late" else 0.2
+        slow = 2.5 if self.temper in SLOW else 0.2
         ring = slow + chance()
         if self.temper == "fails":
             self.world.later(chance(), lambda: self._answer(asked, 503))
         elif self.temper == "busy":
             self.world.later(chance(), lambda: self._answer(asked, 486))
+        elif self.temper == "abrupt":
+            self.world.later(ring, lambda: self._answer(asked, 200))
         else:
             self.world.later(ring, lambda: self._ring(asked))
+            if self.temper == "breaks":
+                self.world.later(ring + chance(), lambda: self._answer(asked, 503))
+                return
             if self.temper != "rings":
                 pick_up = ring + 1 + chance() * 20
                 self.world.later(pick_up, lambda: self._answer(asked, 200))
@@ -217,7 +229,7 @@ class Agent:
         self._send(asked.last)
         if status < 200:
             return
-        asked.final = status
+        asked.final, asked.ended = status, self.world.now
         if status < 300:
             self.dialogs.add((asked.call_id, asked.tag))
             if self.world.random.random() < 0.2:

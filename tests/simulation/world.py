@@ -10,8 +10,9 @@ import random
 from collections.abc import Callable, Collection, Sequence
 
 from protocols.sip.message import Message, parse
-from protocols.sip.peers import Action, Peer, Send, Side
+from protocols.sip.peers import Action, Ended, Peer, Send, Side
 from protocols.sip.proxy import Proxy
+from protocols.sip.records import CallRecord
 from protocols.sip.settings import Place, Settings
 from protocols.sip.validity import check
 from protocols.target import Result, Target, Transport
@@ -32,10 +33,13 @@ SETTINGS = Settings(
     mtu=0,
 )
 TEMPERS = (
-    "answers", "answers", "answers", "busy", "dead", "fails", "frozen", "late",
-    "refuses", "rings",
+    "abrupt", "answers", "answers", "answers", "breaks", "busy", "dead", "fails",
+    "frozen", "late", "refuses", "rings",
 )  # fmt: skip
 "What an edge may be like."
+CROSSING = 0.25
+"""Seconds in which what one edge answers cannot be known to another: two telephones may
+be picked up then, where one does without having rung."""
 END = 3_000.0
 "Virtual seconds by which all must be quiet."
 
@@ -62,6 +66,9 @@ class World:
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._tokens = itertools.count(seed * 1_000_000)
         self._finals: dict[tuple[bytes, bytes], int] = {}
+        self._rung: dict[bytes, set[bytes]] = {}
+        self._copies: dict[bytes, set[bytes]] = {}
+        self._ended: set[str] = set()
         merged = self.random.random() < 0.5
         self.core: dict[bytes, str] | None = {} if merged else None
         self.pbx = Agent(self, Side.SITE, PBX.address, "answers")
@@ -119,7 +126,8 @@ class World:
 
     def _restart(self) -> None:
         self.restarts += 1
-        self._finals.clear()
+        for judged in (self._finals, self._rung, self._copies, self._ended):
+            judged.clear()
         self.proxy = self._started()
 
     def _step(self) -> bool:
@@ -145,6 +153,8 @@ class World:
         for action in actions:
             if isinstance(action, Send):
                 self._carry(action)
+            elif isinstance(action, Ended) and action.record.method == "INVITE":
+                self._judge_record(action.record)
 
     def _carry(self, sent: Send) -> None:
         message = parse(sent.data)
@@ -155,6 +165,8 @@ class World:
         assert agent.side is sent.side
         if message.status:
             self._judge_answer(message)
+        elif message.method == b"INVITE":
+            self._judge_copy(message)
         if agent.temper == "refuses" and sent.attempt:
             proxy = self.proxy
             self.later(0.001, lambda: self._refused(proxy, sent.attempt))
@@ -175,10 +187,26 @@ class World:
         given = self._finals.get(key, 0)
         if answer.status < 200:
             assert not given, f"{answer.status} after {given}"
+            if answer.status > 100:
+                call_id = answer.first(b"call-id") or b""
+                self._rung.setdefault(call_id, {*self._copies.get(call_id, ())})
             return
         late_2xx = method == b"INVITE" and 200 <= answer.status < 300
         assert given in (0, answer.status) or late_2xx, f"{answer.status} after {given}"
-        self._finals[key] = answer.status
+        self._finals.setdefault(key, answer.status)
+
+    def _judge_copy(self, invite: Message) -> None:
+        """Nobody else is asked once it has rung."""
+        call_id, via = invite.first(b"call-id") or b"", invite.all(b"via")[0]
+        copies = self._copies.setdefault(call_id, set())
+        copies.add(via)
+        assert copies <= self._rung.get(call_id, copies), "asked on after it rang"
+
+    def _judge_record(self, record: CallRecord) -> None:
+        """A call is written down once, but for another telephone that was picked up."""
+        again = record.call_id in self._ended
+        assert not again or 200 <= record.status < 300, "written down twice"
+        self._ended.add(record.call_id)
 
     def _judge_end(self) -> None:
         shared = self.proxy._shared
@@ -194,12 +222,22 @@ class World:
         if not self.loss:
             self._judge_calls()
 
+    def _judge_telephones(self) -> None:
+        picked_up: dict[bytes, float] = {}
+        for one in (one for edge in self.edges for one in edge.asked.values()):
+            if one.final == 200:
+                gap = abs(one.ended - picked_up.setdefault(one.call_id, one.ended))
+                assert gap < CROSSING, "two telephones were picked up"
+
     def _judge_calls(self) -> None:
         """On a network without loss nobody picks up twice, or is refused in vain."""
-        asked = [one for edge in self.edges for one in edge.asked.values()]
-        picked_up = [one.call_id for one in asked if one.final == 200]
-        assert len(picked_up) == len({*picked_up}), "two telephones were picked up"
         tempers = [edge.temper for edge in self.edges]
+        # Who says nothing before picking up cannot be told in time (RFC 3261 section
+        # 9.1); with two of them nobody can prevent that both do.
+        if tempers.count("abrupt") < 2:
+            self._judge_telephones()
         for call in self.pbx.calls.values():
-            if "answers" in tempers and self.core is None:
+            if not {"breaks", "fails", "rings"} & {*tempers}:
+                assert call.final != 482, "refused though a copy had arrived"
+            if "answers" in tempers and "breaks" not in tempers and self.core is None:
                 assert call.final in (200, 408, 486, 487), f"refused with {call.final}"

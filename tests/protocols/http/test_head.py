@@ -332,6 +332,13 @@ def test_remembered_head_stays_the_same_whatever_is_forwarded_of_it() -> None:
     assert (read.lines, read.values, read.nominated, read.authority) == before
 
 
+def test_names_in_a_long_connection_field_are_all_nominated() -> None:
+    names = [b"x-%d" % number for number in range(100)]
+    read = request(b"Connection: " + b", ".join(names))
+    assert read.nominated == {*names}
+
+
+@pytest.mark.long
 def test_remembered_heads_stay_within_their_memory() -> None:
     pairs = itertools.product(b"abcdefghijklm", repeat=2)
     names = b",".join(bytes(pair) for pair in pairs)

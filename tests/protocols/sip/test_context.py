@@ -17,6 +17,7 @@ from tests.protocols.sip.stage import (
     EDGE,
     FROM_EDGE,
     INVITE,
+    PBX,
     SETTINGS,
     TCP,
     TLS,
@@ -520,6 +521,18 @@ def test_late_answer_of_an_abandoned_edge_serves_if_there_is_none_yet() -> None:
     assert told(stage.answer(first, "200 OK")) == ["200 10.0.0.10"]
 
 
+@pytest.mark.parametrize("text", ["603 Decline", "486 Busy Here"])
+def test_late_failure_after_the_answer_is_neither_passed_nor_written_down(
+    text: str,
+) -> None:
+    stage = Stage()
+    first = stage.begin()
+    second = next(it for it in stage.wait(2.5) if it.to.address == "192.0.2.2")
+    stage.answer(second, "200 OK")
+    assert told(stage.answer(first, text, "t2")) == ["ACK 192.0.2.1"]
+    assert [record.status for record in stage.records] == [200]
+
+
 def test_abandoned_edge_is_forgotten_in_the_end() -> None:
     stage = Stage()
     first = stage.begin()
@@ -772,6 +785,26 @@ def test_request_too_large_for_udp_is_sent_over_tcp_and_says_so_in_via() -> None
     assert not isinstance(first.to, Peer)
     assert first.to.transport is TCP
     assert message(first).all(b"via")[0].startswith(b"SIP/2.0/TCP 203.0.113.5:5060")
+
+
+@pytest.mark.parametrize("body", ["", "v=0\r\n"])
+def test_message_of_unsaid_length_says_it_on_a_stream(body: str) -> None:
+    # RFC 3261 section 16.6 step 9, and section 18.3 for the answer.
+    length = b"Content-Length: 0\r\n"
+    stage = Stage(edges=[edge(1, TLS)])
+    came = request("INVITE").replace(length, b"") + body.encode()
+    sent = stage.begin(came)
+    assert message(sent).all(b"content-length") == [b"%d" % len(body)]
+    caller = Peer(Side.EDGE, TCP, "192.0.2.1", 5060, 7)
+    asked = stage.begin(FROM_EDGE, caller)
+    answer = response(asked, "200 OK").replace(length, b"") + body.encode()
+    (passed,) = stage.receive(answer, PBX)
+    assert message(passed).all(b"content-length") == [b"%d" % len(body)]
+
+
+def test_message_of_unsaid_length_does_not_say_it_in_a_datagram() -> None:
+    came = request("INVITE").replace(b"Content-Length: 0\r\n", b"")
+    assert b"Content-Length" not in Stage().begin(came).data
 
 
 def test_target_without_tcp_gets_the_large_request_over_udp() -> None:

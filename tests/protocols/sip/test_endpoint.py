@@ -411,7 +411,7 @@ async def test_pbx_that_has_connected_again_gets_them_there(
         await phone.lost
         trusting = client_context(ca_file, alpn=()) if way is TLS else None
         async with calling(around.ports[Side.SITE, way], trusting) as again:
-            again.say(named(asking("OPTIONS", again, way.upper()), 9))
+            again.say(named(asking("MESSAGE", again, way.upper()), 9))
             await edge.hear()
             edge.say(of_the_edge(edge, "BYE", heard))
             assert (await again.hear()).method == b"BYE"
@@ -502,3 +502,17 @@ def in_uri(address: str, port: int) -> bytes:
     """An address as Via and URIs have it."""
     host = f"[{address}]" if ":" in address else address
     return f"{host}:{port}".encode()
+
+
+@pytest.mark.parametrize("way", [TCP, TLS])
+async def test_call_to_a_registered_telephone_takes_its_connection(
+    way: Transport, pair: Pair, ca_file: Path
+) -> None:
+    """By the Path of its REGISTER (RFC 3327): from then on every call goes there."""
+    async with by_connection(way, pair, ca_file) as (_, edge, phone):
+        more = ["Supported: path"]
+        phone.say(asking("REGISTER", phone, way.upper(), more=more))
+        registered = await edge.hear()
+        paths = [path.decode() for path in registered.all(b"path")]
+        edge.say(invite(edge, more=[f"Route: {path}" for path in paths]))
+        assert (await phone.hear()).method == b"INVITE"

@@ -278,6 +278,21 @@ def test_removed_field_is_gone_with_all_its_lines() -> None:
     assert read.first(b"refer-to") is None
 
 
+@pytest.mark.parametrize(
+    ("came", "lines"),
+    [
+        (b"A: b\r\n\r\nbody", [b"A: b", b"Content-Length: 4"]),
+        (b"A: b\r\n\r\n", [b"A: b", b"Content-Length: 0"]),
+        (b"l:2\r\n\r\nbody", [b"l:2"]),
+    ],
+)
+def test_length_is_said_where_it_was_not(came: bytes, lines: list[bytes]) -> None:
+    read = parse(b"INVITE sip:a SIP/2.0\r\n" + came)
+    read.ensure_length()
+    assert read.lines == lines
+    assert bytes(parse(bytes(read))) == bytes(read)
+
+
 def test_retargeted_request_has_another_uri_alone() -> None:
     read = request(b"To: a")
     read.retarget(b"sip:c@d.test")

@@ -19,6 +19,7 @@ from tests.protocols.sip.stage import (
     Stage,
     ack,
     back,
+    edge,
     message,
     one,
     pbx,
@@ -304,6 +305,14 @@ def test_ack_to_a_2xx_follows_its_route_without_a_transaction() -> None:
     assert message(sent).first(b"record-route") is None
     assert stage.proxy.pending == pending
     assert stage.receive(data) == [sent]
+
+
+def test_ack_of_unsaid_length_says_it_on_a_stream() -> None:
+    stage = Stage(edges=[edge(1, TLS)])
+    (passed,) = stage.answer(stage.begin(), "200 OK")
+    came = within("ACK", passed.data, cseq=1).replace(b"Content-Length: 0\r\n", b"")
+    acked = one(stage.receive(came))
+    assert message(acked).all(b"content-length") == [b"0"]
 
 
 def test_ack_to_a_2xx_reaches_an_edge_that_is_down() -> None:

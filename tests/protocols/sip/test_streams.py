@@ -20,6 +20,7 @@ from tests.protocols.sip.peers import (
     HERE,
     TCP,
     TLS,
+    UDP,
     Line,
     Switch,
     asking,
@@ -75,7 +76,7 @@ async def make(listens: Listens, ca_file: Path, tasks: Tasks) -> AsyncIterator[M
         one = Streams(
             listens,
             contexts,
-            dials_from([(Side.EDGE, source)]),
+            dials_from([(Side.EDGE, TCP, source)]),
             tasks=tasks,
             loop=asyncio.get_running_loop(),
             patience=patience or Patience(),
@@ -303,13 +304,28 @@ async def test_dialling_is_done_from_the_address_that_is_bound(make: Make) -> No
         assert line.transport.get_extra_info("peername")[0] == "127.0.0.4"
 
 
-def test_address_that_means_any_binds_nothing() -> None:
+def test_dialling_is_done_from_the_first_address_of_its_transport_and_family() -> None:
     sources = dials_from(
-        [(Side.SITE, "0.0.0.0"), (Side.EDGE, "::1"), (Side.EDGE, "::2")]
+        [
+            (Side.EDGE, UDP, "192.0.2.1"),
+            (Side.EDGE, TLS, "192.0.2.2"),
+            (Side.EDGE, TLS, "192.0.2.3"),
+            (Side.SITE, TCP, "2001:db8::1"),
+        ]
     )
-    assert sources(Side.SITE, False) is None
-    assert sources(Side.EDGE, True) == "::1"
-    assert sources(Side.EDGE, False) is None
+    assert sources(Side.EDGE, at(1, TLS)) == "192.0.2.2"
+    assert sources(Side.EDGE, at(1, TCP)) == "192.0.2.1"
+    assert sources(Side.EDGE, at(1, TLS, address="::1")) is None
+    assert sources(Side.SITE, at(1, TLS, address="::1")) == "2001:db8::1"
+    assert sources(Side.SITE, at(1, TCP)) is None
+
+
+async def test_target_of_a_family_that_is_not_bound_is_not_dialled(
+    streams: Streams, listens: Listens
+) -> None:
+    streams.send(Side.EDGE, at(5061, TLS, address="::1"), INVITE, 1)
+    words = "no address of its family is bound"
+    assert await listens.failure() == ((1,), Result.REFUSED, words)
 
 
 async def test_answer_goes_back_on_its_connection_or_not_at_all(

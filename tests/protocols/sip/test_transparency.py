@@ -10,7 +10,7 @@ from tests.protocols.sip.stage import Stage, one, peer_of, status
 from tests.transparency import is_forwarded, is_passed_back
 
 PLACES = (b"10.0.0.2:5060", b"203.0.113.5:5060")
-METHODS = (b"INVITE", b"OPTIONS", b"MESSAGE", b"REGISTER", b"SUBSCRIBE", b"x-Odd%45")
+METHODS = (b"INVITE", b"PUBLISH", b"MESSAGE", b"REGISTER", b"SUBSCRIBE", b"x-Odd%45")
 URIS = (
     *(
         b"sip:a%00;b=c?d@other.test;x=%6C",

@@ -128,9 +128,10 @@ def test_request_that_comes_back_for_somebody_else_is_a_spiral() -> None:
     assert "INVITE 10.0.0.10" in told(stage.receive(again.replace(b"Kq", b"Kr"), EDGE))
 
 
+@pytest.mark.parametrize("method", ["INVITE", "OPTIONS"])
 @pytest.mark.parametrize("source", [PBX, EDGE])
-def test_scheme_that_nobody_here_knows_is_refused(source: Peer) -> None:
-    data = request("INVITE", uri="soap.beep://192.0.2.103:3002")
+def test_scheme_that_nobody_here_knows_is_refused(source: Peer, method: str) -> None:
+    data = request(method, uri="soap.beep://192.0.2.103:3002")
     assert status(one(Stage().receive(data, source))) == 416
 
 

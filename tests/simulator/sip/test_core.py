@@ -155,6 +155,39 @@ async def test_method_that_nobody_knows_is_refused(wire: Wire) -> None:
     assert (await raw.until(405)).code == 405
 
 
+async def test_session_timer_is_taken_out_and_none_may_be_required(wire: Wire) -> None:
+    raw = wire()
+    timer = ["Supported: timer", "Session-Expires: 1800"]
+    raw.send(raw.request(fields=timer))
+    answer = await raw.until(200)
+    assert answer.headers.get("Session-Expires") is None
+
+    raw.send(raw.request(call="2", branch="2", fields=["Require: timer"]))
+    assert (await raw.until(420)).headers.get("Unsupported") == "timer"
+
+
+async def test_user_of_a_sip_domain_registers_and_that_of_a_trunk_does_not(
+    wire: Wire, provider: Provider
+) -> None:
+    raw = wire()
+    raw.send(raw.request("REGISTER", "sip:example.sip.twilio.com"))
+    answer = await raw.until(200)
+    contact = f"sip:a@{raw.near[0]}:{raw.near[1]}"
+    assert answer.headers.get("Contact") == f"<{contact}>;expires=3600"
+    assert [*provider.sip.core.bindings.values()] == [contact]
+
+    raw.send(raw.request("REGISTER", f"sip:{HOST}", call="2", branch="2"))
+    assert (await raw.until(405)).code == 405
+
+
+async def test_transfer_is_accepted_within_a_call(wire: Wire) -> None:
+    raw = wire()
+    answer = await answered(raw)
+    raw.send(raw.within("ACK", answer, cseq=1))
+    raw.send(raw.within("REFER", answer, cseq=2))
+    assert (await raw.until(202)).sequence == 2
+
+
 async def test_edge_with_a_status_refuses_every_call(
     wire: Wire, provider: Provider
 ) -> None:

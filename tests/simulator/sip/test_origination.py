@@ -3,6 +3,7 @@
 import asyncio
 import collections
 import random
+from collections.abc import Mapping
 
 import pytest
 
@@ -12,6 +13,7 @@ from simulator.sip.origination import (
     FINAL,
     Uri,
     edge_of,
+    follows,
     in_order,
     moves_on,
     request_uri,
@@ -139,6 +141,58 @@ async def test_failure_moves_on_by_the_list(
     if attempts == 2:
         ids = {one.call.call_id for one in placed.attempts}
         assert len(ids) == 2
+
+
+async def test_redirection_is_followed_once_to_its_first_contact(
+    provider: Provider, sites: tuple[Raw, Raw]
+) -> None:
+    first, second = sites
+    calling = asyncio.get_running_loop().create_task(provider.sip.call([uri(first)]))
+    there = "<sip:+1666@{}:{}>".format(*second.near)
+    contacts = [("Contact", f"{there}, <sip:+1777@127.0.0.1:9>")]
+    first.send(reply(await arrived(first), 302, tag="x", fields=contacts))
+    moved = await arrived(second)
+    assert moved.uri == there.strip("<>")
+    second.send(reply(moved, 302, tag="y", fields=[("Contact", "<sip:x@127.0.0.1:9>")]))
+
+    placed = await calling
+    assert [one.status for one in placed.attempts] == [302, 302]
+    assert provider.ledger.events("disaster")
+
+
+@pytest.mark.parametrize(
+    ("status", "contact", "followed"),
+    [
+        (302, "sip:+1@192.0.2.1", True),
+        (302, "sip:+1@example.pstn.twilio.com", False),
+        (302, "sip:+1@TWILIO.com;transport=tls", False),
+        (302, "sip:+1@nottwilio.com", True),
+        (302, "", False),
+        (301, "sip:+1@192.0.2.1", False),
+    ],
+)
+def test_redirection_to_the_provider_or_to_nowhere_is_not_followed(
+    status: int, contact: str, followed: bool
+) -> None:
+    assert follows(status, contact) is followed
+
+
+async def test_webhook_of_last_resort_is_delivered_when_no_uri_is_left(
+    provider: Provider, sites: tuple[Raw, Raw]
+) -> None:
+    first, _ = sites
+    told: list[Mapping[str, str]] = []
+
+    async def disaster(form: Mapping[str, str]) -> None:
+        told.append(form)
+
+    for status in (503, 486):
+        calling = asyncio.get_running_loop().create_task(
+            provider.sip.call([uri(first)], "+1555", disaster)
+        )
+        first.send(reply(await arrived(first), status, tag="x"))
+        await calling
+    assert [form["To"] for form in told] == ["+1555"]
 
 
 async def test_silence_moves_on_and_its_late_answer_is_hung_up(
