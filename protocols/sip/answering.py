@@ -1,10 +1,7 @@
 """The server transaction of a request: its answers, its repetitions, its ACK."""
 
 from protocols.sip import replies
-from protocols.sip.message import Message
-from protocols.sip.peers import Peer, Send
-from protocols.sip.shared import Key, Shared
-from protocols.sip.transaction import (
+from protocols.sip.machines import (
     INVITE_SERVER,
     SERVER,
     T1,
@@ -12,9 +9,12 @@ from protocols.sip.transaction import (
     Do,
     Event,
     State,
-    Transaction,
     event_of,
 )
+from protocols.sip.message import Message
+from protocols.sip.peers import Peer, Send
+from protocols.sip.shared import Key, Shared
+from protocols.sip.transaction import Transaction
 from protocols.target import Transport
 
 TRYING_AFTER = T1 + 2 * T1 + T2 / 2
@@ -69,16 +69,15 @@ class Answering(Transaction):
         self._drop_if_over()
 
     def answer(self, status: int, now: float, extra: tuple[bytes, ...] = ()) -> None:
-        """Give an answer of our own."""
-        self.say(status, replies.reply(self.request, status, extra=extra), now)
+        """Give an answer of our own, unless the transaction has had its last."""
+        if not self.given:
+            self.say(status, replies.reply(self.request, status, extra=extra), now)
 
     def say(self, status: int, data: bytes, now: float) -> None:
-        """Send an answer, unless the transaction has had its last."""
+        """Send an answer to a request that has not had its last."""
         if status >= 200:
             self.given = status
-        event = event_of(status)
-        if self.on(event, now) is not Do.PASS:
-            return
+        self.on(event_of(status), now)
         # What is accepted is not said again: whoever accepted it does that.
         self.last = b"" if self.state is State.ACCEPTED else data
         self._send(data)

@@ -7,20 +7,21 @@ from typing import Protocol
 
 from protocols.record import Attempt
 from protocols.sip import replies
-from protocols.sip.message import Message
-from protocols.sip.peers import Observed, Send, Side
-from protocols.sip.shared import Shared
-from protocols.sip.timers import Timer
-from protocols.sip.transaction import (
+from protocols.sip.cancel import Cancel
+from protocols.sip.machines import (
     CLIENT,
     INVITE_CLIENT,
     LIFE,
     Do,
     Event,
     State,
-    Transaction,
     event_of,
 )
+from protocols.sip.message import Message
+from protocols.sip.peers import Observed, Send, Side
+from protocols.sip.shared import Shared
+from protocols.sip.timers import Timer
+from protocols.sip.transaction import Transaction
 from protocols.target import ALIVE, Outcome, Result, Target, Transport
 
 COOKIE = b"z9hG4bK"
@@ -250,7 +251,7 @@ class Branch(Transaction):
         if not self.provisional or self.id in self._shared.cancels:
             return
         data = replies.cancel(self._decides.request, self.via, self._decides.reasons)
-        Cancel(self._shared, self, data, now)
+        Cancel(self._shared, self.side, self.target, self.id, data, now)
         if self.live:
             # Section 9.1: without a final answer in 64*T1 seconds, "the client SHOULD
             # then consider the original transaction cancelled".
@@ -320,42 +321,3 @@ class Branch(Transaction):
     def _drop_if_over(self) -> None:
         if self.state is State.TERMINATED:
             self.forget()
-
-
-class Cancel(Transaction):
-    """The CANCEL of one branch: a transaction of its own, on the same way."""
-
-    __slots__ = ("_branch", "_shared")
-
-    method = b"CANCEL"
-
-    def __init__(self, shared: Shared, branch: Branch, data: bytes, now: float) -> None:
-        reliable = branch.target.transport is not Transport.UDP
-        super().__init__(CLIENT[reliable], State.TRYING, shared.timers, now)
-        self._shared = shared
-        self._branch = branch
-        self.last = data
-        shared.cancels[branch.id] = self
-        self._send()
-
-    def received(self, response: Message, now: float) -> None:
-        """Take an answer to it; what counts is the one to the request."""
-        self.on(event_of(response.status), now)
-        self._drop_if_over()
-
-    def failed(self, result: Result, detail: str, now: float) -> None:
-        """Take that the transport failed: the request will be given up in time."""
-
-    def expired(self, kind: int, now: float) -> None:
-        """A timer ran out."""
-        if self.on(Event(kind), now) is Do.RESEND:
-            self._send()
-        self._drop_if_over()
-
-    def _send(self) -> None:
-        branch = self._branch
-        self._shared.actions.append(Send(branch.side, branch.target, self.last))
-
-    def _drop_if_over(self) -> None:
-        if self.state is State.TERMINATED:
-            del self._shared.cancels[self._branch.id]

@@ -7,19 +7,18 @@ own; never after it has rung. An attempt that was left may answer late: a 2xx is
 on all the same, since somebody has picked up, and anything earlier is cancelled.
 """
 
-import dataclasses
 from collections.abc import Sequence
 
 from protocols.sip import replies
+from protocols.sip.account import Account
 from protocols.sip.answering import TRYING_AFTER, Answering
 from protocols.sip.branch import Branch, Clock
 from protocols.sip.failover import Verdict, finding, is_better, judge
-from protocols.sip.headers import tag_in
 from protocols.sip.message import Message
 from protocols.sip.peers import Ended, Peer
+from protocols.sip.search import Search
 from protocols.sip.shared import Key, Shared
 from protocols.sip.timers import Timer
-from protocols.sip.transaction import State
 from protocols.sip.way import Way
 from protocols.target import Result, Target, Transport
 
@@ -28,25 +27,17 @@ SAFE_TO_REPEAT = frozenset(
 )
 "Methods sent to a second target after the first was silent: no harm if both got it."
 
-MOST_ATTEMPTS = 9
-"Targets in all, those included that refuse and are not counted among the attempts."
-
 
 class Context(Answering):
     """One request that came, and the search for its answer."""
 
     __slots__ = (
+        "_account",
         "_best",
-        "_branches",
         "_deadline",
-        "_exhausted",
         "_is_cancelled",
         "_rang_out",
-        "_rung",
-        "_silent",
-        "_since",
-        "_tried",
-        "_trying",
+        "_search",
         "_way",
         "has_rung",
         "reasons",
@@ -63,17 +54,12 @@ class Context(Answering):
     ) -> None:
         super().__init__(shared, key, request, peer, now)
         self._way = way
-        self._since = now
-        self._branches: tuple[Branch, ...] = ()
-        self._tried: tuple[Target, ...] = ()
-        self._silent: tuple[str, ...] = ()
+        self._account = Account(way.record, now)
+        self._search = Search(shared, way, now)
         self._best: tuple[Message, Branch] | None = None
-        self._exhausted = False
         self._is_cancelled = False
         self._rang_out = False
         self._deadline: Timer | None = None
-        self._trying: float | None = None
-        self._rung: float | None = None
         self.has_rung = False
         "Whether an answer of 101 to 199 was passed on."
         self.reasons: Sequence[bytes] = ()
@@ -97,7 +83,7 @@ class Context(Answering):
             return
         self._is_cancelled = True
         self.reasons = request.lines_of(b"reason")
-        for branch in self._live():
+        for branch in self._search.live():
             branch.cancel(now)
 
     def expired(self, kind: int, now: float) -> None:
@@ -105,8 +91,7 @@ class Context(Answering):
         if kind == Clock.DEADLINE:
             self._give_up(now)
         elif kind == Clock.TRYING:
-            if not self.given:
-                self.answer(100, now)
+            self.answer(100, now)
         else:
             super().expired(kind, now)
 
@@ -121,8 +106,7 @@ class Context(Answering):
         """Take an answer that the client transaction has not absorbed."""
         if self._peer.transport is not Transport.UDP:
             response.ensure_length()
-        if self._trying is None:
-            self._trying = now - self._since
+        self._account.answered(now)
         if response.status < 200:
             self._progressed(branch, response, now)
         elif response.status < 300:
@@ -137,7 +121,7 @@ class Context(Answering):
         if self._is_cancelled:
             self._settle(now)
         elif branch.stand_in is not None:
-            self._fall_back(branch, branch.stand_in, now)
+            self._search.fall_back(self, branch, branch.stand_in, now)
         elif not (self._may_repeat(result) and self._try_next(now)):
             self._settle(now)
 
@@ -189,8 +173,8 @@ class Context(Answering):
     def _ring(self, branch: Branch, response: Message, now: float) -> None:
         if not self.has_rung:
             self.has_rung = True
-            self._rung = now - self._since
-            self._abandon_all(branch, now)
+            self._account.rang(now)
+            self._search.abandon_all(branch, now)
         self.say(response.status, bytes(response), now)
 
     def _succeeded(self, branch: Branch, response: Message, now: float) -> None:
@@ -199,7 +183,7 @@ class Context(Answering):
         if not again:
             self._is_over(branch, Result.ALIVE, "", now)
             branch.result = None
-            self._abandon_all(branch, now)
+            self._search.abandon_all(branch, now)
         if not self.given:
             self._give(response, branch, now)
         elif self.is_invite:
@@ -220,14 +204,14 @@ class Context(Answering):
         if self.given:
             return
         if verdict is Verdict.MERGED and waiting:
-            if self._revive(now) or self._live():
+            if self._search.revive(now) or self._search.live():
                 return
-            if any(one.cancelling for one in self._branches):
+            if any(one.cancelling for one in self._search.branches):
                 verdict = Verdict.NEXT  # the first copy is on its way out
         if self._best is None or is_better(status, self._best[0].status):
             self._best = (response, branch)
         if status >= 600 or (waiting and verdict is not Verdict.NEXT):
-            self._abandon_all(branch, now)
+            self._search.abandon_all(branch, now)
             self._give(response, branch, now)
         elif waiting and not self._try_next(now):
             self._settle(now)
@@ -254,13 +238,13 @@ class Context(Answering):
     def _is_silent(self, branch: Branch, now: float) -> None:
         if not self.is_invite:
             branch.observe(Result.SILENT, "no answer")
-        self._silent += (branch.target.label,)
+        self._search.note_silent(branch.target)
         if self._is_cancelled:
             branch.abandon(Result.SILENT, "no answer", now)
             self._settle(now)
         elif branch.stand_in is not None:
             branch.abandon(Result.SILENT, "no answer over TCP", now)
-            self._fall_back(branch, branch.stand_in, now)
+            self._search.fall_back(self, branch, branch.stand_in, now)
         elif self._may_repeat(Result.SILENT):
             self._leave(branch, "no answer", now)
 
@@ -275,30 +259,17 @@ class Context(Answering):
         if target is None:
             return False
         branch.abandon(Result.SILENT, detail, now)
-        self._send_to(target, now)
+        self._search.send(self, target, now)
         return True
 
     def _give_up(self, now: float) -> None:
         """The deadline: end what has been silent so far."""
-        live = self._live()
+        live = self._search.live()
         if self.given or any(branch.provisional for branch in live):
             return
         for branch in live:
             branch.abandon(Result.SILENT, "no answer", now)
         self._settle(now)
-
-    def _revive(self, now: float) -> bool:
-        """Wait again for those that were left in silence: one has got its copy."""
-        silent = [
-            branch
-            for branch in self._branches
-            if branch.result is Result.SILENT
-            and branch.state < State.ACCEPTED
-            and not branch.cancelling
-        ]
-        for branch in silent:
-            branch.revive(now)
-        return bool(silent)
 
     # The search.
 
@@ -306,89 +277,25 @@ class Context(Answering):
         target = self._next_target(now)
         if target is None:
             return False
-        self._send_to(target, now)
+        self._search.send(self, target, now)
         return True
 
     def _next_target(self, now: float) -> Target | None:
         """Who is to be asked next; None if nobody is, or nobody may be."""
-        way = self._way
         if self.has_rung or self._is_cancelled or self.given:
             return None
-        if self._tried and self._is_spent(now):
-            return None
-        if way.first is not None and not self._tried:
-            return way.first
-        target = self._choose()
-        self._exhausted = target is None
-        return target
-
-    def _choose(self) -> Target | None:
-        """The next target; a place that was silent at one address comes last.
-
-        Its others are silent as a rule, and each would cost as many seconds again.
-        """
-        way, passed, spare = self._way, self._tried, None
-        target = way.choose(passed)
-        while target is not None and target not in passed:
-            if not way.needs_tls or target.transport is Transport.TLS:
-                if target.label not in self._silent:
-                    return target
-                spare = spare or target
-            passed += (target,)
-            target = way.choose(passed)
-        return spare
-
-    def _is_spent(self, now: float) -> bool:
-        limits = self._way.limits
-        if limits is None:
-            return True
-        # What was refused outright has cost no time, and reached nobody.
-        sent = sum(one.result is not Result.REFUSED for one in self._branches)
-        return (
-            now - self._since >= limits.seconds
-            or sent >= limits.attempts
-            or len(self._branches) >= MOST_ATTEMPTS
-        )
-
-    def _send_to(self, target: Target, now: float) -> None:
-        self._tried += (target,)
-        way = self._way
-        branch = Branch(self._shared, self, way.side, target, way.mark, now)
-        self._branches += (branch,)
-        if way.limits is not None:
-            if self.is_invite:
-                branch.wait(Clock.LATE, way.limits.no_response / 2, now)
-            else:
-                branch.wait(Clock.SILENT, way.limits.no_response, now)
-
-    def _fall_back(self, branch: Branch, target: Target, now: float) -> None:
-        """Over UDP after all: the target has no TCP.
-
-        RFC 3261 section 18.1.1 allows it where the other transport is not supported.
-        """
-        branch.stand_in = None
-        self._shared.note_udp_only(target, now)
-        self._tried = tuple(one for one in self._tried if one != target)
-        self._send_to(target, now)
+        return self._search.next(now)
 
     def _may_repeat(self, result: Result) -> bool:
         """Whether another target may be asked, though this one may have got it."""
         unsent = result not in (Result.SILENT, Result.RESET)
         return unsent or self.request.method in SAFE_TO_REPEAT
 
-    def _live(self) -> list[Branch]:
-        return [branch for branch in self._branches if branch.live]
-
-    def _abandon_all(self, but: Branch, now: float) -> None:
-        for branch in self._branches:
-            if branch.live and branch is not but:
-                branch.abandon(Result.SILENT, "another target was sooner", now)
-
     # Final answers.
 
     def _settle(self, now: float) -> None:
         """With nobody to wait for, choose the answer (RFC 3261 section 16.7)."""
-        if self.given or self._live():
+        if self.given or self._search.live():
             return
         if self._is_cancelled:
             self._finish(487, now)
@@ -398,7 +305,7 @@ class Context(Answering):
             self._settle_for_nobody(now)
         elif self._best[0].status != 503:
             self._give(*self._best, now)
-        elif self._exhausted:
+        elif self._search.exhausted:
             self._refuse(now)
         else:
             # "a proxy which receives a 503 (Service Unavailable) response SHOULD NOT
@@ -410,11 +317,11 @@ class Context(Answering):
 
     def _settle_for_nobody(self, now: float) -> None:
         """No target has given a final answer."""
-        if self._way.needs_tls and not self._branches:
+        if self._way.needs_tls and not self._search.branches:
             self._finish(480, now)
-        elif self._way.limits is not None and not self._has_sign_of_life():
+        elif self._way.limits is not None and not self._search.has_sign_of_life():
             self._refuse(now)
-        elif self._branches[-1].result is not Result.SILENT:
+        elif self._search.branches[-1].result is not Result.SILENT:
             self._finish(500, now)
         elif self.is_invite:
             self._finish(408, now)
@@ -422,9 +329,6 @@ class Context(Answering):
             # RFC 4320 section 4.2: "MUST NOT send a response with a status-code of 408
             # to a non-INVITE request"; whoever sent it has given up by now.
             self._forget()
-
-    def _has_sign_of_life(self) -> bool:
-        return any(branch.provisional for branch in self._branches)
 
     def _refuse(self, now: float) -> None:
         """All that could be asked has failed: the next request would, too."""
@@ -447,9 +351,7 @@ class Context(Answering):
         self._note(response.status, branch, "", now, response)
 
     def _forget(self) -> None:
-        # Each branch knows this context: who holds each other is freed late, and by a
-        # search through all calls.
-        self._branches = ()
+        self._search.forget()
         self._best = None
         super()._forget()
 
@@ -466,22 +368,13 @@ class Context(Answering):
         response: Message | None = None,
     ) -> None:
         """Write the record."""
-        record = self._way.record
-        if record is None:
-            return
-        if record.status:  # written already: another one
-            record = dataclasses.replace(record)
-        record.status = status
-        record.trying = self._trying
-        record.ringing = self._rung
-        record.total = now - self._since
-        record.reason = reason
-        if branch is not None:
-            record.target = str(branch.target)
-            record.edge = record.edge or branch.target.label
-            record.failover = branch.begun - self._since
-        if response is not None:
-            record.to_tag = tag_in(response.line(b"to")).decode("latin-1")
-        if len(self._branches) > 1 or branch is None:
-            record.attempts = tuple(branch.noted() for branch in self._branches)
-        self._shared.actions.append(Ended(record))
+        record = self._account.close(
+            status,
+            self._search.branches,
+            now,
+            reason=reason,
+            branch=branch,
+            response=response,
+        )
+        if record is not None:
+            self._shared.actions.append(Ended(record))

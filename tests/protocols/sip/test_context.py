@@ -6,9 +6,10 @@ import gc
 import pytest
 
 from protocols.sip.branch import Branch
-from protocols.sip.context import MOST_ATTEMPTS, Context
+from protocols.sip.context import Context
 from protocols.sip.headers import parse_via
 from protocols.sip.peers import Peer, Send, Side
+from protocols.sip.search import MOST_ATTEMPTS
 from protocols.target import Result
 from tests.protocols.sip.stage import (
     ASHBURN,
@@ -825,39 +826,7 @@ def test_target_without_tcp_gets_the_large_request_over_udp() -> None:
         assert message(stage.begin(large)).all(b"via")[0].startswith(b"SIP/2.0/UDP ")
 
 
-# Records.
-
-
-def test_record_tells_when_each_answer_came_and_where_from() -> None:
-    stage = Stage()
-    first = stage.begin()
-    stage.wait(0.25)
-    stage.answer(first, "100 Trying")
-    stage.wait(1.0)
-    stage.answer(first, "180 Ringing")
-    stage.wait(4.0)
-    stage.answer(first, "200 OK")
-    record = one_record(stage)
-    assert (record["trying"], record["ringing"], record["total"]) == (0.25, 1.25, 5.25)
-    assert record["edge"] == "edge1"
-    assert record["target"] == "edge1 192.0.2.1:5060"
-    assert record["attempts"] == ()
-    assert record["to_tag"] == "t1"
-
-
-def one_record(stage: Stage) -> dict[str, object]:
-    assert len(stage.records) == 1
-    return dataclasses.asdict(stage.records[0])
-
-
-def test_record_tells_what_failover_cost() -> None:
-    stage = Stage()
-    stage.begin()
-    second = stage.wait(2.0)[-1]
-    stage.answer(second, "200 OK")
-    record = stage.records[0]
-    assert record.failover == 2.0
-    assert [a.result for a in record.attempts] == [Result.SILENT, None]
+# The bytes.
 
 
 def test_response_is_passed_with_only_our_via_taken_out() -> None:
