@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import dataclasses
-import json
 import os
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -12,7 +11,6 @@ from typing import Any
 
 import yaml
 
-from router.saved import Saved, dump
 from simulator.provider import Provider
 from simulator.sip.agent import Agent
 from simulator.sip.call import Call
@@ -145,19 +143,8 @@ async def calling(
         settings = stage.configuration(it, directory, {"trunk": listener}, **sections)
         if misled:
             _mislead(Path(settings["provider"]["catalogue"]))
-        settings["state_directory"] = str(directory)
-        forget(directory)
         async with stage.running(settings, directory) as daemon:
             yield Calling(way, pbx, it, settings, directory, place, daemon)
-
-
-def forget(directory: Path) -> None:
-    """Have the next run believe that no edge was asked by OPTIONS of late.
-
-    Without a file that says so it would wait for as long as OPTIONS are apart.
-    """
-    state = dump(Saved(scores={}, addresses={}, options={}, ended=True))
-    (directory / "state.json").write_text(json.dumps(state), encoding="ascii")
 
 
 def _mislead(path: Path) -> None:

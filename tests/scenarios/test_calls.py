@@ -28,7 +28,6 @@ from tests.scenarios.telephony import (
     Calling,
     asked,
     calling,
-    forget,
     rules,
     theirs,
 )
@@ -256,7 +255,6 @@ async def test_calls_stand_while_the_daemon_restarts_and_their_edge_is_down(
     calls = await standing(site)
     site.daemon.terminate()
     assert await site.daemon.end() == 0
-    forget(site.directory)
     async with daemons.running(site.settings, site.directory) as again:
         site = dataclasses.replace(site, daemon=again)
         # It answers new requests 503; what belongs to a call is served.

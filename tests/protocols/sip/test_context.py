@@ -69,6 +69,12 @@ def test_request_that_is_no_invite_gets_100_once_timer_e_has_reached_t2() -> Non
     assert "100 10.0.0.10" in told(stage.wait(0.02))
 
 
+def test_request_that_was_answered_in_time_gets_no_100() -> None:
+    stage = Stage()
+    stage.answer(stage.begin(request("SUBSCRIBE")), "200 OK")
+    assert stage.wait(40) == []
+
+
 def test_request_over_a_stream_gets_no_100_unless_it_is_an_invite() -> None:
     stage = Stage()
     stage.answer(one(stage.receive(REGISTER, STREAM)), "100 Trying")
