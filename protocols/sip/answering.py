@@ -77,6 +77,8 @@ class Answering(Transaction):
         """Send an answer to a request that has not had its last."""
         if status >= 200:
             self.given = status
+            if self.is_invite and status < 300:
+                self._shared.accepted = now
         self.on(event_of(status), now)
         # What is accepted is not said again: whoever accepted it does that.
         self.last = b"" if self.state is State.ACCEPTED else data

@@ -133,14 +133,16 @@ class Endpoint:
 
         Calls that stand outlive it. Returns how many requests were given up.
         """
-        self._proxy.accepting = False
-        if self._proxy.unanswered:
-            try:
-                async with asyncio.timeout(seconds):
+        proxy = self._proxy
+        proxy.accepting = False
+        try:
+            async with asyncio.timeout(seconds):
+                if proxy.unanswered:
                     await self._over.wait()
-            except TimeoutError:
-                pass
-        cut = self._proxy.unanswered
+                await asyncio.sleep(proxy.quiet_at - self._clock())
+        except TimeoutError:
+            pass
+        cut = proxy.unanswered
         self.close()
         return cut
 

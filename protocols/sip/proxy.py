@@ -13,6 +13,7 @@ from protocols.sip.answering import Answering
 from protocols.sip.branch import COOKIE
 from protocols.sip.context import Context
 from protocols.sip.headers import Via, sent_by, via_in
+from protocols.sip.machines import T1
 from protocols.sip.message import Message, MessageError, parse, value_of
 from protocols.sip.peers import Action, Dropped, Peer, Send
 from protocols.sip.settings import Settings
@@ -27,6 +28,9 @@ _BRANCH = re.compile(
 )
 _RPORT = re.compile(rb";[ \t]*rport(?=[ \t]*(?:=|;|$))(?:[ \t]*=[ \t]*[0-9]*)?", re.I)
 _RECEIVED = re.compile(rb"[ \t]*;[ \t]*received[ \t]*=[^;]*", re.IGNORECASE)
+
+ACK_TIME = 2 * T1
+"Seconds in which the ACK to a 2xx comes by: twice what is taken for a round trip."
 
 
 class Proxy:
@@ -103,6 +107,14 @@ class Proxy:
     def unanswered(self) -> int:
         """How many of them have no final answer yet. Looks at each."""
         return sum(not one.given for one in self._shared.contexts.values())
+
+    @property
+    def quiet_at(self) -> float:
+        """When the call answered last will have had its ACK.
+
+        An ACK has nobody to repeat it over TCP, and without it the far side hangs up.
+        """
+        return self._shared.accepted + ACK_TIME
 
     def _response(self, message: Message, now: float) -> None:
         via = message.line(b"via")

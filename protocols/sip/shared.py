@@ -1,6 +1,7 @@
 """What all requests under way share: tables, timers, and what is to be done."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Protocol
 
@@ -93,6 +94,8 @@ class Shared:
         self.attempts: dict[int, Asking] = {}
         self.cancels: dict[bytes, Asking] = {}
         self.actions: list[Action] = []
+        self.accepted = -math.inf
+        "When the latest 2xx to an INVITE was passed on."
         self._standing = standing
         self._number = 0
         self._targets: dict[tuple[Side, Hop], tuple[Target | None, Target]] = {}

@@ -256,18 +256,24 @@ async def test_draining_listener_takes_no_call_and_ends_those_under_way(
         await asyncio.wait_for(pbx.lost, 2)
 
 
-async def test_answered_call_does_not_hold_up_the_end() -> None:
+async def test_call_that_was_just_answered_gets_its_ack_before_the_end(
+    tasks: Tasks,
+) -> None:
     async with (
-        telephone() as pbx,
         telephone() as edge,
         serving([at(edge.port)]) as around,
+        calling(around.ports[Side.SITE, TCP]) as pbx,
     ):
-        pbx.say(invite(pbx), around.reach(Side.SITE))
+        pbx.say(invite(pbx, "TCP"))
         edge.say(response(bytes(await edge.hear()), "200 OK"), edge.source)
-        while (await pbx.hear()).status != 200:
+        while (ok := await pbx.hear()).status != 200:
             pass
-        async with asyncio.timeout(1):
-            assert await around.endpoint.drain(5.0) == 0
+        draining = tasks.start(around.endpoint.drain(5.0), name="drain")
+        await asyncio.sleep(0)
+        pbx.say(within("ACK", bytes(ok), cseq=1))
+        assert (await edge.hear()).method == b"ACK"
+        async with asyncio.timeout(2):
+            assert await draining == 0
         assert around.endpoint.pending == 1
 
 

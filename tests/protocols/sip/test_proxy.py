@@ -7,6 +7,7 @@ import pytest
 
 from protocols.sip.message import MessageError, parse
 from protocols.sip.peers import Peer, Side
+from protocols.sip.proxy import ACK_TIME
 from tests.protocols.sip.stage import (
     CANCEL,
     EDGE,
@@ -411,6 +412,15 @@ def test_request_counts_as_unanswered_until_its_final_answer() -> None:
     stage.answer(sent, "200 OK")
     assert stage.proxy.unanswered == 0
     assert stage.proxy.pending == 1
+
+
+def test_call_is_quiet_once_its_ack_has_had_time() -> None:
+    stage = Stage()
+    sent = stage.begin()
+    stage.answer(sent, "180 Ringing")
+    assert stage.proxy.quiet_at < stage.now
+    stage.answer(sent, "200 OK")
+    assert stage.proxy.quiet_at == stage.now + ACK_TIME
 
 
 def test_answer_without_its_connection_is_brought_to_whom_it_may_reach() -> None:
