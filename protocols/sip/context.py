@@ -203,11 +203,10 @@ class Context(Answering):
         self._is_over(branch, found, f"answered {status}", now)
         if self.given:
             return
-        if verdict is Verdict.MERGED and waiting:
-            if self._search.revive(now) or self._search.live():
-                return
-            if any(one.cancelling for one in self._search.branches):
-                verdict = Verdict.NEXT  # the first copy is on its way out
+        if verdict is Verdict.MERGED and len(self._search.branches) > 1:
+            if waiting:
+                self._merged(now)
+            return
         if self._best is None or is_better(status, self._best[0].status):
             self._best = (response, branch)
         if status >= 600 or (waiting and verdict is not Verdict.NEXT):
@@ -215,6 +214,20 @@ class Context(Answering):
             self._give(response, branch, now)
         elif waiting and not self._try_next(now):
             self._settle(now)
+
+    def _merged(self, now: float) -> None:
+        """One copy has met another of ours: that one counts, if it can still answer."""
+        search = self._search
+        if search.revive(now) or search.live():
+            return
+        if any(one.cancelling for one in search.branches) and self._try_next(now):
+            return  # the first copy is on its way out
+        if self._is_cancelled:
+            self._settle(now)
+        else:
+            # The way by which its answer would have come is gone. The caller has sent
+            # one request, and is not to be told that there were two.
+            self._finish(500, now)
 
     def _is_over(self, branch: Branch, result: Result, detail: str, now: float) -> None:
         """A branch has its final answer."""

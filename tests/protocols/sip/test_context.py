@@ -599,6 +599,30 @@ def test_482_while_the_first_copy_is_being_cancelled_asks_the_next() -> None:
     assert told(sent) == ["ACK 192.0.2.2", "INVITE 192.0.2.3"]
 
 
+def test_482_after_a_copy_whose_way_broke_is_no_answer_for_the_caller() -> None:
+    stage = Stage()
+    second = one(stage.fail(stage.begin(), Result.RESET))
+    sent = stage.answer(second, "482 Merged Request")
+    assert told(sent) == ["ACK 192.0.2.2", "500 10.0.0.10"]
+
+
+def test_482_after_a_copy_whose_way_broke_ends_what_was_cancelled() -> None:
+    stage = Stage()
+    second = one(stage.fail(stage.begin(), Result.RESET))
+    stage.receive(request("CANCEL"))
+    sent = stage.answer(second, "482 Merged Request")
+    assert told(sent) == ["ACK 192.0.2.2", "487 10.0.0.10"]
+
+
+def test_late_482_of_an_abandoned_copy_is_nobodys_answer() -> None:
+    stage = Stage(edges=[edge(1), edge(2)])
+    first = stage.begin()
+    second = stage.wait(2.1)[-1]
+    stage.answer(second, "100 Trying")
+    assert told(stage.answer(first, "482 Merged Request")) == ["ACK 192.0.2.1"]
+    assert told(stage.answer(second, "486 Busy Here"))[1:] == ["486 10.0.0.10"]
+
+
 def test_failing_second_answer_waits_for_the_copy_that_was_revived() -> None:
     stage = Stage(edges=[edge(1), edge(2), edge(3)])
     first = stage.begin()
