@@ -34,8 +34,10 @@ BUSY = "+155548600000"
 HANGS_UP = "+155520000000001"
 "Answers, and ends the call after a tenth of a second."
 
-CALLS = int(os.environ.get("EDGE_ROUTER_CALLS", "0"))
-"How many calls a load is made of; none as a rule."
+CALLS = int(os.environ.get("EDGE_ROUTER_CALLS", "60"))
+"How many calls a load is made of."
+MEASURED = "EDGE_ROUTER_CALLS" in os.environ
+"Whether the machine is idle and the load long, so that times may be judged."
 CALM = {"sip_options_interval": "10m"}
 "Health that is known by calls alone."
 

@@ -20,9 +20,9 @@ from tests import stage as daemons
 from tests.scenarios.telephony import (
     ANSWERS,
     BUSY,
-    CALLS,
     CALM,
     HANGS_UP,
+    MEASURED,
     RINGS,
     WAYS,
     Calling,
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 KNOWN = Credentials("alice", "wonderland")
 LIMITED = "+15551230000"
 ELSEWHERE = "127.30.0.11"
-STANDING = 100 if CALLS else 8
+STANDING = 100 if MEASURED else 8
 "Calls in each direction that stand while the daemon restarts."
 
 
