@@ -15,10 +15,9 @@ from protocols.sip.bound import Bound, Wanted, bind
 from protocols.sip.endpoint import Endpoint
 from protocols.sip.guard import Guard
 from protocols.sip.peers import Side
-from protocols.sip.records import CallRecord
 from protocols.sip.settings import Place
 from protocols.target import Outcome, Probe, Result, Target, Transport
-from router import calls, events
+from router import events
 from router.checker import Checker
 from router.choice import Choice
 from router.config import Loaded
@@ -134,7 +133,7 @@ class Trunks:
             contexts=contexts,
             certificates=_certificates(listener),
             report=checker.report,
-            record=functools.partial(self._record, name),
+            record=functools.partial(self._log.log_call, name),
             refused=functools.partial(self._refused, name),
             tasks=self._tasks,
             loop=self._loop,
@@ -148,10 +147,6 @@ class Trunks:
             protocol=f"{Protocol.SIP} over {one.transport}",
             direction="to_provider" if one.side is Side.SITE else "from_provider",
         )
-
-    def _record(self, listener: str, record: CallRecord) -> None:
-        if self._log.enabled(events.CALL_ENDED.level):
-            self._log.say(events.CALL_ENDED, **calls.fields(listener, record))
 
     def _refused(self, listener: str, address: str, reason: str, detail: str) -> None:
         if reason == Refusal.HANDSHAKE_FAILED:
