@@ -40,8 +40,10 @@ def bind(wanted: Sequence[Wanted]) -> list[Bound]:
     bound: list[Bound] = []
     try:
         for one in wanted:
-            binds = datagrams.bind if one.transport is Transport.UDP else listen.bind
-            (sock,) = binds([(one.address, one.port)])
+            if one.transport is Transport.UDP:
+                sock = datagrams.bind(one.address, one.port)
+            else:
+                (sock,) = listen.bind([(one.address, one.port)])
             bound.append(Bound(one.side, one.transport, sock))
     except BindError:
         for other in bound:

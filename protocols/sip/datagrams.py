@@ -12,7 +12,7 @@ import os
 import select
 import socket
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from protocols.net.listen import BindError
 from protocols.net.sockets import family
@@ -42,20 +42,8 @@ _ERROR = struct.Struct(
 _TELLING = frozenset(((2, 3), (2, 12), (3, 1), (3, 4)))  # (origin, type): ICMP, ICMPv6
 
 
-def bind(places: Sequence[tuple[str, int]]) -> list[socket.socket]:
-    """Bound UDP sockets for all these addresses and ports, or BindError and none."""
-    sockets: list[socket.socket] = []
-    try:
-        for address, port in places:
-            sockets.append(_bind(address, port))
-    except BindError:
-        for sock in sockets:
-            sock.close()
-        raise
-    return sockets
-
-
-def _bind(address: str, port: int) -> socket.socket:
+def bind(address: str, port: int) -> socket.socket:
+    """A bound UDP socket, or BindError."""
     sock = socket.socket(family(address), socket.SOCK_DGRAM)
     try:
         if sock.family is socket.AF_INET6:

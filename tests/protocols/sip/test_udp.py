@@ -42,7 +42,7 @@ async def make(hears: Hears) -> AsyncIterator[Make]:
     made = []
 
     def build(*places: tuple[Side, str]) -> Udp:
-        sockets = bind([(address, 0) for _, address in places])
+        sockets = [bind(address, 0) for _, address in places]
         sides = [side for side, _ in places]
         udp = Udp(hears, zip(sides, sockets, strict=True))
         udp.start()
