@@ -21,6 +21,8 @@ class Fault(enum.StrEnum):
     "The answer to a SYN never comes; established connections stand still."
     FREEZE = "freeze"
     "New connections are accepted, and all of them stand still: a stopped process."
+    MUTE = "mute"
+    "Everything arrives and is obeyed, and no answer gets out."
     STALL = "stall"
     "New connections are accepted and read, their ClientHello is never answered."
     EXPIRED = "expired"
@@ -37,7 +39,7 @@ class Fault(enum.StrEnum):
     "The body comes in ten parts, each the given time late; 0.2 s if none is given."
     CUT_BODY = "cut-body"
     "The connection is closed after half of the body."
-    MUTE = "mute"
+    HUSH = "hush"
     "WebSockets are accepted, and nothing is said on any of them."
     SEVER = "sever"
     "Open WebSockets end within a frame and without a Close, new ones when one speaks."
@@ -54,7 +56,7 @@ ANSWERS = frozenset(
 "Faults of the answer to a request; the only ones that a region can have."
 
 SOCKETS = frozenset(
-    {Fault.STATUS, Fault.SLOW_FIRST_BYTE, Fault.MUTE, Fault.SEVER, Fault.DRAIN}
+    {Fault.STATUS, Fault.SLOW_FIRST_BYTE, Fault.HUSH, Fault.SEVER, Fault.DRAIN}
 )
 "Faults that a WebSocket notices, beside those of the network."
 
@@ -147,6 +149,10 @@ class Place:
     def freeze(self) -> None:
         """Accept, and stand still."""
         self.fail(Fault.FREEZE)
+
+    def mute(self) -> None:
+        """Obey, and let no answer out."""
+        self.fail(Fault.MUTE)
 
     def changed(self) -> None:
         """Put the fault into effect."""

@@ -228,7 +228,7 @@ class Socket(asyncio.Protocol):
         fault = self._fault()
         if fault is not None and fault.fault is Fault.SEVER:
             self._sever()
-        elif isinstance(message, str) and not self._is_mute():
+        elif isinstance(message, str) and not self._is_hushed():
             for text in self._conversation.hear(message):
                 self._say(text)
             if self._conversation.every and self._timer is None:
@@ -243,7 +243,7 @@ class Socket(asyncio.Protocol):
 
     def _beat(self) -> None:
         self._timer = self._loop.call_later(self._conversation.every, self._beat)
-        if self._is_mute():
+        if self._is_hushed():
             return
         if beat := self._conversation.beat():
             self._say(beat)
@@ -260,9 +260,9 @@ class Socket(asyncio.Protocol):
     def _is_open(self) -> bool:
         return self._protocol.state is OPEN and not self._transport.is_closing()
 
-    def _is_mute(self) -> bool:
+    def _is_hushed(self) -> bool:
         fault = self._fault()
-        return fault is not None and fault.fault is Fault.MUTE
+        return fault is not None and fault.fault is Fault.HUSH
 
     def _changed(self) -> None:
         """Have the fault at work take effect on an open WebSocket."""

@@ -1,6 +1,6 @@
 """The demo's script: edges are measured, used, and one of them dies.
 
-All requests are judged at the end by what the provider's ledger says.
+All requests and calls are judged at the end by what the provider's ledger says.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import uvloop
 from rich.text import Text
 
 from protocols.net.tasks import Tasks
+from router.demo import calls
 from router.demo.clients import WAYS, Curl, Request
 from router.demo.daemon import Daemon, DaemonError, Line
 from router.demo.load import SLOW, Load
@@ -24,7 +25,7 @@ from router.demo.tally import Row, tally, timeline, total
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Play; 0 if every request was answered once, 1 if not."""
+    """Play; 0 if every request and call was answered once, 1 if not."""
     given = _parser().parse_args(arguments)
     screen = Screen(console())
     with contextlib.ExitStack() as stack:
@@ -48,8 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="edge-router demo",
-        description="A simulated provider with five edges, the daemon, real traffic, "
-        "and an edge that dies under it. Takes half a minute.",
+        description="A simulated provider with five edges, the daemon, requests and "
+        "calls, and an edge that dies under them. Takes less than a minute.",
     )
     parser.add_argument(
         "--keep",
@@ -70,13 +71,15 @@ async def _play(screen: Screen, directory: Path, client: str) -> int:
     async with set_up(directory, client) as stage:
         screen.say(
             "A simulated provider with five edges, the daemon with examples/demo.yaml, "
-            f"and {stage.client.name} as the client. All on this machine."
+            f"{stage.client.name} as the client, and a PBX. All on this machine."
         )
         await _rank(screen, stage)
         await _visit(screen, stage)
+        standing = await calls.talk(screen, stage)
         async with _sockets(stage):
             await _kill(screen, stage)
             await _drain(screen, stage)
+        await calls.outlive(screen, stage, standing)
         return _reckon(screen, stage)
 
 
@@ -102,6 +105,7 @@ async def _drain(screen: Screen, stage: Stage) -> None:
         stayed = await phone.reach(visits=1)
         stage.drain(stayed)
         last = await phone.reach(visits=2, but=stayed)
+        stage.heal(stayed)
     first, second = phone.visits[:2]
     screen.chapter("Meanwhile, a WebSocket of a voice client and a media stream")
     away = second.opened - first.closed
@@ -189,11 +193,11 @@ async def _act(stage: Stage) -> tuple[list[Request], float, float]:
         home.kill()
         load.resume()
         await daemon.wait("edge.switched", before=HOME, since=died, seconds=60)
-        await asyncio.sleep(max(0.0, died + 3.0 - time()))
+        await asyncio.sleep(max(0.0, died + 2.0 - time()))
         healed = time()
         home.heal()
         await daemon.wait("edge.switched", home=HOME, since=healed, seconds=60)
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(0.5)
     return slow, died, healed
 
 
@@ -219,6 +223,7 @@ def _reckon(screen: Screen, stage: Stage) -> int:
     sound, sent = stage.sound, stage.sounded
     lost = sent - sound.received
     rows.append(Row("sound", sent, sound.received, sound.repeated, lost, 0.0))
+    rows.append(tally("call", stage.calls, stage.talks()))
     screen.reckoning([*rows, total(rows)])
     phone = stage.phone
     screen.say(
@@ -228,7 +233,7 @@ def _reckon(screen: Screen, stage: Stage) -> int:
     )
     fine = all(row.fine for row in rows) and phone.acknowledged == phone.sent
     if fine:
-        screen.say("Every request was answered once.", "bold green")
+        screen.say("Every request and every call was answered once.", "bold green")
     else:
-        screen.say("Not every request was answered once.", "bold red")
+        screen.say("Not every request and call was answered once.", "bold red")
     return 0 if fine else 1

@@ -89,10 +89,10 @@ def test_watcher_is_told_of_a_fault_and_of_its_end() -> None:
 
 def test_fault_of_the_first_place_that_has_one_is_at_work() -> None:
     address, edge = (Place(name, Ledger(lambda: 0.0)) for name in ("address", "edge"))
-    places, kinds = (address, edge), (Fault.MUTE, Fault.SEVER)
+    places, kinds = (address, edge), (Fault.HUSH, Fault.SEVER)
     assert at_work(places, kinds) is None
     edge.fail(Fault.SEVER)
     address.fail(Fault.REFUSE)
     assert at_work(places, kinds) == Active(Fault.SEVER)
-    address.fail(Fault.MUTE)
-    assert at_work(places, kinds) == Active(Fault.MUTE)
+    address.fail(Fault.HUSH)
+    assert at_work(places, kinds) == Active(Fault.HUSH)

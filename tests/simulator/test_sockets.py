@@ -232,13 +232,13 @@ async def test_client_that_leaves_before_the_answer_is_noted(
     await provider.ledger.wait("aborted", product="voice-js")
 
 
-async def test_mute_edge_accepts_and_says_nothing_until_healed(
+async def test_hushed_edge_accepts_and_says_nothing_until_healed(
     provider: Provider,
 ) -> None:
     before = await dial(provider)
     await before.send(LISTEN)
     await before.recv()
-    provider.edges["ashburn"].fail(Fault.MUTE)
+    provider.edges["ashburn"].fail(Fault.HUSH)
     client = await dial(provider)
     for one in (before, client):
         await one.send(LISTEN)
