@@ -76,25 +76,38 @@ async def _play(screen: Screen, directory: Path, client: str) -> int:
         await _rank(screen, stage)
         await _visit(screen, stage)
         standing = await calls.talk(screen, stage)
-        async with _sockets(stage):
-            await _kill(screen, stage)
-            await _drain(screen, stage)
-        await calls.outlive(screen, stage, standing)
+        async with _signalling(stage):
+            async with _streaming(stage):
+                await _kill(screen, stage)
+                await _drain(screen, stage)
+            await calls.outlive(screen, stage, standing)
+            await _return(screen, stage)
         return _reckon(screen, stage)
 
 
 @contextlib.asynccontextmanager
-async def _sockets(stage: Stage) -> AsyncIterator[None]:
-    """A voice client that signals, and a media stream, until the context ends."""
-    tasks, ended = Tasks(), asyncio.Event()
+async def _signalling(stage: Stage) -> AsyncIterator[None]:
+    """A voice client that signals until the context ends."""
+    tasks = Tasks()
     signalling = tasks.start(stage.phone.run(), name="signal")
-    streaming = tasks.start(stage.stream(ended), name="stream")
     try:
         await stage.phone.reach(visits=0)
         yield
-        ended.set()
         stage.phone.leave()
-        await asyncio.gather(streaming, signalling)
+        await signalling
+    finally:
+        await tasks.close()
+
+
+@contextlib.asynccontextmanager
+async def _streaming(stage: Stage) -> AsyncIterator[None]:
+    """A media stream until the context ends."""
+    tasks, ended = Tasks(), asyncio.Event()
+    streaming = tasks.start(stage.stream(ended), name="stream")
+    try:
+        yield
+        ended.set()
+        await streaming
     finally:
         await tasks.close()
 
@@ -116,6 +129,16 @@ async def _drain(screen: Screen, stage: Stage) -> None:
         f"the provider drained {second.edge}: its own word, {second.code}, reached the "
         f"client, which came back through {last}. The media stream, from the provider "
         "to the site, has no edge to lose, and noticed nothing."
+    )
+
+
+async def _return(screen: Screen, stage: Stage) -> None:
+    async with asyncio.timeout(20):
+        edge = await stage.phone.reach(visits=3)
+    last = stage.phone.visits[-1]
+    screen.say(
+        f"The voice client was asked by the daemon that stopped to come back "
+        f"({last.code}), and is, through {edge}."
     )
 
 

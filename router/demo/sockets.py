@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import json
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -34,7 +35,8 @@ class Visit:
 class Phone:
     """Signals without end: each message is sent until it is acknowledged."""
 
-    def __init__(self, port: int, ca: Path) -> None:
+    def __init__(self, ports: Mapping[str, int], ca: Path) -> None:
+        """Signal to the port of `voice`, which a new daemon may change."""
         self.visits: list[Visit] = []
         "WebSockets that have ended."
         self.edge = ""
@@ -46,7 +48,7 @@ class Phone:
         self.acknowledged = 0
         self.slowest = 0.0
         "Seconds that the slowest message took, a lost WebSocket included."
-        self._port = port
+        self._ports = ports
         self._trust = ssl.create_default_context(cafile=str(ca))
         self._time = asyncio.get_running_loop().time
         self._news = asyncio.Condition()
@@ -75,7 +77,7 @@ class Phone:
 
     async def _signal(self) -> None:
         async with connect(
-            f"wss://127.0.0.1:{self._port}/signal",
+            f"wss://127.0.0.1:{self._ports['voice']}/signal",
             ssl=self._trust,
             proxy=None,
             ping_interval=None,

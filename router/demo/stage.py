@@ -101,7 +101,7 @@ class Stage:
         self.calls: list[Sent] = []
         self.doors = doors
         self.sound = sound
-        self.phone = Phone(doors.ports["voice"], doors.site_ca)
+        self.phone = Phone(doors.ports, doors.site_ca)
         self.sounded = 0
         "Messages of media streams that were sent and numbered."
         self.hung_up: set[str] = set()
