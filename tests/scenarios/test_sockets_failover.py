@@ -22,7 +22,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def provider() -> AsyncIterator[Provider]:
     edges = ["ashburn=5ms", "dublin=20ms", "frankfurt=25ms"]
-    async with Provider.start(edges, seed=1) as running:
+    async with Provider.start(edges, seed=1, heartbeat=60) as running:
         yield running
 
 
@@ -41,25 +41,41 @@ async def daemon(
         yield running
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def home(provider: Provider, daemon: Daemon, site: Site) -> AsyncIterator[str]:
-    """The edge that new clients reach; all are well again after the test."""
-    phone = await ring(daemon.ports["voice"], site)
-    await phone.hang_up(provider)
-    yield phone.edge
-    provider.heal()
+async def all_up(provider: Provider, daemon: Daemon) -> None:
+    """Wait until no edge is thought ill of."""
     for edge in provider.edges:
         while daemon.events("edge.flipped", edge=edge)[-1]["state"] != "up":
             await daemon.wait("edge.flipped", after=len(daemon.records), edge=edge)
 
 
-async def pin(provider: Provider, daemon: Daemon, site: Site, home: str) -> Phone:
-    """A client whose WebSocket leads to another edge than home."""
-    provider.edges[home].fail(Fault.STATUS)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pinned(provider: Provider, daemon: Daemon, site: Site) -> Phone:
+    """A client that came to another edge while home was dead: there it stays."""
+    seen = len(daemon.records)
+    provider.edges["ashburn"].kill()
     phone = await ring(daemon.ports["voice"], site)
-    provider.edges[home].heal()
-    assert phone.edge != home
+    await died(daemon, "ashburn", seen)
+    provider.heal()
+    await all_up(provider, daemon)
     return phone
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def home(
+    provider: Provider, daemon: Daemon, site: Site, pinned: Phone
+) -> AsyncIterator[str]:
+    """The edge that new clients reach, not that of the pinned one; well in the end."""
+    edge = pinned.edge
+    async with asyncio.timeout(10):
+        while edge == pinned.edge:
+            phone = await ring(daemon.ports["voice"], site)
+            edge = phone.edge
+            await phone.hang_up(provider)
+    yield edge
+    provider.heal()
+    await all_up(provider, daemon)
+    if pinned.connection.close_code is None:
+        await pinned.talk(10)
 
 
 async def died(daemon: Daemon, edge: str, after: int) -> None:
@@ -69,44 +85,41 @@ async def died(daemon: Daemon, edge: str, after: int) -> None:
 
 
 async def test_edge_that_is_killed_ends_its_websockets_at_once_and_no_others(
-    provider: Provider, daemon: Daemon, site: Site, home: str
+    provider: Provider, daemon: Daemon, site: Site, home: str, pinned: Phone
 ) -> None:
-    pinned = [await pin(provider, daemon, site, home) for _ in range(2)]
     doomed = [await ring(daemon.ports["voice"], site) for _ in range(3)]
-    await asyncio.gather(*(phone.talk(10) for phone in (*pinned, *doomed)))
+    await asyncio.gather(*(phone.talk(10) for phone in doomed))
     seen = len(daemon.records)
 
     provider.edges[home].kill()
     began = time.perf_counter()
-    talking = asyncio.gather(*(phone.talk(50) for phone in pinned))
+    talking = asyncio.gather(pinned.talk(50))
+    assert {phone.edge for phone in doomed} == {home}
     codes = await asyncio.gather(*(phone.end() for phone in doomed))
     took = time.perf_counter() - began
     again = [await ring(daemon.ports["voice"], site) for _ in doomed]
 
     assert codes == [1014] * len(doomed)
     assert took < 0.5
-    assert {phone.edge for phone in doomed} == {home}
     assert home not in {phone.edge for phone in again}
     await talking
     await died(daemon, home, seen)
     await asyncio.gather(*(phone.talk(10) for phone in again))
-    for phone in (*pinned, *again):
+    for phone in again:
         await phone.hang_up(provider)
 
 
 async def test_draining_edge_sends_its_clients_to_the_next_one(
     provider: Provider, daemon: Daemon, site: Site, home: str
 ) -> None:
-    pinned = await pin(provider, daemon, site, home)
     leaving = await ring(daemon.ports["voice"], site)
     provider.edges[home].fail(Fault.DRAIN)
     assert await leaving.end() == 1001  # the edge's own word
     again = await ring(daemon.ports["voice"], site)
     assert again.edge != home
     assert provider.ledger.events("refused", edge=home, marker=again.marker)
-    for phone in (pinned, again):
-        await phone.talk(10)
-        await phone.hang_up(provider)
+    await again.talk(10)
+    await again.hang_up(provider)
 
 
 async def test_edge_that_does_not_answer_a_handshake_is_outrun(
@@ -123,16 +136,21 @@ async def test_edge_that_does_not_answer_a_handshake_is_outrun(
 async def test_websocket_that_breaks_within_a_frame_ends_without_a_close(
     provider: Provider, daemon: Daemon, site: Site, home: str
 ) -> None:
-    pinned = await pin(provider, daemon, site, home)
     broken = await ring(daemon.ports["voice"], site)
     provider.edges[home].fail(Fault.SEVER)
     assert await broken.end() is None
     provider.heal()
     again = await ring(daemon.ports["voice"], site)
     assert again.edge == home
-    for phone in (pinned, again):
-        await phone.talk(10)
-        await phone.hang_up(provider)
+    await again.talk(10)
+    await again.hang_up(provider)
+
+
+async def test_pinned_websocket_outlived_all_that_happened_to_home(
+    provider: Provider, pinned: Phone
+) -> None:
+    await pinned.talk(10)
+    await pinned.hang_up(provider)
 
 
 async def test_no_healthy_edge_is_a_503_at_once(
