@@ -81,7 +81,7 @@ async def daemon(
     fuzzers: list[kosoku.FuzzingServer],
 ) -> AsyncIterator[Daemon]:
     """A daemon between fuzzers and endpoints, TLS on both legs and on one."""
-    async with signalling(provider, directory) as (_, section):
+    async with signalling(provider, directory, Endpoint) as (_, section):
         listeners = {"voice": voice(site)}
         for number, fuzzer in enumerate(fuzzers):
             receiver = f"ws://127.0.0.1:{fuzzer.port}"
