@@ -7,16 +7,18 @@ Exits 0 whether or not the aims are met, and 1 if something could not be measure
 
 import sys
 
-from benchmarks import https, policy
+from benchmarks import https, policy, websocket
 
 _DAYS = {"--quick": ["--seeds", "1", "--hours", "1"], "--full": []}
 "What the policy is tried on; usually one whole day per family."
 
 
 def main(arguments: list[str]) -> int:
-    """Run both; `arguments` are those of `benchmarks.https`."""
+    """Run them; `arguments` are those of `benchmarks.https`."""
     print("HTTPS: what does a request cost?", flush=True)
     measured = https.main(arguments)
+    print("\n\nWebSocket: what does a message cost?", flush=True)
+    measured |= websocket.main(arguments)
     print("\n\nPolicy: is the right edge chosen?", flush=True)
     days = next((days for flag, days in _DAYS.items() if flag in arguments), None)
     policy.main(["--seeds", "1"] if days is None else days)
