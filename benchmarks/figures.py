@@ -39,3 +39,9 @@ def percentile(values: Sequence[float], share: float) -> float:
     ordered = sorted(values)
     rank = math.ceil(share * len(ordered))
     return ordered[max(rank, 1) - 1]
+
+
+def aim(what: str, value: float, limit: float, unit: str) -> None:
+    """Say whether an aim is met."""
+    verdict = "met" if value <= limit else "MISSED"
+    print(f"  aim: {what} {value:.4g}, at most {limit:.4g} {unit}: {verdict}".rstrip())

@@ -19,13 +19,9 @@ Exits 0 whether or not the aims are met, and 1 if it could not measure.
 
 import argparse
 import dataclasses
-import datetime
 import functools
-import os
-import platform
 import resource
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -34,7 +30,8 @@ from pathlib import Path
 from benchmarks import failover, idle, speed, wrk
 from benchmarks.contenders import Contender, Start, Work, installed, issue
 from benchmarks.failover import Fault, Timetable, Verdict
-from benchmarks.figures import ratios, spread
+from benchmarks.figures import aim, ratios, spread
+from benchmarks.machine import surroundings
 from benchmarks.processes import NotReadyError
 from benchmarks.speed import DISTINCT, IDENTICAL, Round, Shape
 
@@ -104,7 +101,8 @@ def main(arguments: list[str] | None = None) -> int:
 def measure(extent: Extent, python: str, directory: Path) -> None:
     """All parts, each printed as soon as it is there."""
     starts = installed()
-    print(surroundings(python), flush=True)
+    tools = (["haproxy", "-v"], ["nginx", "-v"], ["wrk", "-v"])
+    print(surroundings(python, *tools), flush=True)
     certificate = issue(directory)
     with speed.origin(certificate, directory / "origin") as port:
         work = Work(certificate, port, python=python)
@@ -140,35 +138,6 @@ def _with_and_without(starts: Mapping[str, Start]) -> dict[str, Start]:
 
     without = {name + BARE: functools.partial(bare, s) for name, s in starts.items()}
     return {**starts, **without}
-
-
-def surroundings(python: str) -> str:
-    """Date, machine and versions: figures mean nothing without them."""
-    described = "import platform, ssl, sys, uvloop; print('CPython', \
-platform.python_version(), sys.executable + ', uvloop', uvloop.__version__ + ',', \
-ssl.OPENSSL_VERSION)"
-    model = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
-    cores = f"{len(os.sched_getaffinity(0))} x {(*model, platform.machine())[0]}"
-    date = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
-    lines = [
-        f"{date}, {cores}, Linux {platform.release()}",
-        _first_line([python, "-c", described]),
-        _first_line(["haproxy", "-v"]),
-        _first_line(["nginx", "-v"]),
-        _first_line(["wrk", "-v"]),
-    ]
-    return "\n".join(line for line in lines if line)
-
-
-def _first_line(command: list[str]) -> str:
-    if not shutil.which(command[0]):
-        return ""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=10)
-    return (done.stdout or done.stderr).strip().partition("\n")[0]
 
 
 # ---- What is printed -----------------------------------------------------------------
@@ -266,12 +235,6 @@ def show_failover(fault: Fault, found: Mapping[str, Verdict]) -> None:
     aim("failures", fatal, 0, "but POSTs already sent" if tolerated else "")
     limit = KILLED_P99 if fault is Fault.KILLED else FROZEN_P99
     aim("p99", 1e3 * ours.p99, 1e3 * limit, "ms")
-
-
-def aim(what: str, value: float, limit: float, unit: str) -> None:
-    """Say whether an aim is met."""
-    verdict = "met" if value <= limit else "MISSED"
-    print(f"  aim: {what} {value:.4g}, at most {limit:.4g} {unit}: {verdict}".rstrip())
 
 
 if __name__ == "__main__":

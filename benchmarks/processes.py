@@ -7,7 +7,7 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -76,8 +76,12 @@ class Process:
 
     def wait_for(self, address: str, port: int) -> None:
         """Return once it answers a request with 200 there; raises NotReadyError."""
+        self.wait_until(lambda: answers(address, port))
+
+    def wait_until(self, serves: Callable[[], bool]) -> None:
+        """Return once it serves, which is asked again and again; or NotReadyError."""
         deadline = time.monotonic() + _READY
-        while not answers(address, port):
+        while not serves():
             if self._popen.poll() is not None or time.monotonic() > deadline:
                 end = self.log.read_text(errors="replace")[-1000:].strip()
                 raise NotReadyError(f"{self.name} does not serve: {end}")

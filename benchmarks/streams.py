@@ -29,7 +29,7 @@ import uvloop
 from benchmarks import upgraded
 from benchmarks.contenders import HOME, Work, edge_router, issue
 from benchmarks.figures import percentile
-from benchmarks.https import surroundings
+from benchmarks.machine import surroundings
 from benchmarks.processes import NotReadyError, unverified
 from benchmarks.upgraded import Client, dial
 from benchmarks.websocket import origin, wait_for

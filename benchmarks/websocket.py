@@ -29,12 +29,15 @@ import uvloop
 
 from benchmarks import upgraded
 from benchmarks.contenders import HOME, Certificate, Contender, Work, installed, issue
-from benchmarks.figures import Spread, ratios, spread
-from benchmarks.https import MEMORY_RATIO, OURS, PEER, aim, surroundings
+from benchmarks.figures import Spread, aim, ratios, spread
+from benchmarks.https import MEMORY_RATIO, OURS, PEER
 from benchmarks.idle import FIRST
+from benchmarks.machine import surroundings
 from benchmarks.processes import NotReadyError, free_port, unverified
 from benchmarks.upgraded import Client, Echo, Opened
 
+PROGRAMS = ["haproxy", "-v"], ["nginx", "-v"]
+"The others, and how they tell their versions."
 CONNECTIONS = 20
 "WebSockets that are busy at a time."
 SIZES = (160, 4_000)
@@ -87,7 +90,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    print(surroundings(options.python), flush=True)
+    print(surroundings(options.python, *PROGRAMS), flush=True)
     with tempfile.TemporaryDirectory(prefix="edge-router-bench-") as name:
         directory = Path(name)
         directory.chmod(0o755)  # nginx, started by root, works as another user

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from protocols.record import Attempt, FlowRecord
 from router import events, lines
+from router.events import Event
 
 
 class Place(NamedTuple):
@@ -29,10 +30,18 @@ NOWHERE: Places = MappingProxyType({})
 _UNKNOWN = Place("", "")
 _SWITCHED = 101  # the status of a WebSocket
 
-_LEVEL = events.FLOW_ENDED.level.name.lower()
-_HEAD = f'"level":"{_LEVEL}","event":"{events.FLOW_ENDED.name}"'
-_CUT = lines.LIMIT + 1  # characters of a text, of which the last is never shown
-_quote = json.encoder.encode_basestring_ascii
+CUT = lines.LIMIT + 1
+"Characters of a text that matter; the last of them is never shown."
+quote = json.encoder.encode_basestring_ascii
+"A text as JSON."
+
+
+def head_of(event: Event) -> str:
+    """The part of a line that is the same for every record."""
+    return f'"level":"{event.level.name.lower()}","event":"{event.name}"'
+
+
+_HEAD = head_of(events.FLOW_ENDED)
 
 
 def fields(record: FlowRecord, places: Places = NOWHERE) -> dict[str, object]:
@@ -55,7 +64,7 @@ def fields(record: FlowRecord, places: Places = NOWHERE) -> dict[str, object]:
         "reused": record.reused,
         "resumed": record.resumed,
         "attempts": len(record.attempts),
-        "tried": _tried(record.attempts),
+        "tried": tried(record.attempts),
         "reason": record.reason,
     }
     shown = {name: value for name, value in shown.items() if value}
@@ -87,16 +96,16 @@ def as_json(when: str, record: FlowRecord, places: Places = NOWHERE) -> str:
         record.direction,
         record.client,
         record.method,
-        record.host[:_CUT],
+        record.host[:CUT],
     )
     if record.path:
-        line += f',"path":{_quote(lines.text(record.path))}'
+        line += f',"path":{quote(lines.text(record.path))}'
     if record.request_id:
-        line += f',"request_id":{_quote(lines.text(record.request_id))}'
+        line += f',"request_id":{quote(lines.text(record.request_id))}'
     if record.attempts:
         line += f',"attempts":{len(record.attempts)}'
-        if tried := _tried(record.attempts):
-            line += f',"tried":{_quote(lines.text(tried))}'
+        if tried_ := tried(record.attempts):
+            line += f',"tried":{quote(lines.text(tried_))}'
     line += _answered(
         record.status,
         record.edge,
@@ -105,7 +114,7 @@ def as_json(when: str, record: FlowRecord, places: Places = NOWHERE) -> str:
         record.reused,
         record.resumed,
         record.ended,
-        record.reason[:_CUT],
+        record.reason[:CUT],
     )
     return line + _measured(record)
 
@@ -116,7 +125,7 @@ def as_json(when: str, record: FlowRecord, places: Places = NOWHERE) -> str:
 @functools.lru_cache(maxsize=256)
 def _asked(*values: str) -> str:
     names = ("listener", "protocol", "direction", "client", "method", "host")
-    return _named(zip(names, values, strict=True))
+    return named(zip(names, values, strict=True))
 
 
 @functools.lru_cache(maxsize=256)
@@ -130,7 +139,7 @@ def _answered(
     ended: str,
     reason: str,
 ) -> str:
-    line = _named(
+    line = named(
         (
             ("edge", edge),
             ("address", address),
@@ -145,13 +154,13 @@ def _answered(
         line += ',"reused":true'
     if resumed:
         line += ',"resumed":true'
-    return f'{line},"ended":{_quote(lines.text(ended))}'
+    return f'{line},"ended":{quote(lines.text(ended))}'
 
 
-def _named(texts: Iterable[tuple[str, str]]) -> str:
-    """Those that are not empty."""
+def named(texts: Iterable[tuple[str, str]]) -> str:
+    """Members of an object, without those that are empty."""
     return "".join(
-        f',"{name}":{_quote(lines.text(text))}' for name, text in texts if text
+        f',"{name}":{quote(lines.text(text))}' for name, text in texts if text
     )
 
 
@@ -182,7 +191,8 @@ def _milliseconds(seconds: float) -> float:
     return round(seconds * 1000, 3)
 
 
-def _tried(attempts: Iterable[Attempt]) -> str:
+def tried(attempts: Iterable[Attempt]) -> str:
+    """The attempts that did not serve, in words."""
     return "; ".join(
         f"{attempt.target} {attempt.result or 'unfinished'} after "
         f"{_milliseconds(attempt.seconds):g} ms"

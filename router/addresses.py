@@ -56,9 +56,14 @@ class Receiver:
     "Name or IP address, without brackets."
     port: int
     "Port."
+    port_given: bool = True
+    "Whether that was written down; else it is the one of the scheme."
+    transport: Transport | None = None
+    "What is to carry SIP without TLS; None where that is not said."
 
     def __str__(self) -> str:
-        return _joined(self.host, self.port)
+        named = f";transport={self.transport}" if self.transport else ""
+        return _joined(self.host, self.port) + named
 
     @property
     def tls(self) -> bool:
@@ -88,6 +93,12 @@ def is_host(text: str) -> bool:
     # RFC 3696 section 2: a top-level domain is not all digits, so 10.0.0.300 is none.
     numeric = text.rpartition(".")[2].isdigit()
     return len(text) <= 253 and not numeric and _HOST.fullmatch(text) is not None
+
+
+def version_of(host: str) -> int | None:
+    """Version of IP of an address literal; None for a name."""
+    found = _address(host)
+    return None if found is None else found.version
 
 
 def _address(text: str) -> IPAddress | None:
@@ -192,10 +203,45 @@ def receiver(*schemes: str) -> Callable[[object], Receiver]:
             extra = re.search(r"[/?#;]", bare)
             hint = "the path of each request is kept as it comes" if extra else ""
             raise wrong(expected, hint)
-        return Receiver(scheme, split[0].lower(), split[1])
+        given = host_and_port(bare) is not None
+        return Receiver(scheme, split[0].lower(), split[1], given)
 
     return read
 
+
+_plain_sip_receiver = receiver("sip", "sips")
+
+
+def _sip_receiver(value: object) -> Receiver:
+    """As in a SIP URI (RFC 3261 section 19.1.1), `;transport=` may say what carries it.
+
+    With TLS, `sip:` is the same as `sips:` here.
+    """
+    uri, more, parameter = read_text(value, "sip:host:port").partition(";")
+    if not more:
+        return _plain_sip_receiver(uri)
+    name, _, transport = parameter.lower().partition("=")
+    scheme = uri.partition(":")[0]
+    if name != "transport" or (scheme, transport) not in _CARRIED:
+        expected = (
+            "sip:host:port or sips:host:port, with ;transport= and udp, tcp or tls"
+        )
+        raise wrong(expected, "sips: goes over TLS" if scheme == "sips" else "")
+    if transport == Transport.TLS:
+        uri = "sips" + uri.removeprefix(scheme)
+    found = _plain_sip_receiver(uri)
+    return (
+        found
+        if found.tls
+        else dataclasses.replace(found, transport=Transport(transport))
+    )
+
+
+_CARRIED = {
+    *(("sip", str(transport)) for transport in Transport),
+    ("sips", "tcp"),
+    ("sips", "tls"),
+}
 
 Network = Annotated[IPNetwork, pydantic.PlainValidator(_network), as_text()]
 "A network; a bare address is a network of one."
@@ -217,7 +263,5 @@ WebsocketReceiver = Annotated[
     Receiver, pydantic.PlainValidator(receiver("ws", "wss")), as_text()
 ]
 "A receiver of WebSockets."
-SipReceiver = Annotated[
-    Receiver, pydantic.PlainValidator(receiver("sip", "sips")), as_text()
-]
+SipReceiver = Annotated[Receiver, pydantic.PlainValidator(_sip_receiver), as_text()]
 "A receiver of calls."

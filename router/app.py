@@ -40,6 +40,7 @@ from router.endpoints import endpoints, products_of
 from router.forwarding import forward
 from router.health import State
 from router.hosts import host_names
+from router.keys import KeyFileError
 from router.knowledge import Knowledge
 from router.listeners import (
     FromProvider,
@@ -54,6 +55,7 @@ from router.service import Notifier, Stop
 from router.snapshot import Snapshot
 from router.sockets import Listening, Sockets
 from router.telling import tell_rejection
+from router.trunks import Trunks
 
 READY_AFTER = 3.0
 "Seconds after which the daemon counts as started, measured or not."
@@ -116,6 +118,7 @@ class Daemon:
         self._tunnels: dict[str, Tunnels] = {}
         self._sockets = Sockets(log.log_flow, self._tasks)
         self._listeners: dict[str, Listener] = {}
+        self._trunks: Trunks
         self._measured = asyncio.Event()
         self._knowledge: Knowledge
 
@@ -124,7 +127,7 @@ class Daemon:
         self._log.capture_libraries()
         try:
             self._build()
-        except (BindError, TLSFileError) as error:
+        except (BindError, TLSFileError, KeyFileError) as error:
             self._log.say(events.LISTENER_FAILED, error=str(error))
             return 1
         self._knowledge.start()
@@ -132,7 +135,7 @@ class Daemon:
             events.DAEMON_STARTED,
             version=importlib.metadata.version("edge-router"),
             config=str(path),
-            listeners=len(self._listeners),
+            listeners=len(self._loaded.config.listeners),
             edges=", ".join(self._loaded.config.provider.edges),
         )
         self._tasks.start(self._become_ready(), name="become ready")
@@ -147,10 +150,16 @@ class Daemon:
         chosen = self._loaded.config.listeners
         streams = {n: one for n, one in chosen.items() if isinstance(one, _Stream)}
         places = [(str(s.bind.address), s.bind.port) for s in streams.values()]
-        sockets = dict(zip(streams, bind(places), strict=True))
+        self._trunks = Trunks(self._loaded, self._log, self._tasks)
+        try:
+            sockets = dict(zip(streams, bind(places), strict=True))
+        except BindError:
+            self._trunks.close()
+            raise
         try:
             self._compose(streams, sockets)
-        except TLSFileError:
+        except (TLSFileError, KeyFileError):
+            self._trunks.close()
             for sock in sockets.values():
                 sock.close()
             raise
@@ -177,6 +186,7 @@ class Daemon:
             {
                 Protocol.HTTPS: probe,
                 Protocol.WEBSOCKET: websocket_probe(probe, contexts, self._paths()),
+                Protocol.SIP: self._trunks.probe,
             },
             self._changed,
             log=self._log,
@@ -196,8 +206,10 @@ class Daemon:
             else:
                 factory = self._relay(name, stream, trust)
             self._listeners[name] = self._listener(name, stream, sockets[name], factory)
+        self._trunks.compose(self._knowledge.checker)
         for name, stream in streams.items():
             self._listen(name, stream, sockets[name].getsockname()[1])
+        self._trunks.start()
 
     def _paths(self) -> dict[str, str]:
         """Where WebSockets are opened to probe, by host; others are greeted only."""
@@ -388,6 +400,7 @@ class Daemon:
         flows = sum(relay.flows for relay in self._relays.values())
         flows += sum(len(tunnels.open) for tunnels in self._tunnels.values())
         flows += self._sockets.flows
+        flows += self._trunks.flows
         self._notifier.stopping(f"{flows} flows to end")
         self._log.say(events.DAEMON_STOPPING, reason=reason, flows=flows)
         listeners = self._loaded.config.listeners
@@ -399,6 +412,7 @@ class Daemon:
             *(relay.drain(DRAIN) for relay in self._relays.values()),
             *(tunnels.drain(DRAIN) for tunnels in self._tunnels.values()),
             self._sockets.drain(),
+            self._trunks.drain(DRAIN),
         )
         for listener in self._listeners.values():
             listener.close()

@@ -118,7 +118,7 @@ class Product(Section):
     protocol: Protocol
     "What is spoken with it."
     transports: Annotated[dict[Transport, _Port], pydantic.Field(min_length=1)]
-    "What it can be reached by, and the port of each."
+    "What it can be reached by, and the port of each; for SIP, where no SRV has one."
     host: Template | None = None
     "Name by which the far side knows itself: the HTTP Host, the SIP domain."
     hosts: dict[Name, Template] = pydantic.Field(default_factory=dict)

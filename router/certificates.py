@@ -67,8 +67,10 @@ def _pairs(config: Config) -> Iterator[tuple[KeyPath, Tls]]:
     for name, listener in config.listeners.items():
         if isinstance(listener, HttpsTerminate | WebsocketToProvider | FromProvider):
             yield ("listeners", name, "tls"), listener.tls
-        elif isinstance(listener, Sip) and listener.edge.tls is not None:
-            yield ("listeners", name, "edge", "tls"), listener.edge.tls
+        elif isinstance(listener, Sip):
+            for side, tls in ("site", listener.site.tls), ("edge", listener.edge.tls):
+                if tls is not None:
+                    yield ("listeners", name, side, "tls"), tls
 
 
 def _authorities(config: Config) -> Iterator[tuple[KeyPath, Path]]:
@@ -77,6 +79,8 @@ def _authorities(config: Config) -> Iterator[tuple[KeyPath, Path]]:
     for name, listener in config.listeners.items():
         if isinstance(listener, FromProvider) and listener.ca_file is not None:
             yield ("listeners", name, "ca_file"), listener.ca_file
+        if isinstance(listener, Sip) and listener.site.ca_file is not None:
+            yield ("listeners", name, "site", "ca_file"), listener.site.ca_file
 
 
 def _secrets(config: Config) -> Iterator[tuple[KeyPath, Path]]:

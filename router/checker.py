@@ -8,6 +8,7 @@ from protocols.net.tasks import Tasks
 from protocols.target import Outcome, Probe, Report, Result, Target
 from router.changes import Change
 from router.endpoint import Protocol
+from router.location import Location
 from router.records import ProbeOrder
 from router.snapshot import Snapshot
 from router.table import LATE, Table
@@ -90,8 +91,8 @@ class Checker:
                 return
         self._observe(target, outcome, self._time(), None)
 
-    def addresses(self, name: str, found: Iterable[str]) -> None:
-        """Take over the addresses of a name; none means that it does not exist."""
+    def addresses(self, name: str, found: Iterable[Location]) -> None:
+        """Take over where a name leads; nowhere means that it does not exist."""
         self._table.addresses(name, found, self._time())
         self._settle()
 
@@ -107,12 +108,16 @@ class Checker:
 
     def saved(self) -> dict[str, object]:
         """What is worth keeping over a restart, as data that JSON can hold."""
-        return self._table.saved()
+        return self._table.saved(self._time(), ended=self._closed)
 
-    def restore(self, data: object) -> None:
-        """Take over what an earlier run saved. Raises saved.SavedError."""
-        self._table.restore(data, self._time())
+    def restore(self, data: object, age: float = 0.0) -> None:
+        """Take over what was saved `age` seconds ago. Raises saved.SavedError."""
+        self._table.restore(data, self._time(), age=age)
         self._settle()
+
+    def doubt(self) -> None:
+        """Nobody knows when edges were last asked by OPTIONS: it may be just now."""
+        self._table.doubt(self._time())
 
     def _tick(self) -> None:
         now = self._time()

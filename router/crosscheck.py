@@ -211,13 +211,15 @@ def _reach(
         at.setdefault(endpoint.product, set()).add(endpoint.edge)
     for name, listener in config.listeners.items():
         path: KeyPath = ("listeners", name)
-        if name in at and isinstance(listener, FromProvider):
-            found = f"a from_provider listener called '{name}', like a product"
+        if name in at and isinstance(listener, FromProvider | Sip):
+            # Its receivers would be taken for endpoints of the product.
+            found = f"a listener called '{name}', like a product in use"
             yield document.problem(path, found, "another name")
         products = products_of(listener, catalogue)
         yield from _edges_left(path, products, at, config, catalogue, document)
         if isinstance(listener, Sip):
             yield from _trunk(path, listener, catalogue, document)
+            yield from _unbound_sources(path, listener, config, catalogue, document)
     yield from _ban(config, catalogue, at, document)
 
 
@@ -280,3 +282,27 @@ def _trunk(
         found = f"found '{listener.host}'"
         hosts = [*filter(None, (product.host,)), *product.hosts.values()]
         yield document.problem((*path, "host"), found, f"a name like {one_of(hosts)}")
+
+
+def _unbound_sources(
+    path: KeyPath,
+    listener: Sip,
+    config: Config,
+    catalogue: Catalogue,
+    document: Document,
+) -> Iterator[Problem]:
+    """Source addresses of edges that nothing listens to: no request would come back."""
+    transport = listener.edge.transport
+    bound = {str(b.address) for b in listener.edge.bind if b.transport is transport}
+    for endpoint in endpoints(catalogue, config):
+        source = endpoint.source
+        if endpoint.product != listener.product or source is None or source in bound:
+            continue
+        bound.add(source)
+        place = f"{transport}://{f'[{source}]' if ':' in source else source}"
+        yield document.problem(
+            (*path, "edge", "bind"),
+            f"nothing bound at {place}",
+            f"the address that provider.source_addresses.{endpoint.edge} gives",
+            f"calls to '{endpoint.edge}' leave from there, and come back to it",
+        )

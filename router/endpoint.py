@@ -4,6 +4,7 @@ import dataclasses
 import enum
 
 from protocols.target import Target, Transport
+from router.location import Location
 
 
 class Protocol(enum.StrEnum):
@@ -40,9 +41,9 @@ class Endpoint:
     transport: Transport
     "What carries that."
     resolve: str
-    "Name to look up in the DNS, or an IP address literal."
+    "Name to look up in the DNS, of a host or a service; or an IP address literal."
     port: int
-    "Port to connect to."
+    "Port to connect to where the look-up gives none."
     host: str
     "Name by which the far side knows itself: the HTTP Host, the SIP domain."
     server_name: str = ""
@@ -53,12 +54,16 @@ class Endpoint:
     "Local address to connect from; None leaves it to the system."
 
     def target(
-        self, address: str, *, patience: float = 1.0, round_trip: float | None = None
+        self,
+        location: Location,
+        *,
+        patience: float = 1.0,
+        round_trip: float | None = None,
     ) -> Target:
         """The target at one of this endpoint's addresses; times in seconds."""
         return Target(
-            address=address,
-            port=self.port,
+            address=location.address,
+            port=location.port or self.port,
             transport=self.transport,
             host=self.host,
             server_name=self.server_name,

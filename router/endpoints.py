@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from protocols.target import Transport
+from router.addresses import Receiver
 from router.catalogue import Catalogue, Product, fill
 from router.endpoint import Endpoint, Protocol
 from router.listeners import (
@@ -14,6 +15,8 @@ from router.listeners import (
     Sip,
     WebsocketToProvider,
 )
+from router.names import literal
+from router.services import service_name
 from router.settings import Config
 
 ANYWHERE = "*"
@@ -59,17 +62,56 @@ def receivers(config: Config) -> tuple[Endpoint, ...]:
             product=name,
             edge=str(to),
             protocol=listener.protocol,
-            transport=Transport.TLS if to.tls else Transport.TCP,
-            resolve=to.host,
+            transport=transport_to(listener, to),
+            resolve=_resolve(listener, to),
             port=to.port,
             host=str(to),
             server_name=to.host if to.tls else "",
             verify_name=to.host if to.tls else "",
         )
         for name, listener in config.listeners.items()
-        if isinstance(listener, FromProvider)
-        for to in listener.to
+        for to in receivers_of(listener)
     )
+
+
+def receivers_of(listener: Listener) -> tuple[Receiver, ...]:
+    """The machines of the site that a listener sends to, the preferred one first."""
+    match listener:
+        case FromProvider():
+            return listener.to
+        case Sip():
+            return listener.site.to
+        case _:
+            return ()
+
+
+def transport_to(listener: Listener, to: Receiver) -> Transport:
+    """What carries flows to a receiver: as it says, or as the router is bound."""
+    if to.tls:
+        return Transport.TLS
+    if not isinstance(listener, Sip):
+        return Transport.TCP
+    if to.transport is not None:
+        return to.transport
+    plain = (
+        b.transport for b in listener.site.bind if b.transport is not Transport.TLS
+    )
+    return next(plain, Transport.UDP)
+
+
+def _resolve(listener: Listener, to: Receiver) -> str:
+    """What to look up for a receiver. RFC 3263 section 4.2: a port that is written down
+    leaves nothing to SRV records."""
+    if to.port_given:
+        return to.host
+    return _served(listener.protocol, transport_to(listener, to), to.host)
+
+
+def _served(protocol: Protocol, transport: Transport, name: str) -> str:
+    """The name of what is served at a name, which for SIP the DNS may tell."""
+    if protocol is not Protocol.SIP or literal(name) is not None:
+        return name
+    return service_name(transport, name)
 
 
 def _of_product(
@@ -111,7 +153,7 @@ def _endpoint(
         edge=edge,
         protocol=product.protocol,
         transport=transport,
-        resolve=filled(product.next_hop or host),
+        resolve=_served(product.protocol, transport, filled(product.next_hop or host)),
         port=product.transports[transport],
         host=host,
         server_name=server_name if encrypted else "",

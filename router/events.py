@@ -346,7 +346,8 @@ RESOLVER_RECOVERED = _event(
 NAME_GONE = _event(
     "name.gone",
     Level.WARNING,
-    "The DNS says that the name does not exist; its addresses are no longer used.",
+    "The DNS says that there is no such name, or no such service; its addresses are "
+    "no longer used.",
     "Look at the edges and the region in the configuration, then at the nameservers.",
     NAME,
     BEFORE,
@@ -417,10 +418,10 @@ REQUEST_REFUSED = _event(
 FLOW_ENDED = _event(
     "flow.ended",
     Level.INFO,
-    "The access record: one request, tunnel or call has ended.",
+    "The access record: one request or tunnel has ended.",
     'Nothing; "Why did this request go there?" below reads one.',
     LISTENER,
-    Field("protocol", "`https`, `connect`, `passthrough`, `websocket` or `sip`"),
+    Field("protocol", "`https`, `connect` or `passthrough`"),
     Field("direction", "`to_provider` or `from_provider`"),
     CLIENT,
     Field("method", "method of the request"),
@@ -458,6 +459,44 @@ FLOW_ENDED = _event(
     Field("close_code", "of a WebSocket: code of the first Close, whoever said it"),
     Field("ended", "two letters: who ended it, in which phase; see below"),
     REASON,
+)
+CALL_ENDED = _event(
+    "call.ended",
+    Level.INFO,
+    "The call record: an INVITE, or another request that makes a dialog, got its final"
+    " answer; or a BYE did.",
+    'Nothing; "Why did this call go there?" below reads one.',
+    LISTENER,
+    Field("direction", "`to_provider` or `from_provider`"),
+    CLIENT,
+    Field("method", "INVITE, SUBSCRIBE, REFER or BYE"),
+    Field("call_id", "Call-ID, the same in all records of a call"),
+    Field("from_tag", "tag of whoever sent the request"),
+    Field("to_tag", "tag of whoever answered it"),
+    Field("cseq", "number in CSeq"),
+    Field("status", "status of the final answer given; absent if there was none"),
+    Field("edge", "edge of the call; from the provider, the one that it came from"),
+    Field("target", "where the final answer came from; absent if from the router"),
+    Field("attempts", "how many targets were turned to, if not just the one"),
+    Field("tried", "those that did not serve: which, why, after how many milliseconds"),
+    Field("trying_ms", "milliseconds to the far side's first answer"),
+    Field("ringing_ms", "milliseconds to the first of 101 to 199"),
+    Field(
+        "failover_ms",
+        "milliseconds until it went where the answer came from, if not at once",
+    ),
+    Field("total_ms", "milliseconds to the final answer"),
+    REASON,
+)
+MESSAGE_DROPPED = _event(
+    "message.dropped",
+    Level.INFO,
+    "A SIP message was neither forwarded nor answered.",
+    "For a peer of yours, see `reason`; for others nothing: scanners send such.",
+    LISTENER,
+    CLIENT,
+    REASON,
+    once_per=("listener", "reason"),
 )
 FLOW_CRASHED = _event(
     "flow.crashed",

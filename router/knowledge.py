@@ -3,6 +3,7 @@
 Wires the resolver, the checker and the state file to each other and to the log.
 """
 
+import dataclasses
 import functools
 import random
 import time
@@ -19,8 +20,10 @@ from router.election import Switch
 from router.endpoint import Endpoint, Kind, Protocol
 from router.endpoints import ANYWHERE, endpoints, receivers
 from router.logs import Log
-from router.names import Answer, Outage
-from router.resolver import Resolver, Sources
+from router.lookup import Sources
+from router.names import Answer
+from router.outage import Outage
+from router.resolver import Resolver
 from router.saved import Saved, dump, parse
 from router.settings import Config
 from router.snapshot import Snapshot
@@ -81,6 +84,10 @@ class Knowledge:
     def start(self) -> None:
         """Look names up and probe from now on."""
         if self._keeper is not None:
+            # As long as the file does not say that this run has ended, the next one
+            # takes it that it crashed. So it is there before the first OPTIONS.
+            if not self._keeper.write():
+                self.checker.doubt()
             self._keeper.start()
         self._resolver.watch(self._names)
         self.checker.start()
@@ -94,6 +101,7 @@ class Knowledge:
 
     def _restore(self) -> Saved | None:
         if self._directory is None:
+            self.checker.doubt()
             return None
         path = self._directory / "state.json"
         self._keeper = state.Keeper(
@@ -102,11 +110,13 @@ class Knowledge:
         found = state.load(path, parse, now=time.time_ns() / 1e9)
         if found.reason:
             self._log.say(events.STATE_IGNORED, path=str(path), reason=found.reason)
+            self.checker.doubt()
         if found.value is None:
             return None
-        fresh = found.age <= SCORES_LAST
-        scores = found.value.scores if fresh else {}
-        self.checker.restore(dump(Saved(scores, found.value.addresses)))
+        saved = found.value
+        if found.age > SCORES_LAST:
+            saved = dataclasses.replace(saved, scores={})
+        self.checker.restore(dump(saved), found.age)
         self._log.say(
             events.STATE_RESTORED,
             path=str(path),
@@ -128,9 +138,9 @@ class Knowledge:
                 names=ended.names,
                 held_s=round(ended.lasted, 1),
             )
-        if answer.addresses or answer.gone:
+        if answer.locations or answer.gone:
             self._addresses[name] = answer.addresses
-            self.checker.addresses(name, answer.addresses)
+            self.checker.addresses(name, answer.locations)
             self._save()
 
     def _changed(self, snapshot: Snapshot, changes: tuple[Change, ...]) -> None:

@@ -242,6 +242,11 @@ class SipSite(Section):
     "The PBXs that calls from the provider go to, the preferred one first."
     allow: _Networks
     "Networks of the PBXs that may send calls."
+    tls: Tls | None = None
+    """The certificate that the PBXs see where a tls:// address is bound. Omitted: that
+    of the other side, `edge.tls`."""
+    ca_file: FilePath | None = None
+    "Authorities that PBXs' certificates may come from. Omitted: the system's."
 
 
 class SipEdge(Section):

@@ -17,8 +17,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 from protocols.record import FlowRecord
+from protocols.sip.records import CallRecord
 from router import events, lines
 from router.access import NOWHERE, Places
+from router.calls import Call
 from router.events import Event, Level
 from router.repeats import Repeats
 from router.sinks import Said, Sink, open_sink
@@ -33,6 +35,7 @@ PATIENCE = 2.0
 "Seconds to wait for the last lines to be written at the end."
 
 _FLOW = events.FLOW_ENDED
+_CALL = events.CALL_ENDED
 
 
 class Log:
@@ -60,6 +63,7 @@ class Log:
         self._dropped = 0
         self._why_dropped = ""
         self._flows = self.enabled(_FLOW.level)
+        self._calls = self.enabled(_CALL.level)
         self._libraries: _Libraries | None = None
         self._writer = threading.Thread(target=self._write, name="log", daemon=True)
         self._writer.start()
@@ -98,6 +102,11 @@ class Log:
         """Log the access record of a flow. Never raises, never waits."""
         if self._flows:
             self._put(Said(time.time_ns(), _FLOW.level, _FLOW, record))
+
+    def log_call(self, listener: str, record: CallRecord) -> None:
+        """Log the record of a call. Never raises, never waits."""
+        if self._calls:
+            self._put(Said(time.time_ns(), _CALL.level, _CALL, Call(listener, record)))
 
     def crashed(
         self, loop: asyncio.AbstractEventLoop, context: Mapping[str, Any]

@@ -8,7 +8,9 @@ import dataclasses
 import enum
 import ipaddress
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+from router.location import Location, plain
 
 MIN_TTL = 5.0
 "Seconds between regular look-ups at least, whatever the answer's TTL says."
@@ -28,13 +30,17 @@ MAX_HOSTS = 10_000
 "Names read from a hosts file at most."
 
 
+FAMILIES = ("A", "AAAA")
+"The questions for the addresses of a name, by the types of their records."
+
+
 class Verdict(enum.Enum):
-    """What a look-up of one address family says about the name."""
+    """What the answer to one question says about the name."""
 
     FOUND = "found"
     "It has these addresses."
     EMPTY = "empty"
-    "It exists and has no usable address of this family."
+    "It exists and has nothing usable of what was asked for."
     GONE = "gone"
     "It does not exist (NXDOMAIN)."
     FAILED = "failed"
@@ -43,12 +49,12 @@ class Verdict(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Finding:
-    """What one look-up of one address family found."""
+    """What one question found."""
 
     verdict: Verdict
-    "What it says."
-    addresses: tuple[str, ...] = ()
-    "IP address literals, in numeric order; empty unless found."
+    "What the answer says."
+    locations: tuple[Location, ...] = ()
+    "Where the name leads, in numeric order; empty unless found."
     ttl: float = 0.0
     "Seconds for which the answer holds, over the whole CNAME chain."
     error: str = ""
@@ -63,8 +69,8 @@ GONE = Finding(Verdict.GONE)
 class Answer:
     """What is known of a name at present."""
 
-    addresses: tuple[str, ...] = ()
-    "IP address literals to use, IPv4 first, each family in numeric order."
+    locations: tuple[Location, ...] = ()
+    "What to use, by priority; then IPv4 first, each family in numeric order."
     ttl: float = 0.0
     "Seconds until the next look-up."
     stale: bool = False
@@ -77,14 +83,19 @@ class Answer:
     "Loop time of the last good answer; None before the first since the start."
 
     @property
+    def addresses(self) -> tuple[str, ...]:
+        """The locations as text."""
+        return tuple(map(str, self.locations))
+
+    @property
     def failed(self) -> bool:
         """Whether a look-up failed, so that what there is is old, or nothing."""
-        return bool(self.error) and (self.stale or not self.addresses)
+        return bool(self.error) and (self.stale or not self.locations)
 
     def differs(self, other: "Answer") -> bool:
-        """Whether a user of the addresses has to hear of the change."""
-        return (self.addresses, self.stale, self.gone, bool(self.error)) != (
-            other.addresses,
+        """Whether a user of the locations has to hear of the change."""
+        return (self.locations, self.stale, self.gone, bool(self.error)) != (
+            other.locations,
             other.stale,
             other.gone,
             bool(other.error),
@@ -95,8 +106,8 @@ class Answer:
 class Memory:
     """All that is kept of one name between two look-ups."""
 
-    families: tuple[tuple[str, ...], ...] = ((), ())
-    "The last good addresses: IPv4, IPv6."
+    parts: Mapping[str, tuple[Location, ...]] = dataclasses.field(default_factory=dict)
+    "The last good locations by the question that found them."
     answer: Answer = Answer()
     "What the last look-up made of them."
     failures: int = 0
@@ -107,57 +118,22 @@ class Memory:
     "Loop time of the next look-up."
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Ended:
-    """An outage that is over."""
-
-    names: int
-    "How many names were concerned."
-    lasted: float
-    "For how many seconds."
-
-
-class Outage:
-    """From the first name for which the resolver fails until it fails for none."""
-
-    def __init__(self) -> None:
-        self._failing: set[str] = set()
-        self._concerned: set[str] = set()
-        self._since = math.inf
-
-    def note(self, name: str, failed: bool, now: float) -> Ended | None:
-        """Take in the latest answer about a name; the outage, if that ended it."""
-        if failed:
-            self._since = min(self._since, now)
-            self._failing.add(name)
-            self._concerned.add(name)
-            return None
-        self._failing.discard(name)
-        if self._failing or not self._concerned:
-            return None
-        ended = Ended(len(self._concerned), now - self._since)
-        self._concerned.clear()
-        self._since = math.inf
-        return ended
-
-
-def recall(addresses: Iterable[str]) -> Memory:
-    """The memory of a name whose addresses were saved before a restart.
+def recall(locations: Iterable[Location]) -> Memory:
+    """The memory of a name whose locations were saved before a restart.
 
     They are to be used, marked stale, until the first look-up ends.
     """
-    families = _split(addresses)
-    kept = families[0] + families[1]
-    return Memory(families, Answer(kept, stale=bool(kept)))
+    parts = _split(locations)
+    kept = _joined(parts)
+    return Memory(parts, Answer(kept, stale=bool(kept)))
 
 
-def settled(addresses: Iterable[str], *, ttl: float) -> tuple[Finding, Finding]:
+def settled(addresses: Iterable[str], *, ttl: float) -> dict[str, Finding]:
     """Findings for addresses known without asking: a literal, a hosts file."""
-    four, six = _split(addresses)
-    return (
-        Finding(Verdict.FOUND, four, ttl) if four else EMPTY,
-        Finding(Verdict.FOUND, six, ttl) if six else EMPTY,
-    )
+    return {
+        family: Finding(Verdict.FOUND, found[:MAX_ADDRESSES], ttl) if found else EMPTY
+        for family, found in _split(plain(addresses)).items()
+    }
 
 
 def found(addresses: Iterable[str], ttl: float) -> Finding:
@@ -169,7 +145,7 @@ def found(addresses: Iterable[str], ttl: float) -> Finding:
     ips = sorted({ip for text in addresses if (ip := usable(text))}, key=int)
     if not ips:
         return EMPTY
-    return Finding(Verdict.FOUND, tuple(map(str, ips[:MAX_ADDRESSES])), ttl)
+    return Finding(Verdict.FOUND, plain(map(str, ips[:MAX_ADDRESSES])), ttl)
 
 
 def failed(error: str) -> Finding:
@@ -192,29 +168,33 @@ def usable(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     return ip
 
 
-def learn(memory: Memory, findings: tuple[Finding, Finding], *, now: float) -> Memory:
-    """The memory after a look-up of both families that ended at loop time `now`."""
-    if all(finding.verdict is Verdict.GONE for finding in findings):
+def learn(memory: Memory, findings: Mapping[str, Finding], *, now: float) -> Memory:
+    """The memory after a look-up that ended at loop time `now`.
+
+    `findings` are by question. What an earlier look-up asked for and this one does not
+    is of the past.
+    """
+    if all(finding.verdict is Verdict.GONE for finding in findings.values()):
         answer = Answer(gone=True, ttl=GONE_RETRY, learnt=now)
         return Memory(answer=answer, asked=now, due=now + GONE_RETRY)
-    error = next((finding.error for finding in findings if finding.error), "")
-    ttls = [f.ttl for f in findings if f.verdict is Verdict.FOUND]
+    error = next((finding.error for finding in findings.values() if finding.error), "")
+    ttls = [f.ttl for f in findings.values() if f.verdict is Verdict.FOUND]
     if not ttls:
         return _failed(memory, error or "empty answer", now)
-    families = tuple(
-        # A family that could not be asked for keeps what it had; the other one
-        # answered, so a family that was denied is believed.
-        kept if finding.verdict is Verdict.FAILED else finding.addresses
-        for kept, finding in zip(memory.families, findings, strict=True)
-    )
-    outlived = any(
-        kept and finding.verdict is Verdict.FAILED
-        for kept, finding in zip(memory.families, findings, strict=True)
-    )
+    # What could not be asked for keeps what it had. The others were answered, so one
+    # that was denied is believed.
+    kept = {
+        question: memory.parts.get(question, ())
+        for question, finding in findings.items()
+        if finding.verdict is Verdict.FAILED
+    }
+    parts = {question: one.locations for question, one in findings.items()} | kept
     ttl = _clamp(min(ttls))
+    if kept:
+        ttl = min(ttl, LAST_RETRY)
     return Memory(
-        families,
-        Answer(families[0] + families[1], ttl, outlived, error=error, learnt=now),
+        parts,
+        Answer(_joined(parts), ttl, any(kept.values()), error=error, learnt=now),
         asked=now,
         due=now + ttl,
     )
@@ -263,9 +243,9 @@ def parse_hosts(text: str) -> dict[str, tuple[str, ...]]:
 
 def _failed(memory: Memory, error: str, now: float) -> Memory:
     retry = min(LAST_RETRY, FIRST_RETRY * 2 ** min(memory.failures, 16))
-    kept = memory.families[0] + memory.families[1]
+    kept = _joined(memory.parts)
     return Memory(
-        memory.families,
+        memory.parts,
         Answer(kept, retry, bool(kept), error=error, learnt=memory.answer.learnt),
         memory.failures + 1,
         asked=now,
@@ -279,11 +259,23 @@ def _clamp(ttl: float) -> float:
     return min(max(ttl, MIN_TTL), MAX_TTL)
 
 
-def _split(addresses: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    ips = sorted(
-        {ipaddress.ip_address(address) for address in addresses},
-        key=lambda ip: (ip.version, int(ip)),
-    )
-    four = tuple(str(ip) for ip in ips if ip.version == 4)[:MAX_ADDRESSES]
-    six = tuple(str(ip) for ip in ips if ip.version == 6)[:MAX_ADDRESSES]
-    return four, six
+def _split(locations: Iterable[Location]) -> dict[str, tuple[Location, ...]]:
+    """Locations by the family that they are of, each family in order."""
+    every = sorted(set(locations), key=_order)
+    return {
+        family: tuple(one for one in every if (":" in one.address) is six)
+        for family, six in zip(FAMILIES, (False, True), strict=True)
+    }
+
+
+def _joined(parts: Mapping[str, tuple[Location, ...]]) -> tuple[Location, ...]:
+    """All locations in the order to use, each address and port once."""
+    first: dict[tuple[str, int], Location] = {}
+    for one in sorted((one for part in parts.values() for one in part), key=_order):
+        first.setdefault((one.address, one.port), one)
+    return tuple(first.values())
+
+
+def _order(location: Location) -> tuple[int, int, int, int]:
+    ip = ipaddress.ip_address(location.address)
+    return location.priority, ip.version, int(ip), location.port

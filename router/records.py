@@ -9,6 +9,7 @@ from router import health, snapshot
 from router.changes import Flip
 from router.endpoint import Endpoint, Kind, Protocol
 from router.health import Health, State
+from router.location import Location
 from router.routes import patience
 from router.window import Losses, Window
 
@@ -182,6 +183,8 @@ class EndpointRecord:
     "Whether it ever was UP."
     targets: dict[Target, Record] = dataclasses.field(default_factory=dict)
     "Its addresses by its own names, and what is known of them."
+    locations: dict[Target, Location] = dataclasses.field(default_factory=dict)
+    "The same as the look-up gave them."
 
     @property
     def records(self) -> tuple[Record, ...]:
@@ -216,7 +219,12 @@ class EndpointRecord:
             state=self.state,
             since=self.since,
             addresses=tuple(
-                snapshot.Address(record.advised(target), record.health_of(target))
+                snapshot.Address(
+                    record.advised(target),
+                    record.health_of(target),
+                    self.locations[target].priority,
+                    self.locations[target].weight,
+                )
                 for target, record in self.targets.items()
             ),
         )

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from protocols.target import Target, Transport
 from router.endpoint import Endpoint, Protocol
 from router.health import Health
+from router.location import Location
 from router.records import EndpointRecord, Record
 from router.routes import patience
 from router.saved import is_address
@@ -58,18 +59,20 @@ class Register:
         return known
 
     def resolve(
-        self, known: EndpointRecord, wanted: Iterable[str], now: float
+        self, known: EndpointRecord, wanted: Iterable[Location], now: float
     ) -> Moved:
         """Give an endpoint these addresses in place of those that it has."""
         before, known.targets = known.targets, {}
+        known.locations = {}
         new = []
-        for address in wanted:
-            target = known.endpoint.target(address, patience=patience(None))
+        for location in wanted:
+            target = known.endpoint.target(location, patience=patience(None))
             record = self._record(known, target)
             if record is None:
                 record = self._create(known, target, now)
                 new.append(record)
             known.targets[target] = record
+            known.locations[target] = location
         known.resolved = True
         return Moved(tuple(new), tuple(self._forget(before)))
 

@@ -3,6 +3,7 @@
 import dataclasses
 
 from protocols.target import Target
+from router.location import rotation
 from router.order import DOWN, grade, order
 from router.snapshot import Address, Edge, Route, Snapshot
 
@@ -31,15 +32,22 @@ def prepare(snapshot: Snapshot, product: str) -> Route:
     services = list(snapshot.services[product])
     if all(service.endpoint.edge in snapshot.edges for service in services):
         services = order(snapshot, product)
-    graded: dict[tuple[int, int], list[Address]] = {}
+    graded: dict[tuple[int, int, int], list[Address]] = {}
     for place, service in enumerate(services):
         edge = snapshot.edges.get(service.endpoint.edge)
         for address in service.addresses:
-            graded.setdefault((_grade(address, edge), place), []).append(address)
+            key = _grade(address, edge), place, address.priority
+            graded.setdefault(key, []).append(address)
     keys = sorted(graded)
     groups = _in_a_hurry([graded[key] for key in keys])
-    usable = sum(grade < DOWN for grade, _ in keys)
-    return Route(groups, usable, _warm([place for _, place in keys], groups))
+    usable = sum(grade < DOWN for grade, _, _ in keys)
+    warm = _warm([place for _, place, _ in keys], groups)
+    turns = (rotation(tuple(one.weight for one in graded[key])) for key in keys)
+    rotated = (
+        tuple(group[turn] for turn in them)
+        for group, them in zip(groups, turns, strict=True)
+    )
+    return Route(tuple(rotated), usable, warm)
 
 
 def alike(one: Route, other: Route) -> bool:

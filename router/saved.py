@@ -4,6 +4,7 @@ import dataclasses
 import ipaddress
 from collections.abc import Mapping
 
+from router.location import Location
 from router.names import usable
 
 VERSION = 1
@@ -14,6 +15,15 @@ MAX_NAMES = 1024
 
 MAX_ADDRESSES = 16
 "Addresses kept for one name; an edge has three or four."
+
+_LIMITS = (65_535, 65_535, 1 << 40)
+"Greatest port, priority and weight; a weight may have been divided among addresses."
+
+MAX_OPTIONS = MAX_NAMES * MAX_ADDRESSES
+"Addresses of which it is kept when they were last asked."
+
+MAX_AGE = 3600.0
+"Seconds; what is longer ago counts no more."
 
 MAX_SCORE = 60.0
 "Seconds; a round trip beyond is not ours."
@@ -29,8 +39,12 @@ class Saved:
 
     scores: Mapping[str, float]
     "Score of each edge in seconds."
-    addresses: Mapping[str, tuple[str, ...]]
-    "Last good addresses of each name."
+    addresses: Mapping[str, tuple[Location, ...]]
+    "Where each name last led."
+    options: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    "Seconds since the last OPTIONS to each address, where that still counts."
+    ended: bool = False
+    "Whether all other addresses may be asked at once: a crash leaves it False."
 
 
 def dump(saved: Saved) -> dict[str, object]:
@@ -38,7 +52,12 @@ def dump(saved: Saved) -> dict[str, object]:
     return {
         "version": VERSION,
         "scores": dict(saved.scores),
-        "addresses": {name: list(found) for name, found in saved.addresses.items()},
+        "addresses": {
+            name: [_written(one) for one in found]
+            for name, found in saved.addresses.items()
+        },
+        "options": dict(saved.options),
+        "ended": saved.ended,
     }
 
 
@@ -53,17 +72,20 @@ def parse(data: object) -> Saved:
     scores = _mapping(root.get("scores"), "scores")
     addresses = _mapping(root.get("addresses"), "addresses")
     read = {name: _addresses(name, found) for name, found in addresses.items()}
+    options = _mapping(root.get("options", {}), "options", MAX_OPTIONS)
     return Saved(
         scores={edge: _score(edge, value) for edge, value in scores.items()},
         addresses={name: found for name, found in read.items() if found},
+        options={address: _age(address, value) for address, value in options.items()},
+        ended=root.get("ended") is True,
     )
 
 
-def _mapping(value: object, where: str) -> dict[str, object]:
+def _mapping(value: object, where: str, limit: int = MAX_NAMES) -> dict[str, object]:
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise SavedError(f"{where}: expected names with values")
-    if len(value) > MAX_NAMES:
-        raise SavedError(f"{where}: more than {MAX_NAMES} names")
+    if len(value) > limit:
+        raise SavedError(f"{where}: more than {limit} names")
     return value
 
 
@@ -77,14 +99,40 @@ def _score(edge: str, value: object) -> float:
     raise SavedError(f"scores, {edge:.80}: expected seconds up to {MAX_SCORE:.0f}")
 
 
-def _addresses(name: str, found: object) -> tuple[str, ...]:
+def _written(location: Location) -> object:
+    """An address alone where there is no more to tell."""
+    if location == Location(location.address):
+        return location.address
+    return list(dataclasses.astuple(location))
+
+
+def _age(address: str, value: object) -> float:
+    match value:
+        case int() | float() if is_address(address) and 0 <= value < MAX_AGE:
+            return float(value)
+    raise SavedError(f"options, {address:.80}: expected seconds of an address")
+
+
+def _addresses(name: str, found: object) -> tuple[Location, ...]:
     where = f"addresses, {name:.80}"
     if not isinstance(found, list) or len(found) > MAX_ADDRESSES:
         raise SavedError(f"{where}: expected a list of up to {MAX_ADDRESSES}")
-    for address in found:
-        if not isinstance(address, str) or not is_address(address):
-            raise SavedError(f"{where}: {address!r:.40} is no IP address")
-    return tuple(str(ip) for address in found if (ip := usable(address)) is not None)
+    read = [_location(one, where) for one in found]
+    return tuple(one for one in read if usable(one.address) is not None)
+
+
+def _location(value: object, where: str) -> Location:
+    match value:
+        case str() as address if is_address(address):
+            return Location(str(ipaddress.ip_address(address)))
+        case [str() as address, int() as port, int() as priority, int() as weight] if (
+            is_address(address)
+        ):
+            numbers = zip((port, priority, weight), _LIMITS, strict=True)
+            if all(0 <= number <= limit for number, limit in numbers):
+                address = str(ipaddress.ip_address(address))
+                return Location(address, port, priority, weight)
+    raise SavedError(f"{where}: {value!r:.60} is no IP address")
 
 
 def is_address(text: str) -> bool:

@@ -6,7 +6,6 @@ for its time-out. OPTIONS to one address keep their distance whatever asks for t
 all probes together keep to a budget.
 """
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 
 from router.agenda import Agenda
@@ -14,15 +13,13 @@ from router.budget import Budget
 from router.endpoint import Protocol
 from router.health import Health, Settings, State
 from router.records import ProbeOrder, Record
+from router.spacing import Spacing
 
 COLD = (20.0, 26.0)
 "Seconds between two probes of an edge that is not among the best, at random."
 
 JITTER = 0.9
 "Least share of an interval that passes before the next probe."
-
-OPTIONS_JITTER = 1.2
-"Greatest share of `sip_options_interval` between two OPTIONS; the least is 1."
 
 START = 1.0
 "Seconds over which the first probes are spread, one edge after the other."
@@ -51,7 +48,8 @@ class Schedule:
         self._budget = Budget(now)
         self._agenda: Agenda[Record] = Agenda()
         self._hot: frozenset[str] | None = None
-        self._next_options: dict[str, float] = {}
+        self.spacing = Spacing(settings.sip_options_interval, uniform)
+        "Of OPTIONS to one address."
         self._number = 0
 
     def add(
@@ -164,24 +162,18 @@ class Schedule:
             return False
         address = record.target.address
         options = record.protocol is Protocol.SIP
-        allowed = self._next_options.get(address, -math.inf) if options else -math.inf
-        if now < allowed:
-            record.due = allowed
-            return False
+        if options:
+            # Nobody bans us at the site.
+            allowed = self.spacing.next(address, known=record.receiver)
+            if now < allowed:
+                record.due = allowed
+                return False
         if not self._budget.take(now, hot=self._is_hot(record)):
             record.due = now + self._uniform(*POOR)
             return False
         if options:
-            self._space(address, now)
+            self.spacing.sent(address, now)
         return True
-
-    def _space(self, address: str, now: float) -> None:
-        """Allow the next OPTIONS to an address only after a pause."""
-        if len(self._next_options) > 1024:
-            self._next_options = {
-                key: when for key, when in self._next_options.items() if when > now
-            }
-        self._next_options[address] = now + self._options_pause()
 
     def _press(self, record: Record) -> float:
         """Seconds until the next probe if this one is not answered."""
@@ -202,13 +194,10 @@ class Schedule:
             hot = self._is_hot(record)
             return self._settings.fast_interval if hot else self._settings.interval
         if record.protocol is Protocol.SIP:
-            return self._options_pause()
+            return self.spacing.pause()
         if self._is_hot(record):
             return self._settings.interval * self._uniform(JITTER, 1.0)
         return self._uniform(*COLD)
-
-    def _options_pause(self) -> float:
-        return self._settings.sip_options_interval * self._uniform(1.0, OPTIONS_JITTER)
 
     def _is_hot(self, record: Record) -> bool:
         return record.receiver or self._hot is None or record.target.label in self._hot

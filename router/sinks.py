@@ -10,8 +10,9 @@ from typing import NamedTuple, Protocol, TextIO
 import structlog
 
 from protocols.record import FlowRecord
-from router import access, lines
+from router import access, calls, lines
 from router.access import NOWHERE, Places
+from router.calls import Call
 from router.events import Event, Level
 
 JOURNAL = "/run/systemd/journal/socket"
@@ -27,7 +28,7 @@ class Said(NamedTuple):
     "How much it matters."
     event: Event
     "What happened."
-    fields: lines.Fields | FlowRecord
+    fields: lines.Fields | FlowRecord | Call
     "Its data; a flow's is its record, which nobody changes any more."
 
 
@@ -143,6 +144,8 @@ def _safe_fields(said: Said, places: Places) -> dict[str, object]:
     fields = said.fields
     if isinstance(fields, FlowRecord):
         fields = access.fields(fields, places)
+    elif isinstance(fields, Call):
+        fields = calls.fields(fields)
     return lines.safe(fields)
 
 
@@ -162,6 +165,8 @@ def _as_json(places: Places) -> Callable[[Said], str]:
     def render_line(said: Said) -> str:
         if isinstance(said.fields, FlowRecord):
             return access.as_json(lines.clock(said.when), said.fields, places)
+        if isinstance(said.fields, Call):
+            return calls.as_json(lines.clock(said.when), said.fields)
         return str(render(None, "", _line(said, places)))
 
     return render_line

@@ -95,6 +95,10 @@ class Address:
     "Where to connect, and with what names."
     health: Health
     "Whether that may be used."
+    priority: int = 0
+    "Lower ones come first among the addresses of one endpoint."
+    weight: int = 1
+    "Its share among those of the same priority."
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -139,7 +143,8 @@ class Route:
     """The targets of a product in the order to try."""
 
     groups: tuple[tuple[Target, ...], ...] = ()
-    "Targets of one group belong to one endpoint, are equal, and used in rotation."
+    """Targets of one group belong to one endpoint and are used in rotation. One with a
+    greater weight is in it more often."""
     usable: int = 0
     "How many of the groups, the first ones, are not DOWN."
     warm: tuple[Target, ...] = ()

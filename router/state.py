@@ -100,6 +100,13 @@ class Keeper:
         self._tasks = Tasks()
         self._keeping: asyncio.Task[None] | None = None
 
+    def write(self) -> bool:
+        """Save at once, and wait for the disk; whether that worked."""
+        reason = save(self._path, self._collect())
+        if reason:
+            self._on_trouble(reason)
+        return not reason
+
     def start(self) -> None:
         """Begin to save what `changed` tells of."""
         self._keeping = self._tasks.start(self._keep(), name="save state")

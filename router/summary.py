@@ -3,8 +3,8 @@
 import dataclasses
 
 from router.config import Loaded
-from router.endpoints import products_of
-from router.listeners import FromProvider, Listener, Sip
+from router.endpoints import products_of, receivers_of
+from router.listeners import Listener, Sip
 from router.settings import Health
 from router.units import duration
 
@@ -18,7 +18,7 @@ class Summary:
     binds: tuple[str, ...]
     "Addresses that it listens on."
     leads_to: tuple[str, ...]
-    "Products, or receivers of the site."
+    "Products, and receivers of the site."
     next_target: float
     "Most seconds before a flow that met a dead target turns to the next one."
     out_of_use: float
@@ -62,11 +62,11 @@ def _until_next(listener: Listener) -> float:
 
 def _binds(listener: Listener) -> tuple[str, ...]:
     if isinstance(listener, Sip):
-        return tuple(map(str, (*listener.site.bind, *listener.edge.bind)))
+        binds = (*listener.site.bind, *listener.edge.bind)
+        return tuple(f"{bind.transport}://{bind}" for bind in binds)
     return (str(listener.bind),)
 
 
 def _leads_to(listener: Listener, loaded: Loaded) -> tuple[str, ...]:
-    if isinstance(listener, FromProvider):
-        return tuple(map(str, listener.to))
-    return products_of(listener, loaded.catalogue)
+    products = products_of(listener, loaded.catalogue)
+    return (*products, *map(str, receivers_of(listener)))

@@ -24,6 +24,7 @@ from router.changes import (
 )
 from router.endpoint import Endpoint, Kind
 from router.health import Health, State
+from router.location import Location, plain
 from router.order import order_edges
 from router.records import Cause, EdgeRecord, EndpointRecord, ProbeOrder, Record
 from router.register import Register
@@ -111,7 +112,7 @@ class Table:
         self._refresh(now)
         for known in self._register.endpoints:
             if is_address(known.endpoint.resolve):
-                self._resolve(known, (known.endpoint.resolve,), now)
+                self._resolve(known, plain([known.endpoint.resolve]), now)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -122,8 +123,8 @@ class Table:
         """The names whose look-up gave the address of this target."""
         return self._register.names_of(target)
 
-    def addresses(self, name: str, found: Iterable[str], now: float) -> None:
-        """Take over the addresses of a name; none means that it does not exist."""
+    def addresses(self, name: str, found: Iterable[Location], now: float) -> None:
+        """Take over where a name leads; nowhere means that it does not exist."""
         wanted = tuple(dict.fromkeys(found))[:MAX_ADDRESSES]
         for known in self._register.endpoints:
             if known.endpoint.resolve == name:
@@ -212,24 +213,34 @@ class Table:
         changes, self._changes = tuple(self._changes), []
         return changes
 
-    def saved(self) -> dict[str, object]:
-        """What is worth keeping over a restart, as data that JSON can hold."""
+    def saved(self, now: float, *, ended: bool = False) -> dict[str, object]:
+        """What is worth keeping over a restart, as data that JSON can hold.
+
+        `ended` says that no probe is ordered after this.
+        """
         scores = {
             edge.name: edge.score.value for edge in self._edges.values() if edge.score
         }
         addresses = {
-            known.endpoint.resolve: tuple(target.address for target in known.targets)
+            known.endpoint.resolve: tuple(known.locations.values())
             for known in self._register.endpoints
             if known.targets and not is_address(known.endpoint.resolve)
         }
-        return dump(Saved(scores, addresses))
+        spacing = self._schedule.spacing
+        ended = ended and spacing.sure(now)
+        return dump(Saved(scores, addresses, spacing.ages(now), ended))
 
-    def restore(self, data: object, now: float) -> None:
-        """Take over what an earlier run saved, where nothing better is known yet.
+    def restore(self, data: object, now: float, *, age: float = 0.0) -> None:
+        """Take over what was saved `age` seconds ago, where nothing better is known.
 
         Raises saved.SavedError, having changed nothing, when the data is not sound.
         """
         saved = parse(data)
+        if saved.ended and age >= 0:
+            ages = {address: age + since for address, since in saved.options.items()}
+            self._schedule.spacing.restore(ages, now)
+        else:
+            self.doubt(now)
         for name, value in saved.scores.items():
             edge = self._edges.get(name)
             if edge is not None and edge.score is None:
@@ -240,10 +251,14 @@ class Table:
             if found is not None and not known.resolved:
                 self._resolve(known, found, now)
 
+    def doubt(self, now: float) -> None:
+        """Nobody knows when edges were last asked by OPTIONS: it may be just now."""
+        self._schedule.spacing.doubt(now)
+
     # Addresses
 
     def _resolve(
-        self, known: EndpointRecord, wanted: tuple[str, ...], now: float
+        self, known: EndpointRecord, wanted: tuple[Location, ...], now: float
     ) -> None:
         moved = self._register.resolve(known, wanted, now)
         for record in moved.new:

@@ -24,8 +24,9 @@ _LINE = 4096
 
 _EPILOG = f"""\
 When all is ready, one line of JSON says where: `dns` (address and port), `port` (HTTPS,
-on all edges), `ca_file`, `catalogue`, `ledger` (one JSON object per event and line),
-`account` (SID, and a token per region), and `edges` with their addresses.
+on all edges), `sip` (its ports, on all edges), `ca_file`, `catalogue`, `ledger` (one
+JSON object per event and line), `account` (SID, and a token per region), and `edges`
+with their addresses.
 
 {HELP}
 example:
@@ -69,6 +70,7 @@ async def _run(given: argparse.Namespace, directory: Path) -> None:
         directory=directory,
         port=given.rest_port,
         dns_port=given.dns_port,
+        sip_port=given.sip_port,
         cdn=given.cdn,
         ttl=given.ttl,
         ledger_file=ledger,
@@ -79,6 +81,7 @@ async def _run(given: argparse.Namespace, directory: Path) -> None:
             {
                 "dns": "{}:{}".format(*provider.dns_address),
                 "port": provider.port,
+                "sip": provider.sip.ports,
                 "ca_file": str(provider.ca_file),
                 "catalogue": str(catalogue),
                 "ledger": str(ledger),
@@ -159,6 +162,12 @@ def _parser() -> argparse.ArgumentParser:
         "commas; may be given again",
     )
     option("--rest-port", type=_port, default=0, help="HTTPS port; default: a free one")
+    option(
+        "--sip-port",
+        type=_port,
+        default=0,
+        help="port of SIP over UDP and TCP, with TLS on the next; default: a free one",
+    )
     option("--dns-port", type=_port, default=0, help="DNS port; default: a free one")
     option(
         "--directory",

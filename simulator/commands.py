@@ -8,10 +8,11 @@ from simulator.provider import Provider
 HELP = """\
 commands on standard input, one a line; each is answered by one line on standard output:
   ashburn refuse           a fault of all addresses of an edge; any of:
-                           refuse reset kill blackhole freeze stall
+                           refuse reset kill blackhole freeze mute stall
                            expired wrong-name unknown-ca
                            status=503 slow-first-byte=2s slow-body=200ms cut-body
   127.20.1.2 blackhole     the same for one address
+  ashburn/udp blackhole    the same for one transport: https, or udp tcp tls of SIP
   us1 status=500           the same for a region; answers only (the line above)
   ashburn heal             no fault any more; `heal` alone ends every fault
   ashburn round-trip=80ms  how far away the edge is from now on
@@ -61,7 +62,9 @@ def _place(provider: Provider, name: str, order: str) -> None:
 def _find(provider: Provider, name: str) -> Place:
     places: dict[str, Place] = {**provider.edges, **provider.regions}
     for edge in provider.edges.values():
-        places |= {address.address: address for address in edge.addresses}
+        places |= {
+            one.name: one for one in (*edge.addresses, *edge.transports.values())
+        }
     if name not in places:
         raise CommandError(
             f"no edge, address or region {name!r}; edges: {', '.join(provider.edges)}; "

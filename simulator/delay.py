@@ -182,10 +182,10 @@ class Connection:
         self.outer.peer = self.inner
         self.inner.peer = self.outer
 
-    def hold(self, held: bool) -> None:
-        """Stand still in both directions, or go on."""
+    def hold(self, held: bool, *, mute: bool = False) -> None:
+        """Stand still in both directions, or, if mute, in the server's; or go on."""
         self.outer.hold(held)
-        self.inner.hold(held)
+        self.inner.hold(held or mute)
 
     def settle(self) -> None:
         """Say that every socket is open; before, the connection cannot be done."""

@@ -1,12 +1,30 @@
 """An edge of the provider: several addresses, some distance away, faults included."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from simulator.delay import Line
-from simulator.faults import Active, Place
+from simulator.faults import Active, Fault, Place
 from simulator.front import Front, Site
 from simulator.ledger import Ledger
 from simulator.plan import EdgePlan
+
+TRANSPORTS = ("https", "udp", "tcp", "tls")
+"What an edge speaks: HTTPS, and SIP in three ways."
+
+
+class Opening(Protocol):
+    """A way into an edge address, or out of it."""
+
+    @property
+    def transport(self) -> str:
+        """What is spoken there, of `TRANSPORTS`."""
+
+    def apply(self, fault: Fault | None) -> None:
+        """Put a fault into effect, in place of the former one."""
+
+    async def stop(self) -> None:
+        """Close it."""
 
 
 class Address(Place):
@@ -16,27 +34,43 @@ class Address(Place):
         super().__init__(address, ledger)
         self.edge = edge
         self.address = address
-        self._fronts: list[Front] = []
+        self._openings: list[Opening] = []
 
-    @property
-    def effective(self) -> Active | None:
-        """The fault at work here: its own, or else the edge's."""
-        return self.active or self.edge.active
+    def effective(self, transport: str) -> Active | None:
+        """The fault at work: the address's own, or that of its edge's transport."""
+        return self.active or self.edge.transports[transport].active or self.edge.active
 
     def open(self, site: Site, port: int) -> None:
-        """Bind a port; raises OSError."""
-        self._fronts.append(Front(site, self.address, port, (self, self.edge)))
+        """Listen on a TCP port; raises OSError."""
+        places = (self, self.edge.transports[site.transport], self.edge)
+        self.add(Front(site, self.address, port, places))
+
+    def add(self, opening: Opening) -> None:
+        """Have something more follow the faults here."""
+        self._openings.append(opening)
 
     def changed(self) -> None:
-        """Have every front follow the fault at work."""
-        effective = self.effective
-        for front in self._fronts:
-            front.apply(effective.fault if effective else None)
+        """Have everything here follow the fault at work."""
+        for opening in self._openings:
+            effective = self.effective(opening.transport)
+            opening.apply(effective.fault if effective else None)
 
     async def stop(self) -> None:
         """Close everything that listens here, and every connection."""
-        while self._fronts:
-            await self._fronts.pop().stop()
+        while self._openings:
+            await self._openings.pop().stop()
+
+
+class Transport(Place):
+    """One transport at all addresses of an edge."""
+
+    def __init__(self, edge: "Edge", transport: str, ledger: Ledger) -> None:
+        super().__init__(f"{edge.name}/{transport}", ledger)
+        self._edge = edge
+
+    def changed(self) -> None:
+        """Have every address follow."""
+        self._edge.changed()
 
 
 class Edge(Place):
@@ -48,6 +82,8 @@ class Edge(Place):
         super().__init__(plan.name, ledger)
         self.plan = plan
         self.line = line
+        self.transports = {one: Transport(self, one, ledger) for one in TRANSPORTS}
+        "Places of faults of one transport alone."
         self.addresses = tuple(Address(self, one, ledger) for one in addresses)
 
     @property
@@ -66,7 +102,7 @@ class Edge(Place):
             address.changed()
 
     def heal(self) -> None:
-        """Heal the edge and each of its addresses."""
-        for address in self.addresses:
-            address.active = None
+        """Heal the edge, each of its addresses and transports."""
+        for place in (*self.addresses, *self.transports.values()):
+            place.active = None
         super().heal()

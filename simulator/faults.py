@@ -20,6 +20,8 @@ class Fault(enum.StrEnum):
     "The answer to a SYN never comes; established connections stand still."
     FREEZE = "freeze"
     "New connections are accepted, and all of them stand still: a stopped process."
+    MUTE = "mute"
+    "Everything arrives and is obeyed, and no answer gets out."
     STALL = "stall"
     "New connections are accepted and read, their ClientHello is never answered."
     EXPIRED = "expired"
@@ -131,6 +133,10 @@ class Place:
     def freeze(self) -> None:
         """Accept, and stand still."""
         self.fail(Fault.FREEZE)
+
+    def mute(self) -> None:
+        """Obey, and let no answer out."""
+        self.fail(Fault.MUTE)
 
     def changed(self) -> None:
         """Put the fault into effect."""

@@ -40,6 +40,8 @@ class Arrival:
     "Where faults may be at work: the address, then the edge."
     connection: Connection
     "The connection itself."
+    transport: str
+    "What is spoken there."
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -54,10 +56,12 @@ class Site:
     "Source addresses that it answers; empty for all."
     accept: Callable[[Arrival], asyncio.Protocol]
     "What stands behind: gives the protocol of a new connection."
-    context: Callable[[str, Fault | None], ssl.SSLContext]
-    "The TLS context for an edge, its certificate flawed or not."
+    context: Callable[[str, Fault | None], ssl.SSLContext] | None
+    "The TLS context for an edge, its certificate flawed or not; None without TLS."
     ledger: Ledger
     "Where events are noted."
+    transport: str = "https"
+    "What is spoken here: `https`, or a transport of SIP."
 
 
 class Front:
@@ -69,6 +73,7 @@ class Front:
         """Bind, but do not listen yet; raises OSError."""
         self.address = address
         self.port = port
+        self.transport = site.transport
         self._site = site
         self._places = places
         self._loop = asyncio.get_running_loop()
@@ -83,6 +88,9 @@ class Front:
             socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK
         )
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # What is accepted inherits it; asyncio sets it only on sockets that were made
+        # by the number of TCP, and otherwise answers wait for the client's ACK.
+        self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             self._listener.bind((address, port))
         except OSError:
@@ -103,7 +111,7 @@ class Front:
             if fault in (Fault.RESET, Fault.KILL):
                 connection.abort()
             else:
-                connection.hold(held)
+                connection.hold(held, mute=fault is Fault.MUTE)
 
     async def stop(self) -> None:
         """Close the port and every connection, and wait until they are gone."""
@@ -189,7 +197,8 @@ class Front:
         connection = Connection(
             self._site.line, accepted=self._loop.time(), half_open=not mute
         )
-        connection.hold(self._fault in (Fault.FREEZE, Fault.BLACKHOLE))
+        held = self._fault in (Fault.FREEZE, Fault.BLACKHOLE)
+        connection.hold(held, mute=self._fault is Fault.MUTE)
         self._connections.add(connection)
         connection.done.add_done_callback(
             lambda _: self._connections.discard(connection)
@@ -213,8 +222,11 @@ class Front:
             connection.settle()
             self._note("exhausted", source, str(error))
             return
-        arrival = Arrival(site.edge, self.address, source, self._places, connection)
+        arrival = Arrival(
+            site.edge, self.address, source, self._places, connection, site.transport
+        )
         flaw = self._fault if self._fault in CERTIFICATES else None
+        context = None if site.context is None else site.context(site.edge, flaw)
         await self._loop.create_unix_connection(lambda: connection.inner, sock=near)
         await self._loop.connect_accepted_socket(lambda: connection.outer, sock)
         connection.settle()
@@ -222,13 +234,15 @@ class Front:
             transport, _ = await self._loop.connect_accepted_socket(
                 lambda: site.accept(arrival),
                 far,
-                ssl=site.context(site.edge, flaw),
-                ssl_handshake_timeout=PATIENCE,
+                ssl=context,
+                ssl_handshake_timeout=None if context is None else PATIENCE,
             )
         except OSError as error:
             # Among them ssl.SSLError and TimeoutError: the client's fault, or a
             # certificate that it does not like.
             self._note("tls-failed", source, str(error))
+            return
+        if context is None:
             return
         session = transport.get_extra_info("ssl_object")
         assert isinstance(session, NamedTLS)
@@ -236,6 +250,7 @@ class Front:
             "tls",
             edge=site.edge,
             address=self.address,
+            transport=site.transport,
             source=source,
             server_name=session.server_name,
             detail=f"{session.version()} "
@@ -248,6 +263,7 @@ class Front:
             event,
             edge=self._site.edge,
             address=self.address,
+            transport=self.transport,
             source=source,
             round_trip=self._site.line.round_trip,
             detail=detail,

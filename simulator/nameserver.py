@@ -49,7 +49,8 @@ class Nameserver:
         """Give answers a time to live of `ttl` seconds."""
         self.ttl = ttl
         self.address: tuple[str, int] = ("", 0)
-        self._zone = zone
+        self.zone = zone
+        "Names that it answers for."
         self._ledger = ledger
         self._chance = chance
         self._faults: dict[str, DnsFault] = {}
@@ -59,7 +60,7 @@ class Nameserver:
         self._streams: set[_Stream] = set()
 
     def fail(self, fault: DnsFault, scope: str = EVERYTHING) -> None:
-        """Misbehave for one name, for all names with an edge's label, or for all."""
+        """Misbehave for a name and what is below, for an edge's label, or for all."""
         self._faults[scope] = fault
         self._note(f"{fault} {scope}")
 
@@ -138,7 +139,7 @@ class Nameserver:
         name = question.name.to_text(omit_final_dot=True).lower()
         fault = self._fault(name)
         response = dns.message.make_response(query)
-        if query.opcode() != dns.opcode.QUERY or not self._zone.holds(name):
+        if query.opcode() != dns.opcode.QUERY or not self.zone.holds(name):
             response.set_rcode(dns.rcode.REFUSED)
         elif fault is DnsFault.SERVFAIL:
             response.set_rcode(dns.rcode.SERVFAIL)
@@ -166,10 +167,7 @@ class Nameserver:
             response.set_rcode(dns.rcode.NXDOMAIN)
         elif fault is None:
             question = response.question[0]
-            version = {dns.rdatatype.A: False, dns.rdatatype.AAAA: True}
-            given = [
-                one for one in addresses if (":" in one) is version.get(question.rdtype)
-            ]
+            given = self._given(name, question.rdtype, addresses)
             self._chance.shuffle(given)
             if given:
                 rrset = dns.rrset.from_text_list(
@@ -181,17 +179,29 @@ class Nameserver:
             # the SOA record of the zone in the authority section of the response".
             response.authority.append(self._soa())
 
+    def _given(
+        self, name: str, kind: dns.rdatatype.RdataType, addresses: Sequence[str]
+    ) -> list[str]:
+        """Records of one kind that a name has, as text."""
+        if kind == dns.rdatatype.NAPTR:
+            return self.zone.pointers(name)
+        if kind == dns.rdatatype.SRV:
+            return self.zone.services(name)
+        version = {dns.rdatatype.A: False, dns.rdatatype.AAAA: True}.get(kind)
+        return [one for one in addresses if (":" in one) is version]
+
     def _addresses(self, name: str) -> tuple[str, ...] | None:
         if name in self._changed:
             return self._changed[name]
-        entry = self._zone.find(name)
+        entry = self.zone.find(name)
         if entry is None:
-            return () if name == self._zone.domain else None
+            return () if name == self.zone.domain else None
         return entry.addresses
 
     def _fault(self, name: str) -> DnsFault | None:
         labels = name.split(".")
-        for scope in (name, *labels, EVERYTHING):
+        above = (".".join(labels[start:]) for start in range(len(labels)))
+        for scope in (*above, *labels, EVERYTHING):
             if scope in self._faults:
                 return self._faults[scope]
         return None
@@ -200,7 +210,7 @@ class Nameserver:
         self._ledger.record("fault", detail=f"dns {order}")
 
     def _soa(self) -> dns.rrset.RRset:
-        domain = f"{self._zone.domain}."
+        domain = f"{self.zone.domain}."
         return dns.rrset.from_text(
             domain, self.ttl, "IN", "SOA", f"ns.{domain} hostmaster.{domain} 1 1 1 1 1"
         )

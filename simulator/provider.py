@@ -20,6 +20,8 @@ from simulator.nameserver import Nameserver
 from simulator.plan import REGIONS, EdgePlan, addresses, read_edges
 from simulator.resources import Account, Resources, account
 from simulator.rest import Rest
+from simulator.sip.plan import SipPlan
+from simulator.sip.service import SipService
 from simulator.webhooks import WebhookEngine
 from simulator.zone import build
 
@@ -28,6 +30,11 @@ DNS_ADDRESS = "127.20.0.53"
 
 _PORTS = range(20_000, 30_000)
 "Below the range from which the kernel takes ports for clients."
+
+_SIP_PORTS = range(30_000, 32_000, 2)
+"Apart from those of HTTPS, since two sockets that do not listen yet share a port."
+
+_TRIES = 20
 
 
 class Provider:
@@ -42,6 +49,7 @@ class Provider:
         ttl: int,
         ledger_file: Path | None,
         seed: int | None,
+        sip: SipPlan,
     ) -> None:
         chance = random.Random(seed)
         at = addresses(plans)
@@ -49,7 +57,7 @@ class Provider:
             raise ValueError(f"the content network needs a public edge, not {cdn!r}")
         self.plans = tuple(plans)
         self.port = 0
-        "TCP port of all edges for HTTPS."
+        "TCP port of all edges for HTTPS; those of SIP are in `sip.ports`."
         self.ledger = Ledger(asyncio.get_running_loop().time, ledger_file)
         self.zone = build(plans, at, cdn=cdn)
         self.dns = Nameserver(self.zone, self.ledger, chance, ttl=ttl)
@@ -64,6 +72,7 @@ class Provider:
         }
         self.regions = {name: Region(name, self.ledger) for name in REGIONS}
         self.account: Account = account()
+        self.sip = SipService(sip, self.zone, self.edges, self.ledger, chance)
         self.webhooks = WebhookEngine(
             {plan.name: at[plan.name][0] for plan in plans},
             self.account.tokens[REGIONS[0]],
@@ -86,6 +95,8 @@ class Provider:
         ttl: int = 600,
         ledger_file: Path | None = None,
         seed: int | None = None,
+        sip: SipPlan | None = None,
+        sip_port: int = 0,
     ) -> AsyncIterator["Provider"]:
         """Run a provider with the given edges until the context ends.
 
@@ -98,6 +109,9 @@ class Provider:
           ttl: seconds for which DNS answers hold.
           ledger_file: file to which events are appended as lines of JSON.
           seed: makes jitter and the order of addresses repeatable.
+          sip: the rules of SIP; omitted, those of the real provider.
+          sip_port: port of SIP over UDP and TCP at all edges, TLS being on the next
+            one; 0 takes free ones.
 
         Raises ValueError for edges that make no provider, OSError without a port.
         """
@@ -113,9 +127,10 @@ class Provider:
                 ttl=ttl,
                 ledger_file=ledger_file,
                 seed=seed,
+                sip=sip or SipPlan(),
             )
             try:
-                await provider._open(port, dns_port)
+                await provider._open(port, dns_port, sip_port)
                 yield provider
             finally:
                 await provider._close()
@@ -136,7 +151,8 @@ class Provider:
 
     def catalogue(self) -> str:
         """The catalogue of this provider for a router, as YAML."""
-        return catalogue(self.zone, self.plans, self.port)
+        period = self.sip.core.plan.options_period
+        return catalogue(self.zone, self.plans, self.port, period)
 
     async def ask(
         self,
@@ -173,21 +189,21 @@ class Provider:
             place.heal()
         self.dns.heal()
 
-    async def _open(self, port: int, dns_port: int) -> None:
-        await self.dns.start(DNS_ADDRESS, dns_port)
+    async def _open(self, port: int, dns_port: int, sip_port: int) -> None:
         await self._rest.start()
-        for candidate in [port] if port else random.sample(_PORTS, 20):
+        for left in reversed(range(1 if port and sip_port else _TRIES)):
+            self.port = port or random.choice(_PORTS)
             try:
-                self._bind(candidate)
+                self._bind(self.port)
+                self.sip.open(sip_port or random.choice(_SIP_PORTS), self._context)
             except OSError:
                 await self._unbind()
-                if port:
+                if not left:
                     raise
             else:
-                self.port = candidate
                 break
-        else:
-            raise OSError("no port is free on all addresses of the edges")
+        self.zone.ports = self.sip.ports
+        await self.dns.start(DNS_ADDRESS, dns_port)
         for edge in self.edges.values():
             self._context(edge.name, None)
             edge.changed()
@@ -212,6 +228,7 @@ class Provider:
 
     async def _close(self) -> None:
         self.dns.stop()
+        self.sip.stop()
         await self._unbind()
         await self._rest.stop()
         self.ledger.close()

@@ -57,12 +57,20 @@ class Entry:
     "Addresses to which it leads."
 
 
+SERVICES = {"tls": "_sips._tcp", "tcp": "_sip._tcp", "udp": "_sip._udp"}
+"Labels of the SRV records of each transport (RFC 3263 section 4.1), best first."
+
+_FLAGS = {"tls": "SIPS+D2T", "tcp": "SIP+D2T", "udp": "SIP+D2U"}
+
+
 class Zone:
     """All names of one provider."""
 
     def __init__(self, domain: str, entries: Sequence[Entry]) -> None:
         self.domain = domain
         self.entries = {entry.name: entry for entry in entries}
+        self.ports: Mapping[str, int] = {}
+        "Port of each transport of SIP, once known."
 
     def holds(self, name: str) -> bool:
         """Whether a name lies in this zone, existing or not."""
@@ -76,6 +84,31 @@ class Zone:
             rest = rest.partition(".")[2]
             entry = self.entries.get(f"*.{rest}")
         return entry
+
+    def pointers(self, name: str) -> list[str]:
+        """NAPTR records of a next hop of SIP, as text (RFC 3263 section 4.1)."""
+        if not self._gateways(name):
+            return []
+        return [
+            f'{10 * place} 10 "S" "{_FLAGS[way]}" "" {SERVICES[way]}.{name}.'
+            for place, way in enumerate(SERVICES, start=1)
+        ]
+
+    def services(self, name: str) -> list[str]:
+        """SRV records of one transport of a next hop, as text (RFC 2782)."""
+        for way, labels in SERVICES.items():
+            if name.startswith(f"{labels}."):
+                gateways = self._gateways(name.removeprefix(f"{labels}."))
+                return [f"10 10 {self.ports.get(way, 0)} {one}." for one in gateways]
+        return []
+
+    def _gateways(self, name: str) -> list[str]:
+        """Names of the single addresses of an edge's next hop."""
+        entry = self.entries.get(name)
+        if entry is None or entry.product not in TENANTS or entry.edge is None:
+            return []
+        names = [f"gw{n}.{name}" for n in range(1, len(entry.addresses) + 1)]
+        return names if all(one in self.entries for one in names) else []
 
     def certificate(self, edge: str, addresses: Sequence[str]) -> tuple[str, ...]:
         """Names for an edge's certificate, each a wildcard of a single label.
@@ -150,3 +183,6 @@ def _voice(edge: str, addresses: tuple[str, ...]) -> Iterator[Entry]:
         for label in labels:
             yield Entry(f"{product}.{label}", product, edge, None, addresses)
             yield Entry(f"*.{product}.{label}", product, edge, None, addresses)
+            for number, address in enumerate(addresses, start=1):
+                name = f"gw{number}.{product}.{label}"
+                yield Entry(name, product, edge, None, (address,))

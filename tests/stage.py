@@ -14,6 +14,7 @@ import signal
 import socket
 import ssl
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -168,6 +169,11 @@ def configuration(
     }
 
 
+def state_directory(directory: Path) -> str:
+    """A new one, with which edges are asked by OPTIONS as soon as the daemon starts."""
+    return tempfile.mkdtemp(prefix="state-", dir=directory)
+
+
 class Daemon(asyncio.SubprocessProtocol):
     """A running daemon and its log."""
 
@@ -298,6 +304,7 @@ async def launch(settings: Settings, directory: Path) -> Daemon:
     ports = {
         name: int(str(listener["bind"]).rpartition(":")[2])
         for name, listener in settings["listeners"].items()
+        if "bind" in listener
     }
     _, daemon = await asyncio.get_running_loop().subprocess_exec(
         functools.partial(Daemon, ports),

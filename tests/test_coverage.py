@@ -1,20 +1,12 @@
-"""Each core is covered whole, every branch, by its own twin alone.
+"""Each core but those of SIP is covered whole, every branch, by its own twin alone.
 
-By its plain tests, even: properties and long runs come on top of them. All twins run
-once, in a process of their own, and coverage keeps apart what each file of tests runs
-(`tests/contexts.py`).
+In a module of its own, so that those of SIP are measured at the same time.
 """
-
-import io
-import re
-import subprocess
-import sys
-from pathlib import Path
 
 import coverage
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.covering import assert_whole, measured
 
 CORES = (
     "protocols/http/answers.py",
@@ -33,36 +25,21 @@ CORES = (
     "router/document.py",
     "router/election.py",
     "router/health.py",
+    "router/location.py",
+    "router/names.py",
     "router/order.py",
     "router/policy.py",
     "router/register.py",
+    "router/services.py",
+    "router/spacing.py",
     "router/table.py",
     "router/units.py",
 )
 
 
-def twin(core: str) -> Path:
-    path = Path(core)
-    return ROOT / "tests" / path.parent / f"test_{path.name}"
-
-
 @pytest.fixture(scope="module")
 def covered(tmp_path_factory: pytest.TempPathFactory) -> coverage.Coverage:
-    """What all twins have run."""
-    data = tmp_path_factory.mktemp("coverage") / "data"
-    ran = subprocess.run(
-        [
-            *(sys.executable, "-m", "coverage", "run", f"--data-file={data}"),
-            *("--branch", f"--include={','.join(CORES)}"),
-            *("-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "tests.contexts"),
-            *("-m", "not hypothesis and not long", *(str(twin(one)) for one in CORES)),
-        ],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    found = coverage.Coverage(data_file=str(data))
-    found.load()
-    return found
+    return measured(CORES, tmp_path_factory.mktemp("coverage") / "data")
 
 
 @pytest.mark.timeout(300)
@@ -70,10 +47,4 @@ def covered(tmp_path_factory: pytest.TempPathFactory) -> coverage.Coverage:
 def test_core_is_covered_by_its_twin_alone(
     core: str, covered: coverage.Coverage
 ) -> None:
-    # What runs while modules are imported has no context.
-    contexts = ["^$", f"^{re.escape(str(twin(core)))}$"]
-    shown = io.StringIO()
-    share = covered.report(
-        include=[str(ROOT / core)], contexts=contexts, show_missing=True, file=shown
-    )
-    assert share == 100, shown.getvalue()
+    assert_whole(core, covered)

@@ -23,7 +23,7 @@ TYPED = ("README.md", "docs/getting-started.md")
 "Documents whose shell commands are run."
 
 UNRUN = {
-    "make demo": "takes half a minute: tests/router/demo/test_play.py runs it",
+    "make demo": "takes a minute: tests/router/demo/test_play.py runs it",
     "curl --cacert site.pem": "needs the Internet: test_clients.py does it without",
     "HTTPS_PROXY=": "needs the Internet: test_clients.py does it without",
     "edge-router run": "needs the Internet: test_app.py runs it without",
@@ -32,7 +32,7 @@ UNRUN = {
 "How blocks of commands begin that are not run here, and why not."
 
 FRAGMENTS = {
-    "provider:\n  catalogue: ./catalogues/telnyx.yaml": "SIP is not served yet",
+    "provider:\n  catalogue: ./catalogues/telnyx.yaml": "what of it differs",
 }
 "How YAML begins that is no whole file, and why not."
 

@@ -61,7 +61,9 @@ class Doors:
     """How clients get in, and whom they trust."""
 
     ports: dict[str, int]
-    "Port on 127.0.0.1 of each listener."
+    "Port on 127.0.0.1 of each listener for HTTPS."
+    trunk: int
+    "Port at which the provider reaches the trunk."
     site_ca: Path
     "Authority of the site's own certificate."
     provider_ca: Path

@@ -24,11 +24,12 @@ class DaemonError(Exception):
 class Daemon:
     """A running `edge-router run`; `start` makes one."""
 
-    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
-        self._process = process
+    def __init__(self, config: Path, log: Path) -> None:
+        self._config = config
         self._file = log.open("wb")
+        self._tasks = Tasks()
         self._news = asyncio.Condition()
-        self._ended = False
+        self._ended = True
         self._garbage: collections.deque[str] = collections.deque(maxlen=10)
         self.lines: list[Line] = []
         "The log so far; `at` is a line's monotonic time in seconds."
@@ -40,19 +41,18 @@ class Daemon:
 
         Its log goes to the file `log` as well.
         """
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "router", "run", "--config", str(config)),
-            stdin=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        daemon = cls(process, log)
-        reading = Tasks().start(daemon._read(), name="read the daemon's log")
+        daemon = cls(config, log)
+        await daemon._begin()
         try:
             yield daemon
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGTERM)
-            await reading
+            await daemon._end()
+            daemon._file.close()
+
+    async def restart(self) -> None:
+        """Ask it to stop, and start another one once it has; the log goes on."""
+        await self._end()
+        await self._begin()
 
     async def wait(
         self,
@@ -90,6 +90,20 @@ class Daemon:
             and all(line.get(name) == value for name, value in fields.items())
         ]
 
+    async def _begin(self) -> None:
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "router", "run", "--config", str(self._config)),
+            stdin=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        self._ended = False
+        self._reading = self._tasks.start(self._read(), name="read the daemon's log")
+
+    async def _end(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGTERM)
+        await self._reading
+
     async def _read(self) -> None:
         assert self._process.stderr is not None
         wall = datetime.datetime.now(datetime.UTC).timestamp()
@@ -107,7 +121,7 @@ class Daemon:
                 self.lines.append(line)
                 self._news.notify_all()
         await self._process.wait()
-        self._file.close()
+        self._file.flush()
         async with self._news:
             self._ended = True
             self._news.notify_all()

@@ -1,6 +1,6 @@
 """The demo's script: edges are measured, used, and one of them dies.
 
-All requests are judged at the end by what the provider's ledger says.
+All requests and calls are judged at the end by what the provider's ledger says.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from pathlib import Path
 import uvloop
 from rich.text import Text
 
+from router.demo import calls
 from router.demo.clients import WAYS, Curl, Request
 from router.demo.daemon import Daemon, DaemonError, Line
 from router.demo.load import SLOW, Load
@@ -23,7 +24,7 @@ from router.demo.tally import tally, timeline, total
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Play; 0 if every request was answered once, 1 if not."""
+    """Play; 0 if every request and call was answered once, 1 if not."""
     given = _parser().parse_args(arguments)
     screen = Screen(console())
     with contextlib.ExitStack() as stack:
@@ -47,8 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="edge-router demo",
-        description="A simulated provider with five edges, the daemon, real traffic, "
-        "and an edge that dies under it. Takes half a minute.",
+        description="A simulated provider with five edges, the daemon, requests and "
+        "calls, and an edge that dies under them. Takes less than a minute.",
     )
     parser.add_argument(
         "--keep",
@@ -69,11 +70,13 @@ async def _play(screen: Screen, directory: Path, client: str) -> int:
     async with set_up(directory, client) as stage:
         screen.say(
             "A simulated provider with five edges, the daemon with examples/demo.yaml, "
-            f"and {stage.client.name} as the client. All on this machine."
+            f"{stage.client.name} as the client, and a PBX. All on this machine."
         )
         await _rank(screen, stage)
         await _visit(screen, stage)
+        standing = await calls.talk(screen, stage)
         await _kill(screen, stage)
+        await calls.outlive(screen, stage, standing)
         return _reckon(screen, stage)
 
 
@@ -151,11 +154,11 @@ async def _act(stage: Stage) -> tuple[list[Request], float, float]:
         home.kill()
         load.resume()
         await daemon.wait("edge.switched", before=HOME, since=died, seconds=60)
-        await asyncio.sleep(max(0.0, died + 3.0 - time()))
+        await asyncio.sleep(max(0.0, died + 2.0 - time()))
         healed = time()
         home.heal()
         await daemon.wait("edge.switched", home=HOME, since=healed, seconds=60)
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(0.5)
     return slow, died, healed
 
 
@@ -178,10 +181,11 @@ def _reckon(screen: Screen, stage: Stage) -> int:
         token: stage.receiver.genuine.count(token) for token in stage.receiver.genuine
     }
     rows.append(tally("webhook", stage.webhooks, received))
+    rows.append(tally("call", stage.calls, stage.talks()))
     screen.reckoning([*rows, total(rows)])
     fine = all(row.fine for row in rows)
     if fine:
-        screen.say("Every request was answered once.", "bold green")
+        screen.say("Every request and every call was answered once.", "bold green")
     else:
-        screen.say("Not every request was answered once.", "bold red")
+        screen.say("Not every request and call was answered once.", "bold red")
     return 0 if fine else 1

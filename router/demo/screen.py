@@ -75,6 +75,26 @@ class Screen:
             )
         self._console.print(table)
 
+    def calls(self, calls: Iterable[tuple[Sent, str, int]]) -> None:
+        """Calls, with the edge that each passed and how often it rang."""
+        table = _table("call", "edge", "answer", "rung", "took")
+        for sent, edge, rung in calls:
+            table.add_row(
+                sent.request.way,
+                edge,
+                str(sent.reply.status),
+                f"{rung} times" if rung != 1 else "once",
+                f"{sent.reply.seconds * 1000:.0f} ms",
+            )
+        self._console.print(table)
+
+    def events(self, events: Iterable[tuple[float, Text]]) -> None:
+        """What happened, one after the other."""
+        table = _table("second", "what happened")
+        for at, text in events:
+            table.add_row(f"{at:+.2f}", text)
+        self._console.print(table)
+
     def spans(
         self, spans: Sequence[Span], events: Sequence[tuple[float, Text]]
     ) -> None:

@@ -12,6 +12,7 @@ from protocols.target import ALIVE, Outcome, Result, Target, Transport
 from router.changes import Change
 from router.endpoint import Endpoint, Kind, Protocol
 from router.health import Health, State
+from router.location import Location, plain
 from router.records import ProbeOrder
 from router.snapshot import Address, Edge, Home, Score, Service, Settings, Snapshot
 from router.table import Table
@@ -69,9 +70,8 @@ class Provider:
             **options,  # type: ignore[arg-type]
         )
         for number, edge in enumerate(round_trips):
-            table.addresses(
-                f"api.{edge}.example.com", [f"192.0.2.{number + 1}"], self.now
-            )
+            found = plain([f"192.0.2.{number + 1}"])
+            table.addresses(f"api.{edge}.example.com", found, self.now)
         return table
 
     def answer(self, order: ProbeOrder) -> tuple[float, Outcome]:
@@ -138,7 +138,7 @@ def snapshot_of(
     for number, edge in enumerate(edges):
         endpoint = provider.endpoint(edge.name)
         health = Health(edge.state, since=edge.since, proved=True, good=1)
-        address = Address(endpoint.target(f"192.0.2.{number + 1}"), health)
+        address = Address(endpoint.target(Location(f"192.0.2.{number + 1}")), health)
         services.append(Service(endpoint, edge.state, edge.since, (address,)))
     return Snapshot(
         time=now,

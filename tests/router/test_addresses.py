@@ -20,6 +20,7 @@ from router.addresses import (
     host_and_port,
     is_host,
     receiver,
+    version_of,
 )
 
 
@@ -102,6 +103,10 @@ def test_sip_address_to_listen_on_carries_its_transport() -> None:
     assert hint(SipBind, "tls://*:5061") == "did you mean '0.0.0.0:5061'?"
 
 
+def test_version_of_an_address_is_known_and_that_of_a_name_is_not() -> None:
+    assert [version_of(host) for host in ("10.0.0.1", "::1", "pbx")] == [4, 6, None]
+
+
 def test_network_is_read_and_a_bare_address_is_a_network_of_one() -> None:
     assert str(read(Network, "10.0.0.0/8")) == "10.0.0.0/8"
     assert str(read(Network, "10.0.0.10")) == "10.0.0.10/32"
@@ -141,11 +146,32 @@ def test_nameserver_has_port_53_unless_it_says_otherwise() -> None:
     ("kind", "written", "expected"),
     [
         (HttpReceiver, "http://10.0.0.20:8080", Receiver("http", "10.0.0.20", 8080)),
-        (HttpReceiver, "https://App.Example/", Receiver("https", "app.example", 443)),
+        (
+            HttpReceiver,
+            "https://App.Example/",
+            Receiver("https", "app.example", 443, False),
+        ),
         (HttpReceiver, "http://[::1]:80", Receiver("http", "::1", 80)),
-        (WebsocketReceiver, "wss://10.0.0.20", Receiver("wss", "10.0.0.20", 443)),
-        (SipReceiver, "sip:10.0.0.10", Receiver("sip", "10.0.0.10", 5060)),
+        (
+            WebsocketReceiver,
+            "wss://10.0.0.20",
+            Receiver("wss", "10.0.0.20", 443, False),
+        ),
+        (SipReceiver, "sip:10.0.0.10", Receiver("sip", "10.0.0.10", 5060, False)),
         (SipReceiver, "sips:pbx:5071", Receiver("sips", "pbx", 5071)),
+        (
+            SipReceiver,
+            "sip:p;transport=tcp",
+            Receiver("sip", "p", 5060, False, Transport.TCP),
+        ),
+        (
+            SipReceiver,
+            "sip:p:9;Transport=UDP",
+            Receiver("sip", "p", 9, True, Transport.UDP),
+        ),
+        (SipReceiver, "sip:pbx;transport=tls", Receiver("sips", "pbx", 5061, False)),
+        (SipReceiver, "sips:pbx;transport=tls", Receiver("sips", "pbx", 5061, False)),
+        (SipReceiver, "sips:pbx;transport=tcp", Receiver("sips", "pbx", 5061, False)),
     ],
 )
 def test_receiver_is_read_with_the_port_of_its_scheme(
@@ -175,6 +201,23 @@ def test_receiver_that_is_no_bare_address_is_refused(
     assert hint(HttpReceiver, written) == expected
 
 
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("sip:pbx;transport=sctp", ""),
+        ("sip:pbx;lr", ""),
+        ("sips:pbx;transport=udp", "sips: goes over TLS"),
+        ("tel:pbx;transport=tcp", ""),
+        ("sip:;transport=tcp", ""),
+        ("sip:1001@10.0.0.10", "no user or password here"),
+    ],
+)
+def test_receiver_of_calls_that_cannot_be_reached_is_refused(
+    written: str, expected: str
+) -> None:
+    assert hint(SipReceiver, written) == expected
+
+
 def test_receiver_of_one_scheme_expects_that_alone() -> None:
     with pytest.raises(ValueError, match=r"expected http://host:port$"):
         receiver("http")("x")
@@ -182,6 +225,7 @@ def test_receiver_of_one_scheme_expects_that_alone() -> None:
 
 def test_receiver_knows_its_name_and_whether_it_speaks_tls() -> None:
     assert str(Receiver("http", "::1", 80)) == "[::1]:80"
+    assert str(Receiver("sip", "h", 9, True, Transport.TCP)) == "h:9;transport=tcp"
     assert [Receiver(s, "h", 1).tls for s in ("https", "wss", "sips", "sip")] == [
         True,
         True,

@@ -14,6 +14,7 @@ from router.changes import Change, Flip, Stalled
 from router.checker import Checker
 from router.endpoint import Endpoint, Kind, Protocol
 from router.health import Settings, State
+from router.location import plain
 from router.saved import SavedError
 from router.snapshot import Snapshot
 from router.table import Table
@@ -61,8 +62,8 @@ class Site:
             on_failure=lambda target, outcome: self.failed.append((target, outcome)),
             look_up=self.looked_up.append,
         )
-        self.checker.addresses("api.ashburn.example.com", ["192.0.2.1"])
-        self.checker.addresses("api.dublin.example.com", ["192.0.2.2"])
+        self.checker.addresses("api.ashburn.example.com", plain(["192.0.2.1"]))
+        self.checker.addresses("api.dublin.example.com", plain(["192.0.2.2"]))
 
     async def probe(self, target: Target, timeout: float) -> Outcome:
         """Answer like an edge 1 ms away, never, or with a bug."""

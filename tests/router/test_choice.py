@@ -1,6 +1,8 @@
 """Which target a flow takes, and which one next."""
 
 import pickle
+import random
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from protocols.target import Target, Transport
 from router.choice import Choice
 from router.health import State
+from router.location import rotation
 from router.routes import prepare
 from router.snapshot import Home, Route, Snapshot
 
@@ -57,6 +60,30 @@ def test_addresses_of_the_first_group_are_used_in_rotation(choice_of: Any) -> No
     group = targets("a", 3)
     choice = choice_of(group, targets("b", 2))
     assert [choice(()) for _ in range(6)] == [*group, *group]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_weights_are_honoured_among_the_addresses_that_are_left(
+    choice_of: Any, seed: int
+) -> None:
+    """Two share the flows of a third that fails, whoever else asks between."""
+    chance = random.Random(seed)
+    failing, *others = targets("a", 3)
+    weights = (60, 30, 10)
+    group = tuple((failing, *others)[turn] for turn in rotation(weights))
+    choice = choice_of(group)
+    first: Counter[Target] = Counter()
+    second: Counter[Target] = Counter()
+    for _ in range(6000):
+        chosen = choice(())
+        first[chosen] += 1
+        if chosen == failing:
+            second[choice((failing,))] += 1
+        for _ in range(chance.randint(0, 2)):
+            choice(())
+    shares = [first[one] / first.total() for one in (failing, *others)]
+    assert shares == pytest.approx([0.6, 0.3, 0.1], abs=0.03)
+    assert second[others[0]] / second.total() == pytest.approx(0.75, abs=0.06)
 
 
 def test_two_addresses_of_an_endpoint_are_tried_before_the_next_endpoint(
@@ -111,3 +138,25 @@ def test_down_endpoint_is_never_chosen_while_one_that_is_up_is_left(
     chosen = [bare.edges[target.label].state for target in exhaust(choice)]
     assert sorted(chosen, key=list(State).index) == chosen
     assert len(chosen) == len(states)
+
+
+def test_choice_is_among_the_endpoints_asked_for_alone(make_snapshot: Any) -> None:
+    empty = make_snapshot([])
+    groups = (targets("other", 2), targets("ours", 2), targets("ours-down", 1))
+
+    def source(usable: int) -> Source:
+        routes = {"api": Route(groups, usable)}
+        return Source(
+            Snapshot(0.0, empty.settings, Home(), False, {}, {}, routes),
+        )
+
+    held = source(2)
+    choice = Choice(held, "api", only=lambda target: target.label != "other")
+    assert {choice(()), choice(())} == {*groups[1]}
+    assert {*exhaust(choice)} == {*groups[1], *groups[2]}
+    held.snapshot = source(1).snapshot
+    assert choice(groups[1]) == groups[2][0]
+    held.snapshot = Snapshot(
+        0.0, empty.settings, Home(), False, {}, {}, {"api": Route(groups[:1], 1)}
+    )
+    assert choice(()) is None

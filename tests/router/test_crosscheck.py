@@ -304,7 +304,7 @@ def test_listener_from_the_provider_must_not_bear_the_name_of_a_product(
     twilio: Catalogue,
 ) -> None:
     assert complaints(twilio, rest=CONNECT + WEBHOOKS) == [
-        "listeners.lookups: a from_provider listener called 'lookups', like a product; "
+        "listeners.lookups: a listener called 'lookups', like a product in use; "
         "expected another name"
     ]
 
@@ -332,6 +332,29 @@ def test_trunk_that_contradicts_the_catalogue_is_refused(
     twilio: Catalogue, rest: str, expected: str
 ) -> None:
     assert complaints(twilio, rest=rest) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("source", "more", "refused"),
+    [
+        ("203.0.113.5", "", False),
+        ("203.0.113.9", ", 'tls://203.0.113.9:5071'", False),
+        ("203.0.113.9", ", 'udp://203.0.113.9:5060'", True),
+        ("203.0.113.9", "", True),
+        ("2001:db8::9", ", 'tls://[2001:db8::9]:5061'", False),
+    ],
+)
+def test_source_address_of_an_edge_must_be_bound_by_its_trunk(
+    twilio: Catalogue, source: str, more: str, refused: bool
+) -> None:
+    provider = f"edges: [ashburn], source_addresses: {{ashburn: '{source}'}}"
+    bind = f"'tls://203.0.113.5:5061'{more}"
+    rest = TRUNK.replace("udp://203.0.113.5:5060", bind)
+    assert complaints(twilio, provider, rest) == refused * [
+        f"listeners.trunk.edge.bind: nothing bound at tls://{source}; expected the "
+        "address that provider.source_addresses.ashburn gives; calls to 'ashburn' "
+        "leave from there, and come back to it"
+    ]
 
 
 def test_transport_that_a_product_lacks_is_refused() -> None:

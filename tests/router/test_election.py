@@ -154,6 +154,7 @@ def test_small_gain_moves_home_when_it_lasts(elected: Any) -> None:
     assert election.home.moves == (NOW,)
 
 
+@pytest.mark.long
 def test_gain_within_the_noise_never_moves_home(elected: Any) -> None:
     election = lead(elected, HOME, 9000, score=0.0485)
     assert election.switch is None
@@ -180,6 +181,7 @@ def test_long_lead_that_is_over_moves_nothing(elected: Any) -> None:
     assert elected(other={"score": 0.045}, state=state).switch is not None
 
 
+@pytest.mark.long
 def test_each_move_for_a_small_gain_doubles_the_time_to_the_next(
     elected: Any,
 ) -> None:

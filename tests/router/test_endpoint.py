@@ -2,6 +2,7 @@
 
 from protocols.target import Target, Transport
 from router.endpoint import Endpoint, Protocol
+from router.location import Location
 
 
 def test_target_has_the_names_of_its_endpoint_and_the_advice_given() -> None:
@@ -17,7 +18,8 @@ def test_target_has_the_names_of_its_endpoint_and_the_advice_given() -> None:
         verify_name="verify.example.com",
         source="203.0.113.10",
     )
-    target = endpoint.target("192.0.2.1", patience=0.2, round_trip=0.03)
+    assert endpoint.target(Location("192.0.2.1", 5070)).port == 5070
+    target = endpoint.target(Location("192.0.2.1"), patience=0.2, round_trip=0.03)
     assert target == Target(
         "192.0.2.1",
         8443,

@@ -120,7 +120,10 @@ def test_edge_that_does_not_offer_a_product_in_the_region_is_left_out(
 def test_trunk_keeps_its_name_and_is_steered_by_the_next_hop(twilio: Catalogue) -> None:
     config = read(TRUNK.replace("TRANSPORT", "tls"), twilio)
     _, public = endpoints(twilio, config)
-    assert (public.resolve, public.port) == ("pstn.umatilla.twilio.com", 5061)
+    assert (public.resolve, public.port) == (
+        "_sips._tcp.pstn.umatilla.twilio.com",
+        5061,
+    )
     assert public.host == "a.b.pstn.twilio.com"
     assert public.server_name == public.verify_name == "pstn.umatilla.twilio.com"
 
@@ -130,6 +133,19 @@ def test_trunk_over_udp_has_no_tls_names(twilio: Catalogue) -> None:
     found = endpoints(twilio, config)[0]
     assert (found.transport, found.port) == (Transport.UDP, 5060)
     assert (found.server_name, found.verify_name) == ("", "")
+
+
+def test_pbx_without_a_port_is_looked_up_as_a_service(twilio: Catalogue) -> None:
+    pbxs = "sip:pbx.example, sip:pbx.example:5070, sip:10.0.0.9, sips:safe.example"
+    text = TRUNK.replace("TRANSPORT", "udp").replace("sip:10.0.0.10]", f"{pbxs}]", 1)
+    found = receivers(read(text, twilio))
+    assert [(one.resolve, one.port) for one in found] == [
+        ("_sip._udp.pbx.example", 5060),
+        ("pbx.example", 5070),
+        ("10.0.0.9", 5060),
+        ("_sips._tcp.safe.example", 5061),
+    ]
+    assert found[0].host == "pbx.example:5060"
 
 
 def test_two_trunks_of_one_product_have_endpoints_of_their_own(
@@ -162,6 +178,30 @@ products:
     assert (found.transport, found.port) == (Transport.TCP, 80)
     assert (found.resolve, found.host) == ("192.0.2.1", "n.example")
     assert found.verify_name == ""
+
+
+@pytest.mark.parametrize(
+    ("to", "bind", "transport", "edge"),
+    [
+        ("sip:pbx", "udp://10.0.0.2:1", Transport.UDP, "pbx:5060"),
+        ("sip:pbx", "tls://10.0.0.2:1, tcp://10.0.0.2:2", Transport.TCP, "pbx:5060"),
+        (
+            "sip:pbx;transport=tcp",
+            "udp://10.0.0.2:1",
+            Transport.TCP,
+            "pbx:5060;transport=tcp",
+        ),
+        ("sips:pbx", "udp://10.0.0.2:1", Transport.TLS, "pbx:5061"),
+    ],
+)
+def test_pbx_is_spoken_to_as_is_said_or_as_the_router_is_bound(
+    to: str, bind: str, transport: Transport, edge: str, twilio: Catalogue
+) -> None:
+    text = TRUNK.replace("TRANSPORT", "udp").replace("sip:10.0.0.10", f"'{to}'")
+    config = read(CONNECT + text.replace("udp://10.0.0.2:5060", bind), twilio)
+    (pbx,) = receivers(config)
+    assert (pbx.transport, pbx.edge, pbx.host) == (transport, edge, edge)
+    assert (pbx.verify_name == "pbx") is (transport is Transport.TLS)
 
 
 def test_receivers_of_the_site_are_endpoints_of_their_listener(

@@ -13,6 +13,7 @@ import pytest
 from protocols.net.tasks import Tasks
 from router import config
 from router.knowledge import Knowledge
+from router.location import plain
 from router.logs import Log, open_log
 from router.names import Answer
 from router.saved import Saved, dump
@@ -27,6 +28,7 @@ products: {api: {protocol: https, transports: {tls: 443}, host: "{edge}.example"
 CONFIG = """\
 version: 1
 provider: {catalogue: small}
+resolver: {nameservers: ["127.0.0.1:9"]}
 listeners:
   api: {protocol: https, direction: to_provider, mode: connect,
         bind: "127.0.0.1:0", allow: [127.0.0.0/8]}
@@ -47,10 +49,10 @@ def file(tmp_path: Path) -> Iterator[TextIO]:
         yield file
 
 
-def knowledge_of(directory: Path, log: Log) -> Knowledge:
+def knowledge_of(directory: Path | None, log: Log) -> Knowledge:
     """Of two edges, with one product there."""
     return Knowledge(
-        config.load(CONFIG, "f", lambda _: (CATALOGUE, "small.yaml"), base=directory),
+        config.load(CONFIG, "f", lambda _: (CATALOGUE, "small.yaml"), base=Path("/")),
         {},
         lambda snapshot, changes: None,
         log=log,
@@ -65,7 +67,7 @@ async def test_resolver_that_answers_again_for_every_name_is_told(
 ) -> None:
     log = open_log("json", stream=file)
     knowledge = knowledge_of(tmp_path, log)
-    failed, fine = Answer(error="timeout"), Answer(("192.0.2.1",), ttl=60.0)
+    failed, fine = Answer(error="timeout"), Answer(plain(["192.0.2.1"]), ttl=60.0)
     for answer in (failed, fine):
         knowledge._answered("north.example", answer)
         knowledge._answered("south.example", answer)
@@ -86,7 +88,9 @@ async def test_scores_are_forgotten_after_a_day_and_addresses_are_not(
 ) -> None:
     file = tmp_path / "state.json"
     file.write_text(
-        json.dumps(dump(Saved({"south": 0.02}, {"south.example": ("192.0.2.2",)})))
+        json.dumps(
+            dump(Saved({"south": 0.02}, {"south.example": plain(["192.0.2.2"])}))
+        )
     )
     written = time.time_ns() / 1e9 - age
     os.utime(file, (written, written))
@@ -94,3 +98,63 @@ async def test_scores_are_forgotten_after_a_day_and_addresses_are_not(
     snapshot = knowledge.checker.snapshot
     assert (snapshot.edges["south"].score is not None) is believed
     assert [target.address for target in snapshot.routes["api"].first] == ["192.0.2.2"]
+
+
+def in_doubt(knowledge: Knowledge) -> bool:
+    """Whether an edge never asked has to wait for its first OPTIONS."""
+    spacing = knowledge.checker._table._schedule.spacing
+    return spacing.next("192.0.2.1") > asyncio.get_running_loop().time()
+
+
+async def lived(directory: Path, log: Log, *, ended: bool) -> bool:
+    """A daemon comes and goes, by a crash or not; whether it was in doubt."""
+    knowledge = knowledge_of(directory, log)
+    knowledge.start()
+    doubts = in_doubt(knowledge)
+    if ended:
+        await knowledge.close()
+    else:
+        knowledge.checker.close()
+        await knowledge._resolver.close()
+        assert knowledge._keeper is not None
+        await knowledge._keeper._tasks.close()
+    return doubts
+
+
+async def test_only_what_a_daemon_left_in_order_tells_when_edges_were_asked(
+    tmp_path: Path, log: Log
+) -> None:
+    assert not await lived(tmp_path, log, ended=True), "nobody was here before"
+    assert not await lived(tmp_path, log, ended=False), "all is written down"
+    assert await lived(tmp_path, log, ended=False), "there was a crash"
+    assert await lived(tmp_path, log, ended=True), "there was another one"
+    assert await lived(tmp_path, log, ended=True), "which was a second ago"
+
+
+async def test_file_that_cannot_be_read_does_not_tell_when_edges_were_asked(
+    tmp_path: Path, log: Log
+) -> None:
+    (tmp_path / "state.json").write_text("{")
+    assert await lived(tmp_path, log, ended=True)
+
+
+async def test_edges_wait_for_options_where_nothing_can_be_kept(
+    tmp_path: Path, log: Log
+) -> None:
+    assert in_doubt(knowledge_of(None, log))
+    assert await lived(tmp_path / "none", log, ended=True)
+
+
+async def test_options_of_an_earlier_run_are_known_by_address(
+    tmp_path: Path, log: Log
+) -> None:
+    saved = Saved({}, {}, {"192.0.2.1": 1.0}, ended=True)
+    file = tmp_path / "state.json"
+    file.write_text(json.dumps(dump(saved)))
+    spacing = knowledge_of(tmp_path, log).checker._table._schedule.spacing
+    now = asyncio.get_running_loop().time()
+    assert now + 12.0 < spacing.next("192.0.2.1") < now + 18.0
+    assert spacing.next("192.0.2.2") < now
+    later = time.time_ns() / 1e9 + 60
+    os.utime(file, (later, later))  # the clock was set back
+    assert in_doubt(knowledge_of(tmp_path, log))

@@ -16,6 +16,7 @@ import uvloop
 
 from protocols.record import FlowRecord
 from router import events
+from router.calls import Call
 from router.events import Level
 from router.logs import Log, open_log
 from router.sinks import Said
@@ -78,11 +79,11 @@ class Gate:
         pass
 
     def fields(self) -> list[dict[str, object]]:
-        """Fields of the events, flows left out."""
+        """Fields of the events, flows and calls left out."""
         return [
             dict(said.fields)
             for said in self.said
-            if not isinstance(said.fields, FlowRecord)
+            if not isinstance(said.fields, FlowRecord | Call)
         ]
 
 

@@ -5,16 +5,8 @@ import math
 import pytest
 
 from router import names
-from router.names import (
-    EMPTY,
-    GONE,
-    Answer,
-    Ended,
-    Finding,
-    Memory,
-    Outage,
-    Verdict,
-)
+from router.location import Location, plain
+from router.names import EMPTY, FAMILIES, GONE, Answer, Finding, Memory, Verdict
 
 A = names.found(["192.0.2.1"], ttl=60.0)
 AAAA = names.found(["2001:db8::1"], ttl=30.0)
@@ -25,33 +17,26 @@ def learnt(*rounds: tuple[Finding, Finding], now: float = 100.0) -> Memory:
     """The memory after these look-ups, all at one time."""
     memory = Memory()
     for findings in rounds:
-        memory = names.learn(memory, findings, now=now)
+        memory = names.learn(memory, by_family(findings), now=now)
     return memory
 
 
-def test_outage_ends_when_the_resolver_fails_for_no_name_any_more() -> None:
-    outage = Outage()
-    assert outage.note("a", False, 1.0) is None
-    assert outage.note("a", True, 2.0) is None
-    assert outage.note("b", True, 3.0) is None
-    assert outage.note("a", True, 4.0) is None
-    assert outage.note("a", False, 5.0) is None
-    assert outage.note("b", False, 9.0) == Ended(2, 7.0)
-    assert outage.note("b", False, 10.0) is None
-    assert outage.note("b", True, 20.0) is None
-    assert outage.note("b", False, 21.0) == Ended(1, 1.0)
+def by_family(findings: tuple[Finding, Finding]) -> dict[str, Finding]:
+    return dict(zip(FAMILIES, findings, strict=True))
 
 
 def test_answer_has_failed_where_nothing_of_it_is_new() -> None:
     assert learnt((TIMEOUT, TIMEOUT)).answer.failed
     assert learnt((A, AAAA), (TIMEOUT, TIMEOUT)).answer.failed
     assert not learnt((A, TIMEOUT)).answer.failed
-    assert not names.recall(["192.0.2.1"]).answer.failed
+    assert not names.recall(plain(["192.0.2.1"])).answer.failed
 
 
 def test_answer_of_both_families_is_used_for_the_shorter_ttl() -> None:
     memory = learnt((A, AAAA))
-    assert memory.answer == Answer(("192.0.2.1", "2001:db8::1"), ttl=30.0, learnt=100.0)
+    assert memory.answer == Answer(
+        plain(["192.0.2.1", "2001:db8::1"]), ttl=30.0, learnt=100.0
+    )
     assert memory.due == 130.0
 
 
@@ -78,6 +63,40 @@ def test_failed_family_beside_a_found_one_keeps_its_addresses_as_stale() -> None
     assert memory.answer.error == "timeout"
 
 
+def test_partial_failure_is_looked_at_again_within_a_minute() -> None:
+    assert learnt((names.found(["192.0.2.1"], 600.0), TIMEOUT)).answer.ttl == 60.0
+    assert learnt((names.found(["192.0.2.1"], 600.0), EMPTY)).answer.ttl == 600.0
+
+
+def test_locations_come_by_priority_and_each_once() -> None:
+    at = [
+        Location("192.0.2.2", 5060, 20, 1),
+        Location("2001:db8::1", 5060, 10, 1),
+        Location("192.0.2.2", 5070, 10, 1),
+        Location("192.0.2.2", 5060, 10, 1),
+    ]
+    findings = {
+        str(number): Finding(Verdict.FOUND, (one,), 60.0)
+        for number, one in enumerate(at)
+    }
+    memory = names.learn(Memory(), findings, now=0.0)
+    assert memory.answer.locations == (at[3], at[2], at[1])
+    assert memory.answer.addresses == (
+        "192.0.2.2:5060",
+        "192.0.2.2:5070",
+        "[2001:db8::1]:5060",
+    )
+
+
+def test_question_no_longer_asked_is_of_the_past() -> None:
+    one, two = (names.found([f"192.0.2.{n}"], 60.0) for n in (1, 2))
+    memory = names.learn(Memory(), {"gw1 A": one, "gw2 A": two}, now=0.0)
+    memory = names.learn(memory, {"gw1 A": one, "gw3 A": TIMEOUT}, now=60.0)
+    assert memory.answer.addresses == ("192.0.2.1",)
+    memory = names.learn(memory, {"gw1 A": TIMEOUT, "gw3 A": two}, now=120.0)
+    assert memory.answer.addresses == ("192.0.2.1", "192.0.2.2")
+
+
 def test_failed_family_that_never_had_addresses_makes_nothing_stale() -> None:
     memory = learnt((A, TIMEOUT))
     assert memory.answer.addresses == ("192.0.2.1",)
@@ -98,17 +117,22 @@ def test_failed_family_that_never_had_addresses_makes_nothing_stale() -> None:
 def test_look_up_without_a_verdict_keeps_the_last_good_answer(
     findings: tuple[Finding, Finding], error: str
 ) -> None:
-    memory = names.learn(learnt((A, AAAA), now=100.0), findings, now=160.0)
+    memory = names.learn(learnt((A, AAAA), now=100.0), by_family(findings), now=160.0)
     assert memory.answer == Answer(
-        ("192.0.2.1", "2001:db8::1"), ttl=1.0, stale=True, error=error, learnt=100.0
+        plain(["192.0.2.1", "2001:db8::1"]),
+        ttl=1.0,
+        stale=True,
+        error=error,
+        learnt=100.0,
     )
 
 
 def test_failures_keep_the_addresses_for_ever_and_are_retried_ever_less() -> None:
     memory = learnt((A, EMPTY))
     waits = []
+    lost = by_family((TIMEOUT, TIMEOUT))
     for _ in range(1000):
-        memory = names.learn(memory, (TIMEOUT, TIMEOUT), now=memory.due)
+        memory = names.learn(memory, lost, now=memory.due)
         waits.append(memory.answer.ttl)
     assert waits[:8] == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
     assert memory.answer.addresses == ("192.0.2.1",)
@@ -146,12 +170,12 @@ def test_order_of_an_answer_does_not_matter() -> None:
     one = names.found(["192.0.2.10", "192.0.2.9"], 60.0)
     other = names.found(["192.0.2.9", "192.0.2.10", "192.0.2.9"], 60.0)
     assert one == other
-    assert one.addresses == ("192.0.2.9", "192.0.2.10")
+    assert one.locations == plain(["192.0.2.9", "192.0.2.10"])
 
 
 def test_answer_of_many_addresses_is_cut() -> None:
     many = names.found([f"192.0.2.{n}" for n in range(200)], 60.0)
-    assert len(many.addresses) == names.MAX_ADDRESSES
+    assert len(many.locations) == names.MAX_ADDRESSES
 
 
 @pytest.mark.parametrize(
@@ -173,7 +197,7 @@ def test_address_that_no_provider_can_have_is_no_answer(address: str) -> None:
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "::1", "fd00::1"])
 def test_address_of_the_site_is_an_answer(address: str) -> None:
-    assert names.found([address], 60.0).addresses == (address,)
+    assert names.found([address], 60.0).locations == plain([address])
 
 
 def test_hurry_makes_a_name_due_at_once() -> None:
@@ -192,7 +216,9 @@ def test_hurry_does_not_put_off_what_is_due_sooner() -> None:
 
 
 def test_literal_is_answered_for_ever_and_never_due() -> None:
-    memory = learnt(names.settled(["2001:db8::1"], ttl=math.inf))
+    memory = names.learn(
+        Memory(), names.settled(["2001:db8::1"], ttl=math.inf), now=100.0
+    )
     assert memory.answer.addresses == ("2001:db8::1",)
     assert memory.due == math.inf
     assert names.hurry(memory, now=200.0) == memory
@@ -200,32 +226,35 @@ def test_literal_is_answered_for_ever_and_never_due() -> None:
 
 def test_hosts_answer_of_both_families_puts_ipv4_first() -> None:
     findings = names.settled(["::1", "127.0.0.1"], ttl=10.0)
-    assert [finding.addresses for finding in findings] == [("127.0.0.1",), ("::1",)]
-    assert names.settled(["127.0.0.1"], ttl=10.0)[1].verdict is Verdict.EMPTY
+    found = {family: finding.locations for family, finding in findings.items()}
+    assert found == {"A": plain(["127.0.0.1"]), "AAAA": plain(["::1"])}
+    alone = names.settled(["127.0.0.1"], ttl=10.0)
+    assert alone["AAAA"].verdict is Verdict.EMPTY
 
 
 def test_recalled_addresses_are_stale_until_the_first_look_up() -> None:
-    memory = names.recall(["192.0.2.1", "2001:db8::1"])
-    assert memory.answer == Answer(("192.0.2.1", "2001:db8::1"), stale=True)
+    memory = names.recall(plain(["192.0.2.1", "2001:db8::1"]))
+    assert memory.answer == Answer(plain(["192.0.2.1", "2001:db8::1"]), stale=True)
     assert memory.due == -math.inf
-    assert not names.learn(memory, (A, AAAA), now=1.0).answer.stale
-    assert names.learn(memory, (TIMEOUT, TIMEOUT), now=1.0).answer.stale
+    lost = by_family((TIMEOUT, TIMEOUT))
+    assert not names.learn(memory, by_family((A, AAAA)), now=1.0).answer.stale
+    assert names.learn(memory, lost, now=1.0).answer.stale
 
 
 @pytest.mark.parametrize(
     ("other", "differs"),
     [
-        (Answer(("192.0.2.1",), ttl=5.0, learnt=7.0), False),
-        (Answer(("192.0.2.2",)), True),
-        (Answer(("192.0.2.1",), stale=True), True),
-        (Answer(("192.0.2.1",), gone=True), True),
-        (Answer(("192.0.2.1",), error="timeout"), True),
+        (Answer(plain(["192.0.2.1"]), ttl=5.0, learnt=7.0), False),
+        (Answer(plain(["192.0.2.2"])), True),
+        (Answer(plain(["192.0.2.1"]), stale=True), True),
+        (Answer(plain(["192.0.2.1"]), gone=True), True),
+        (Answer(plain(["192.0.2.1"]), error="timeout"), True),
     ],
 )
 def test_answer_differs_by_what_its_user_must_know(
     other: Answer, differs: bool
 ) -> None:
-    assert Answer(("192.0.2.1",)).differs(other) is differs
+    assert Answer(plain(["192.0.2.1"])).differs(other) is differs
 
 
 @pytest.mark.parametrize(

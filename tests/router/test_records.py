@@ -8,6 +8,7 @@ import pytest
 from protocols.target import Target
 from router.endpoint import Kind, Protocol
 from router.health import Health, State
+from router.location import Location
 from router.records import Cause, EdgeRecord, EndpointRecord, ProbeOrder, Record, best
 from router.window import Losses, Window
 
@@ -23,7 +24,9 @@ def edge_with(provider: Any) -> Any:
         edge = EdgeRecord("a", Kind.PUBLIC, 0.0, Window(10.0), Losses(10.0), 0.2)
         for state in states:
             known = EndpointRecord(provider.endpoint("a"), False, 0.0, state)
-            target = known.endpoint.target("192.0.2.1")
+            location = Location("192.0.2.1")
+            target = known.endpoint.target(location)
+            known.locations[target] = location
             health = Health(state)
             protocol = known.endpoint.protocol
             known.targets[target] = Record.of(target, protocol, False, health)
@@ -37,7 +40,7 @@ def edge_with(provider: Any) -> Any:
 def shared(provider: Any) -> tuple[Record, Target, Target]:
     """An address that is UP, and the targets of two products there."""
     api, voice = (
-        provider.endpoint("a", product).target("192.0.2.1")
+        provider.endpoint("a", product).target(Location("192.0.2.1"))
         for product in ("api", "voice")
     )
     record = Record.of(api, Protocol.HTTPS, False, Health(U))
@@ -47,7 +50,7 @@ def shared(provider: Any) -> tuple[Record, Target, Target]:
 
 def test_deadline_of_an_order_is_its_time_out_later(provider: Any) -> None:
     endpoint = provider.endpoint("a")
-    target = endpoint.target("192.0.2.1")
+    target = endpoint.target(Location("192.0.2.1"))
     order = ProbeOrder(1, target, endpoint.protocol, 5.0, 1.5, regular=True)
     assert order.deadline == 6.5
 

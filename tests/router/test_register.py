@@ -7,6 +7,7 @@ import pytest
 
 from protocols.target import Transport
 from router.endpoint import Endpoint, Protocol
+from router.location import Location, plain
 from router.records import EndpointRecord
 from router.register import Register
 
@@ -22,8 +23,24 @@ def add(
     register: Register, endpoint: Endpoint, *addresses: str, receiver: bool = False
 ) -> EndpointRecord:
     known = register.add(endpoint, receiver=receiver, now=0.0)
-    register.resolve(known, addresses, 0.0)
+    register.resolve(known, plain(addresses), 0.0)
     return known
+
+
+def test_addresses_have_the_ports_of_the_look_up(
+    register: Register, provider: Any
+) -> None:
+    known = register.add(provider.endpoint("a"), receiver=False, now=0.0)
+    at = (Location(ONE), Location(ONE, 5070, 10, 60), Location(TWO, 5070))
+    moved = register.resolve(known, at, 0.0)
+    assert [record.target.port for record in moved.new] == [443, 5070, 5070]
+    assert tuple(known.locations.values()) == at
+    shown = [(a.priority, a.weight) for a in known.service().addresses]
+    assert shown == [(0, 1), (10, 60), (0, 1)]
+    again = (Location(ONE, 5070, 10, 10),)
+    moved = register.resolve(known, again, 1.0)
+    assert (len(moved.new), len(moved.gone)) == (0, 2)
+    assert known.service().addresses[0].weight == 10
 
 
 def test_products_at_one_address_of_an_edge_share_a_record(
@@ -31,7 +48,7 @@ def test_products_at_one_address_of_an_edge_share_a_record(
 ) -> None:
     api = add(register, provider.endpoint("a"), ONE, TWO)
     voice = register.add(provider.endpoint("a", "voice"), receiver=False, now=0.0)
-    moved = register.resolve(voice, (ONE,), 0.0)
+    moved = register.resolve(voice, plain([ONE]), 0.0)
     assert (moved.new, moved.gone) == ((), ())
     assert len(list(register)) == 2
     (record,) = voice.records
@@ -80,7 +97,7 @@ def test_address_is_gone_when_the_last_product_leaves_it(
     voice = add(register, provider.endpoint("a", "voice"), ONE)
     (target,), (other,) = api.targets, voice.targets
     (record,) = api.records
-    moved = register.resolve(api, (TWO,), 1.0)
+    moved = register.resolve(api, plain([TWO]), 1.0)
     assert (moved.new, moved.gone) == (api.records, ())
     assert list(record.targets) == [other]
     assert register.get(target) is None

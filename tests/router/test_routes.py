@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from router.health import Health, State
+from router.location import Location
 from router.routes import LAST_RESORT, alike, patience, prepare
 from router.snapshot import Address, Home, Service, Snapshot
 
@@ -23,7 +24,7 @@ def with_addresses(snapshot: Snapshot, **healths: list[Health]) -> Snapshot:
             service.state,
             service.since,
             tuple(
-                Address(service.endpoint.target(f"192.0.2.{number}"), health)
+                Address(service.endpoint.target(Location(f"192.0.2.{number}")), health)
                 for number, health in enumerate(healths[service.endpoint.edge])
             ),
         )
@@ -85,6 +86,45 @@ def test_receivers_keep_their_order(make_snapshot: Any, make_edge: Any) -> None:
     site = dataclasses.replace(snapshot, edges={})
     assert groups(with_addresses(site, b=[UP], a=[UP])) == [["b0"], ["a0"]]
     assert groups(with_addresses(site, b=[DOWN], a=[UP])) == [["a0"], ["b0"]]
+
+
+def weighted(snapshot: Snapshot, *known: tuple[int, int, Health]) -> Snapshot:
+    """The same with addresses of these priorities and weights at the first edge."""
+    first, *others = snapshot.services["api"]
+    addresses = tuple(
+        Address(first.endpoint.target(Location(f"192.0.2.{n}")), health, order, weight)
+        for n, (order, weight, health) in enumerate(known)
+    )
+    services = (dataclasses.replace(first, addresses=addresses), *others)
+    return dataclasses.replace(snapshot, services={"api": services})
+
+
+def test_addresses_come_by_priority_once_they_are_as_healthy(
+    make_snapshot: Any, make_edge: Any
+) -> None:
+    snapshot = weighted(
+        make_snapshot([make_edge("a", 0.01), make_edge("b", 0.02)]),
+        (20, 1, UP),
+        (10, 1, UP),
+        (10, 1, UP),
+        (10, 1, SUSPECT),
+        (0, 1, DOWN),
+    )
+    assert groups(snapshot) == [["a1", "a2"], ["a0"], ["b2"], ["a3"], ["a4"]]
+
+
+def test_address_is_in_the_rotation_as_often_as_its_weight_asks_for(
+    make_snapshot: Any, make_edge: Any
+) -> None:
+    snapshot = weighted(
+        make_snapshot([make_edge("a")]), (10, 30, UP), (10, 10, UP), (10, 10, SUSPECT)
+    )
+    assert groups(snapshot) == [["a0", "a0", "a1", "a0"], ["a2"]]
+    assert [t.address for t in prepare(snapshot, "api").warm] == [
+        "192.0.2.0",
+        "192.0.2.1",
+        "192.0.2.2",
+    ]
 
 
 def test_hopeless_targets_share_little_patience(

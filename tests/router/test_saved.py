@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from router.location import Location, plain
 from router.saved import Saved, SavedError, dump, is_address, parse
 
 JSON = st.recursive(
@@ -18,13 +19,18 @@ JSON = st.recursive(
 
 
 def test_what_is_dumped_is_parsed_again() -> None:
-    saved = Saved({"ashburn": 0.02, "dublin": 1}, {"api": ("192.0.2.1", "2001:db8::1")})
+    addresses = {
+        "api": plain(["192.0.2.1", "2001:db8::1"]),
+        "_sip._udp.pstn": (Location("192.0.2.1", 5070, 10, 60),),
+    }
+    options = {"192.0.2.1": 3.5, "2001:db8::1": 0}
+    saved = Saved({"ashburn": 0.02, "dublin": 1}, addresses, options, ended=True)
     assert parse(json.loads(json.dumps(dump(saved)))) == saved
 
 
 def good() -> dict[str, Any]:
     """Sound data."""
-    return dump(Saved({"a": 0.1}, {"n": ("192.0.2.1",)}))
+    return dump(Saved({"a": 0.1}, {"n": plain(["192.0.2.1"])}))
 
 
 @pytest.mark.parametrize(
@@ -46,6 +52,19 @@ def good() -> dict[str, Any]:
         ({"addresses": {"n": ["192.0.2.1"] * 17}}, "list of up to 16"),
         ({"addresses": {"n": ["example.com"]}}, "'example.com' is no IP address"),
         ({"addresses": {"n": [7]}}, "7 is no IP address"),
+        ({"addresses": {"n": [[]]}}, "is no IP address"),
+        ({"addresses": {"n": [["192.0.2.1"]]}}, "is no IP address"),
+        ({"addresses": {"n": [["example.com", 1, 1, 1]]}}, "is no IP address"),
+        ({"addresses": {"n": [["192.0.2.1", 65_536, 1, 1]]}}, "is no IP address"),
+        ({"addresses": {"n": [["192.0.2.1", 1, -1, 1]]}}, "is no IP address"),
+        ({"addresses": {"n": [["192.0.2.1", 1, 1, 1.5]]}}, "is no IP address"),
+        ({"options": []}, "options: expected names"),
+        ({"options": {"pstn": 1.0}}, "options, pstn: expected seconds"),
+        ({"options": {"192.0.2.1": -1}}, "options, 192.0.2.1: expected seconds"),
+        ({"options": {"192.0.2.1": math.nan}}, "options, 192.0.2.1"),
+        ({"options": {"192.0.2.1": math.inf}}, "options, 192.0.2.1"),
+        ({"options": {"192.0.2.1": "soon"}}, "options, 192.0.2.1"),
+        ({"options": {str(n): 1 for n in range(16_385)}}, "more than 16384"),
     ],
 )
 def test_unsound_data_is_refused_with_its_place(change: Any, where: str) -> None:
@@ -59,12 +78,24 @@ def test_unsound_data_is_refused_with_its_place(change: Any, where: str) -> None
 )
 def test_address_that_no_answer_could_give_is_left_out(address: str) -> None:
     saved = parse(good() | {"addresses": {"n": [address, "192.0.2.1"], "m": [address]}})
-    assert saved.addresses == {"n": ("192.0.2.1",)}
+    assert saved.addresses == {"n": plain(["192.0.2.1"])}
+
+
+def test_data_of_an_earlier_version_says_nothing_of_options() -> None:
+    data = good()
+    del data["options"], data["ended"]
+    assert (parse(data).options, parse(data).ended) == ({}, False)
+    assert not parse(data | {"ended": 1}).ended
 
 
 @given(JSON)
 def test_any_json_is_parsed_or_refused(data: Any) -> None:
-    for attempt in (data, good() | {"scores": data}, good() | {"addresses": data}):
+    for attempt in (
+        data,
+        good() | {"scores": data},
+        good() | {"addresses": data},
+        good() | {"options": data},
+    ):
         try:
             parse(attempt)
         except SavedError:

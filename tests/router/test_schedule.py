@@ -252,13 +252,32 @@ def test_options_keep_their_distance_whatever_asks_for_them(schedule: Schedule) 
     assert schedule.order(one, 5.0) is None
 
 
-def test_memory_of_options_is_bounded(schedule: Schedule) -> None:
-    for number in range(3000):
-        record = record_of(
-            protocol=Protocol.SIP, address=f"10.0.{number // 256}.{number % 256}"
-        )
-        assert schedule.order(record, 100.0 * number) is not None
-    assert len(schedule._next_options) <= 1026
+def test_options_to_an_address_that_was_gone_keep_their_distance(
+    schedule: Schedule,
+) -> None:
+    record = record_of(protocol=Protocol.SIP)
+    assert schedule.order(record, 1.0) is not None
+    schedule.remove(record)
+    target = dataclasses.replace(record.target, port=5070, host="other")
+    again = Record.of(target, Protocol.SIP, False, UP)
+    schedule.add(again, 2.0)
+    assert list(schedule.due(3.0)) == [again]
+    assert schedule.order(again, 3.0) is None
+    assert again.due == 1.0 + 15.0 * 1.2
+
+
+def test_in_doubt_edges_wait_for_their_first_options_and_receivers_do_not(
+    schedule: Schedule,
+) -> None:
+    edge = record_of(protocol=Protocol.SIP)
+    pbx = record_of(protocol=Protocol.SIP, receiver=True, address="10.0.0.10")
+    https = record_of(address="192.0.2.3")
+    schedule.spacing.doubt(0.0)
+    assert schedule.order(edge, 1.0) is None
+    assert edge.due == 15.0 * 1.2
+    assert schedule.order(pbx, 1.0) is not None
+    assert schedule.order(https, 1.0) is not None
+    assert schedule.order(edge, edge.due) is not None
 
 
 def test_removed_address_is_never_due(schedule: Schedule) -> None:

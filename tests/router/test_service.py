@@ -1,6 +1,7 @@
 """The process side against a real notification socket and real signals."""
 
 import asyncio
+import gc
 import os
 import pathlib
 import platform
@@ -12,7 +13,7 @@ import pytest
 import uvloop
 
 from router import service
-from router.service import Notifier, Stop, map_large_blocks
+from router.service import Notifier, Stop, collect_rarely, map_large_blocks
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -106,3 +107,16 @@ def test_malloc_can_be_told_to_map_large_blocks() -> None:
     if platform.libc_ver()[0] != "glibc":
         pytest.skip(reason="only glibc knows mallopt")
     assert map_large_blocks()
+
+
+def test_collector_leaves_what_was_there_before_alone() -> None:
+    before = gc.get_threshold()
+    gc.unfreeze()
+    gc.set_threshold(700, 10, 10)
+    try:
+        collect_rarely()
+        assert gc.get_freeze_count() > 0
+        assert gc.get_threshold()[0] > 700
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from router.health import Health, State
+from router.location import Location
 from router.snapshot import Address, Route, Score, Service
 
 
@@ -16,8 +17,10 @@ def test_score_without_samples_is_not_fresh() -> None:
 
 def test_service_answers_while_one_address_does(provider: Any) -> None:
     endpoint = provider.endpoint("a")
-    silent = Address(endpoint.target("192.0.2.1"), Health(State.DOWN))
-    answering = Address(endpoint.target("192.0.2.2"), Health(State.DOWN, good=1))
+    silent = Address(endpoint.target(Location("192.0.2.1")), Health(State.DOWN))
+    answering = Address(
+        endpoint.target(Location("192.0.2.2")), Health(State.DOWN, good=1)
+    )
     assert not Service(endpoint, State.DOWN, 0.0, (silent,)).answering
     assert Service(endpoint, State.DOWN, 0.0, (silent, answering)).answering
 
@@ -25,7 +28,7 @@ def test_service_answers_while_one_address_does(provider: Any) -> None:
 def test_warm_targets_of_an_unknown_product_are_none(
     make_snapshot: Any, make_edge: Any, provider: Any
 ) -> None:
-    target = provider.endpoint("a").target("192.0.2.1")
+    target = provider.endpoint("a").target(Location("192.0.2.1"))
     snapshot = dataclasses.replace(
         make_snapshot([make_edge("a")]), routes={"api": Route(warm=(target,))}
     )

@@ -121,6 +121,17 @@ def test_state_too_large_to_load_is_not_saved(path: pathlib.Path) -> None:
     assert not path.exists()
 
 
+async def test_state_written_at_once_is_there_when_that_returns(
+    path: pathlib.Path,
+) -> None:
+    reasons: list[str] = []
+    assert state.Keeper(path, lambda: DATA, reasons.append).write()
+    assert state.load(path, as_it_is, now=NOW).value == DATA
+    nowhere = path.parent / "none" / state.NAME
+    assert not state.Keeper(nowhere, lambda: DATA, reasons.append).write()
+    assert reasons == ["No such file or directory"]
+
+
 @pytest.mark.parametrize(
     ("configured", "environ", "expected"),
     [

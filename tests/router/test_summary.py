@@ -65,6 +65,6 @@ listeners:
     assert config is not None
     catalogue = read_catalogue(parse(TWILIO, "t"))
     (trunk,) = summarise(Loaded(config, catalogue, (), document))
-    assert trunk.binds == ("10.0.0.2:5060", "203.0.113.5:5060")
-    assert trunk.leads_to == ("pstn",)
+    assert trunk.binds == ("udp://10.0.0.2:5060", "udp://203.0.113.5:5060")
+    assert trunk.leads_to == ("pstn", "10.0.0.9:5060")
     assert trunk.next_target == 2

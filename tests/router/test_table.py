@@ -20,6 +20,7 @@ from router.changes import (
 )
 from router.endpoint import Kind, Protocol
 from router.health import State
+from router.location import Location, plain
 from router.policy import Switch
 from router.records import ProbeOrder
 from router.saved import SavedError
@@ -301,6 +302,7 @@ def test_home_returns_after_recovery_and_probation(provider: Any) -> None:
     assert 60.0 <= switched - up <= 63.0
 
 
+@pytest.mark.long
 def test_flapping_edge_is_left_alone(provider: Any) -> None:
     table = provider.table({"ashburn": 0.020, "dublin": 0.080})
     provider.run(table, 60.0)
@@ -323,7 +325,7 @@ def test_edge_with_two_endpoints_down_is_down(provider: Any) -> None:
     )
     provider.round_trips = {"ashburn": 0.02, "dublin": 0.05}
     for number, name in enumerate(table.names):
-        table.addresses(name, [f"192.0.2.{number}"], 0.0)
+        table.addresses(name, plain([f"192.0.2.{number}"]), 0.0)
     snapshot = provider.run(table, 30.0)
     assert snapshot.home.edge == "ashburn"
     refused = Outcome(Result.REFUSED)
@@ -355,8 +357,8 @@ def test_failure_at_one_endpoint_has_the_others_of_its_edge_probed_at_once(
         uniform=provider.chance.uniform,
     )
     provider.round_trips = {"ashburn": 0.02}
-    table.addresses("api.ashburn.example.com", ["192.0.2.1"], 0.0)
-    table.addresses("voice.ashburn.example.com", ["192.0.2.2", "192.0.2.3"], 0.0)
+    table.addresses("api.ashburn.example.com", plain(["192.0.2.1"]), 0.0)
+    table.addresses("voice.ashburn.example.com", plain(["192.0.2.2", "192.0.2.3"]), 0.0)
     snapshot = provider.run(table, 31.0)
     while provider.under_way or any(
         provider.now - order.sent < 0.2 for order in provider.orders
@@ -492,7 +494,7 @@ def test_answer_over_a_connection_older_than_its_advice_is_hot_too(
 def test_unknown_target_and_order_are_ignored(provider: Any) -> None:
     table = provider.table(NEAR)
     snapshot = provider.run(table, 30.0)
-    stranger = provider.endpoint("nowhere").target("192.0.2.77")
+    stranger = provider.endpoint("nowhere").target(Location("192.0.2.77"))
     table.observe(stranger, TIMEOUT, 30.0)
     order = provider.orders[0]
     table.observe(order.target, TIMEOUT, 30.0, order)
@@ -502,11 +504,11 @@ def test_unknown_target_and_order_are_ignored(provider: Any) -> None:
 def test_address_that_vanishes_leaves_and_a_new_one_is_probed(provider: Any) -> None:
     table = provider.table(NEAR)
     provider.run(table, 30.0)
-    table.addresses("api.ashburn.example.com", ["192.0.2.1", "192.0.2.51"], 30.0)
+    table.addresses("api.ashburn.example.com", plain(["192.0.2.1", "192.0.2.51"]), 30.0)
     snapshot = provider.run(table, 35.0)
     both = {target.address for target in snapshot.routes["api"].first}
     assert both == {"192.0.2.1", "192.0.2.51"}
-    table.addresses("api.ashburn.example.com", ["192.0.2.51"], 35.0)
+    table.addresses("api.ashburn.example.com", plain(["192.0.2.51"]), 35.0)
     snapshot = provider.run(table, 40.0)
     assert [t.address for t in snapshot.routes["api"].first] == ["192.0.2.51"]
     provider.orders.clear()
@@ -517,7 +519,7 @@ def test_address_that_vanishes_leaves_and_a_new_one_is_probed(provider: Any) -> 
 def test_name_that_ceases_to_exist_takes_its_edge_down(provider: Any) -> None:
     table = provider.table(NEAR)
     provider.run(table, 30.0)
-    table.addresses("api.ashburn.example.com", [], 30.0)
+    table.addresses("api.ashburn.example.com", plain([]), 30.0)
     snapshot = table.snapshot(30.0)
     assert snapshot.home.edge == "dublin"
     assert "ashburn" not in {t.label for g in snapshot.routes["api"].groups for t in g}
@@ -526,7 +528,7 @@ def test_name_that_ceases_to_exist_takes_its_edge_down(provider: Any) -> None:
 def test_addresses_of_a_name_are_bounded_and_distinct(provider: Any) -> None:
     table = provider.table(NEAR)
     found = ["192.0.2.1"] * 9 + [f"198.51.100.{number}" for number in range(99)]
-    table.addresses("api.ashburn.example.com", found, 0.0)
+    table.addresses("api.ashburn.example.com", plain(found), 0.0)
     assert len(table.snapshot(0.0).services["api"][0].addresses) == 16
 
 
@@ -542,7 +544,7 @@ def test_names_are_those_that_are_no_addresses(provider: Any) -> None:
     receiver = table.snapshot(0.0).routes["hooks"].first[0]
     assert receiver.address == "10.0.0.2"
     assert table.names_of(receiver) == ()
-    table.addresses("api.ashburn.example.com", ["192.0.2.1"], 0.0)
+    table.addresses("api.ashburn.example.com", plain(["192.0.2.1"]), 0.0)
     target = table.snapshot(0.0).routes["api"].first[0]
     assert table.names_of(target) == ("api.ashburn.example.com",)
 
@@ -576,7 +578,7 @@ def test_receivers_keep_their_order_and_share_what_is_known_of_an_address(
     assert snapshot.home.edge is None
     per_target = len({order.target for order in provider.orders})
     assert per_target == 2
-    table.addresses("10.0.0.3", [], 10.0)
+    table.addresses("10.0.0.3", plain([]), 10.0)
     assert len(table.snapshot(10.0).routes["hooks"].groups) == 1
 
 
@@ -600,7 +602,7 @@ def test_drained_edge_is_last_among_the_usable_and_home_moves(provider: Any) -> 
 def test_saved_scores_and_addresses_order_the_next_start(provider: Any) -> None:
     table = provider.table({"ashburn": 0.050, "dublin": 0.020})
     provider.run(table, 30.0)
-    data = json.loads(json.dumps(table.saved()))
+    data = json.loads(json.dumps(table.saved(30.0)))
     again = Table(
         {"ashburn": Kind.PUBLIC, "dublin": Kind.PUBLIC},
         [provider.endpoint("ashburn"), provider.endpoint("dublin")],
@@ -614,6 +616,67 @@ def test_saved_scores_and_addresses_order_the_next_start(provider: Any) -> None:
     assert score is not None
     assert not score.fresh
     assert snapshot.home.edge is None
+
+
+def test_ports_priorities_and_weights_outlive_a_restart(provider: Any) -> None:
+    name = "_sip._udp.pstn.example"
+    endpoint = provider.endpoint("ashburn", "pstn", Protocol.SIP, resolve=name)
+
+    def table() -> Table:
+        return Table(
+            {"ashburn": Kind.PUBLIC},
+            [endpoint],
+            now=0.0,
+            uniform=provider.chance.uniform,
+        )
+
+    before, after = table(), table()
+    found = (
+        Location("192.0.2.1", 5070, 10, 3),
+        Location("192.0.2.1", 5080, 10, 1),
+        Location("192.0.2.2", 5070, 20, 1),
+    )
+    before.addresses(name, found, 0.0)
+    after.restore(json.loads(json.dumps(before.saved(0.0))), 0.0)
+    for one in (before, after):
+        groups = one.snapshot(0.0).routes["pstn"].groups
+        at = [[(target.address[-1], target.port) for target in g] for g in groups]
+        assert at == [
+            [("1", 5070), ("1", 5070), ("1", 5080), ("1", 5070)],
+            [("2", 5070)],
+        ]
+    after.addresses(name, found[:1] + found[2:], 1.0)
+    assert len(after.snapshot(1.0).routes["pstn"].first) == 1
+
+
+@pytest.mark.parametrize(
+    ("ended", "age", "first"),
+    [(True, 4.0, 10.5), (True, 60.0, 0.0), (True, -1.0, 15.0), (False, 4.0, 15.0)],
+)
+def test_options_after_a_restart_keep_their_distance_to_those_before(
+    provider: Any, ended: bool, age: float, first: float
+) -> None:
+    """By what was saved at the end; after a crash, as if all was asked just then."""
+
+    def table() -> Table:
+        return Table(
+            {"ashburn": Kind.PUBLIC},
+            [provider.endpoint("ashburn", "pstn", Protocol.SIP, resolve="192.0.2.1")],
+            now=provider.now,
+            uniform=lambda low, high: low,
+        )
+
+    provider.round_trips = {"ashburn": 0.02}
+    before = table()
+    provider.run(before, 0.5)
+    (order,) = provider.orders
+    assert order.sent == 0.0
+    data = json.loads(json.dumps(before.saved(provider.now, ended=ended)))
+    provider.now = start = 1000.0
+    after = table()
+    after.restore(data, start, age=age)
+    provider.run(after, start + 100.0)
+    assert provider.orders[1].sent == pytest.approx(start + first)
 
 
 def test_unsound_saved_data_changes_nothing(provider: Any) -> None:
@@ -715,7 +778,7 @@ def twelve(provider: Any) -> Table:
     )
     for product in PRODUCTS:
         for edge, found in ADDRESSES.items():
-            table.addresses(f"{product}.{edge}.example.com", found, 0.0)
+            table.addresses(f"{product}.{edge}.example.com", plain(found), 0.0)
     return table
 
 

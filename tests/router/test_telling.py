@@ -22,6 +22,7 @@ from router.endpoint import Kind
 from router.events import Level
 from router.health import State
 from router.lines import Fields
+from router.location import plain
 from router.logs import Log
 from router.names import Answer, recall
 from router.problem import ConfigError, Problem, Severity
@@ -151,7 +152,7 @@ def test_edge_that_dies_with_twelve_products_is_told_in_a_handful_of_lines(
     for place, edge in enumerate(provider.round_trips):
         for number, product in enumerate(products):
             found = [f"10.{place}.{number}.{host}" for host in (1, 2)]
-            table.addresses(f"{product}.{edge}.example.com", found, 0.0)
+            table.addresses(f"{product}.{edge}.example.com", plain(found), 0.0)
     provider.run(table, 10.0)
     provider.changes.clear()
     provider.dead.add("ashburn")
@@ -234,10 +235,14 @@ def test_change_becomes_its_event(
 @pytest.mark.parametrize(
     ("answer", "event", "level"),
     [
-        (Answer(("192.0.2.1",), ttl=60.0), "name.resolved", "INFO"),
-        (Answer(("192.0.2.2",), ttl=60.0), "name.resolved", "DEBUG"),
-        (Answer(("192.0.2.2",), error="timeout"), "name.resolved", "DEBUG"),
-        (Answer(("192.0.2.1",), stale=True, error="timeout"), "name.stale", "WARNING"),
+        (Answer(plain(["192.0.2.1"]), ttl=60.0), "name.resolved", "INFO"),
+        (Answer(plain(["192.0.2.2"]), ttl=60.0), "name.resolved", "DEBUG"),
+        (Answer(plain(["192.0.2.2"]), error="timeout"), "name.resolved", "DEBUG"),
+        (
+            Answer(plain(["192.0.2.1"]), stale=True, error="timeout"),
+            "name.stale",
+            "WARNING",
+        ),
         (Answer(error="timeout"), "name.unresolved", "WARNING"),
         (Answer(gone=True), "name.gone", "WARNING"),
     ],
@@ -252,14 +257,14 @@ def test_answer_becomes_its_event(
 
 
 def test_first_answer_about_a_name_is_no_news(told: Told) -> None:
-    tell_answer(told.log, "api.example.com", Answer(("192.0.2.1",), ttl=5.0), ())
+    tell_answer(told.log, "api.example.com", Answer(plain(["192.0.2.1"]), ttl=5.0), ())
     ((said, level, fields),) = told.lines()
     assert (said, level) == ("name.resolved", "DEBUG")
     assert "before" not in fields
 
 
 def test_addresses_of_the_last_run_are_no_failure_of_the_resolver(told: Told) -> None:
-    answer = recall(["192.0.2.1"]).answer
+    answer = recall(plain(["192.0.2.1"])).answer
     tell_answer(told.log, "api.example.com", answer, ())
     assert told.lines() == []
 
@@ -267,7 +272,7 @@ def test_addresses_of_the_last_run_are_no_failure_of_the_resolver(told: Told) ->
 def test_dead_resolver_is_told_once_for_all_names() -> None:
     told = Told(Level.INFO, lambda: 0.0)
     for number in range(60):
-        answer = Answer(("192.0.2.1",), stale=True, error="timeout")
+        answer = Answer(plain(["192.0.2.1"]), stale=True, error="timeout")
         tell_answer(told.log, f"p{number}.example.com", answer, ("192.0.2.1",))
     (first, summary) = told.lines()
     assert first[0] == "name.stale"

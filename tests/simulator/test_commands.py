@@ -12,12 +12,14 @@ async def test_edge_address_and_region_take_faults(provider: Provider) -> None:
     obey(provider, "ashburn slow-body=10ms")
     obey(provider, "  127.20.1.2   refuse ")
     obey(provider, "us1 status=500")
+    obey(provider, "ashburn/udp blackhole")
 
     edge = provider.edges["ashburn"]
     assert edge.active == Active(Fault.SLOW_BODY, 0.01)
     assert edge.addresses[1].active == Active(Fault.REFUSE)
     assert provider.regions["us1"].active == Active(Fault.STATUS, 500)
-    assert len(provider.ledger.events("fault")) == 3
+    assert edge.transports["udp"].active == Active(Fault.BLACKHOLE)
+    assert len(provider.ledger.events("fault")) == 4
 
 
 async def test_heal_ends_one_fault_or_all(provider: Provider) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from simulator.faults import Fault
 from simulator.provider import Provider
+from tests.simulator.conftest import writes_at_once
 
 API = "api.ashburn.us1.twilio.com"
 PRIVATE = "api.ashburn-ix.us1.twilio.com"
@@ -32,6 +33,12 @@ class Client:
     async def connect(self) -> None:
         """TCP alone."""
         await asyncio.get_running_loop().sock_connect(self.sock, self.address)
+
+    @property
+    def near(self) -> tuple[str, int]:
+        """Its own address and port."""
+        address, port = self.sock.getsockname()
+        return address, port
 
     async def send(self, data: bytes) -> None:
         """Bytes below TLS."""
@@ -104,6 +111,12 @@ async def test_refused_edge_refuses_and_established_connections_live_on(
     await established.exchange()
     provider.edges["ashburn"].heal()
     await opened(connect)
+
+
+async def test_answers_of_an_edge_do_not_wait_for_an_ack(connect: Connect) -> None:
+    client = await opened(connect)
+
+    assert writes_at_once(client.address, client.near)
 
 
 async def test_fault_of_one_address_spares_the_others(provider: Provider) -> None:

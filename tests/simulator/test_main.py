@@ -84,6 +84,7 @@ async def test_command_serves_obeys_and_stops_cleanly(run: Run, tmp_path: Path) 
     assert sum(json.loads(line)["event"] == "request" for line in ledger) == 2
     catalogue = yaml.safe_load((directory / "catalogue.yaml").read_text())
     assert catalogue["products"]["rest"]["transports"]["tls"] == ready["port"]
+    assert catalogue["products"]["pstn"]["transports"] == ready["sip"]
     assert {*os.listdir(directory)} == {"ca.pem", "catalogue.yaml", "ledger.jsonl"}
 
 

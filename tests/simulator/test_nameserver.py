@@ -168,6 +168,17 @@ async def test_fault_of_one_name_spares_the_others(nameserver: Nameserver) -> No
     assert await found(nameserver)
 
 
+async def test_fault_of_a_next_hop_concerns_its_services(
+    nameserver: Nameserver,
+) -> None:
+    nameserver.fail(DnsFault.NXDOMAIN, "pstn.ashburn.twilio.com")
+
+    for name in ("_sip._udp.pstn.ashburn.twilio.com", "gw1.pstn.ashburn.twilio.com"):
+        with pytest.raises(dns.resolver.NXDOMAIN):
+            await found(nameserver, name)
+    assert await found(nameserver, "sip.ashburn.twilio.com")
+
+
 async def test_fault_of_an_edge_concerns_all_its_names(nameserver: Nameserver) -> None:
     nameserver.fail(DnsFault.EMPTY, "ashburn")
 
@@ -237,3 +248,18 @@ async def test_update_is_refused(nameserver: Nameserver) -> None:
 
     assert response is not None
     assert response.rcode() == dns.rcode.REFUSED
+
+
+async def test_next_hop_of_sip_has_pointers_and_services(
+    nameserver: Nameserver,
+) -> None:
+    nameserver.zone.ports = {"udp": 30000, "tcp": 30000, "tls": 30001}
+    hop = "pstn.ashburn.twilio.com"
+
+    assert len(await found(nameserver, hop, "NAPTR")) == 3
+    services = await found(nameserver, f"_sip._udp.{hop}", "SRV")
+    assert {*services} == {f"10 10 30000 gw{n}.{hop}." for n in range(1, 5)}
+    assert await found(nameserver, f"gw2.{hop}") == [AT["ashburn"][1]]
+    assert {*await found(nameserver, hop)} == {*AT["ashburn"]}
+    with pytest.raises(dns.resolver.NoAnswer):
+        await found(nameserver, API, "NAPTR")

@@ -112,3 +112,34 @@ def test_zone_holds_its_domain_and_what_is_below() -> None:
     assert zone().holds("twilio.com")
     assert zone().holds("x.y.twilio.com")
     assert not zone().holds("nottwilio.com")
+
+
+def test_next_hop_points_to_services_and_they_to_single_addresses() -> None:
+    built = zone()
+    built.ports = {"udp": 30000, "tcp": 30000, "tls": 30001}
+
+    assert built.pointers("pstn.ashburn.twilio.com") == [
+        '10 10 "S" "SIPS+D2T" "" _sips._tcp.pstn.ashburn.twilio.com.',
+        '20 10 "S" "SIP+D2T" "" _sip._tcp.pstn.ashburn.twilio.com.',
+        '30 10 "S" "SIP+D2U" "" _sip._udp.pstn.ashburn.twilio.com.',
+    ]
+    services = built.services("_sips._tcp.pstn.ashburn.twilio.com")
+    assert services[0] == "10 10 30001 gw1.pstn.ashburn.twilio.com."
+    found = [built.find(one.split()[-1].removesuffix(".")) for one in services]
+    assert [one and one.addresses for one in found] == [(a,) for a in AT["ashburn"]]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pstn.tokyo.twilio.com",
+        "example.pstn.ashburn.twilio.com",
+        "gw1.pstn.ashburn.twilio.com",
+        "api.ashburn.us1.twilio.com",
+        "twilio.com",
+    ],
+)
+def test_name_that_is_no_next_hop_has_no_services(name: str) -> None:
+    assert zone().pointers(name) == []
+    assert zone().services(f"_sip._udp.{name}") == []
+    assert zone().services(name) == []

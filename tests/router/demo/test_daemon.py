@@ -23,15 +23,21 @@ def write(directory: Path, text: str) -> Path:
     return file
 
 
-async def test_daemon_says_where_it_listens_and_stops_when_told(tmp_path: Path) -> None:
+async def test_daemon_says_where_it_listens_and_restarts_and_stops_when_told(
+    tmp_path: Path,
+) -> None:
     log = tmp_path / "daemon.log"
     async with Daemon.start(write(tmp_path, CONFIG), log) as daemon:
         (line,) = await daemon.wait("listener.bound", seconds=20, listener="api")
         assert not line["address"].endswith(":0")
         assert daemon.said("listener.bound", since=line["at"]) == [line]
         assert daemon.said("listener.bound", since=line["at"] + 60) == []
-    assert daemon.said("daemon.stopped")
-    assert '"daemon.stopped"' in log.read_text()
+        await daemon.restart()
+        assert len(daemon.said("daemon.stopped")) == 1
+        assert '"daemon.stopped"' in log.read_text()
+        await daemon.wait("listener.bound", count=2, seconds=20)
+    assert len(daemon.said("daemon.stopped")) == 2
+    assert log.read_text().count('"daemon.stopped"') == 2
 
 
 async def test_line_that_does_not_come_is_an_error(tmp_path: Path) -> None:

@@ -25,8 +25,11 @@ async def test_demo_shows_a_death_and_loses_nothing(tmp_path: Path) -> None:
     text = said.decode()
     assert process.returncode == 0, text
     assert "\x1b" not in text
-    assert text.rstrip().endswith("Every request was answered once.")
+    assert text.rstrip().endswith("Every request and every call was answered once.")
     assert re.search(r"edge\.switched home=ashburn-ix reason='of a better tier'", text)
+    assert re.search(r"Post-dial delay [\d.]+ s; answered by \S+; rung once", text)
+    assert re.search(r"method=BYE status=200 edge=ashburn-ix", text)
+    assert re.search(r"^ call +4 +4 +0 +0 ", text, re.MULTILINE)
     for name in (
         "demo.yaml",
         "daemon.log",

@@ -85,6 +85,21 @@ def test_events_stand_between_the_spans_that_they_cut() -> None:
     ]
 
 
+def test_call_shows_its_edge_and_how_often_it_rang() -> None:
+    request = Request("to the provider", "INVITE", "sip:+1555@example.com", "m")
+    one = Sent(request, 0.0, Reply(200, 0.016))
+    text = shown("calls", [(one, "dublin", 1), (one, "ashburn, dublin", 2)])
+    rows = [" ".join(line.split()) for line in text.splitlines()]
+    assert "to the provider dublin 200 once 16 ms" in rows
+    assert "to the provider ashburn, dublin 200 2 times 16 ms" in rows
+
+
+def test_events_have_their_second() -> None:
+    text = shown("events", [(0.0, Text("rings")), (1.5, Text("is answered"))])
+    rows = [" ".join(line.split()) for line in text.splitlines()]
+    assert rows[-3:-1] == ["+0.00 rings", "+1.50 is answered"]
+
+
 def test_reckoning_shows_every_row() -> None:
     text = shown("reckoning", [Row("GET", 3, 3, 0, 0, 0.25), Row("all", 4, 3, 0, 1, 1)])
     rows = [line.split() for line in text.splitlines()]

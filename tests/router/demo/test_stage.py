@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from router.demo.stage import EDGES, HOME, Stage
+from router.demo.stage import EDGES, HOME, SIP, Stage
 from simulator.catalogue import catalogue
 from simulator.plan import addresses
 from simulator.zone import build
@@ -13,7 +13,9 @@ ROOT = Path(__file__).parents[3]
 def test_catalogue_in_examples_is_the_one_of_the_simulator() -> None:
     written = (ROOT / "examples/catalogues/simulated.yaml").read_text()
     body = "".join(line for line in written.splitlines(keepends=True) if line[0] != "#")
-    assert body == catalogue(build(EDGES, addresses(EDGES)), EDGES, 20443)
+    zone = build(EDGES, addresses(EDGES))
+    zone.ports = {"udp": 30060, "tcp": 30060, "tls": 30061}
+    assert body == catalogue(zone, EDGES, 20443, SIP.options_period)
 
 
 async def test_request_is_answered_by_an_edge_and_noted(stage: Stage) -> None:
@@ -28,6 +30,22 @@ async def test_webhook_passes_the_daemon_with_its_signature(stage: Stage) -> Non
     one = await stage.deliver()
     assert stage.webhooks == [one]
     assert stage.receiver.genuine == [one.request.marker]
+
+
+async def test_call_counts_once_it_was_hung_up(stage: Stage) -> None:
+    out = stage.dial()
+    sent = await stage.answered(out)
+    back, received = await stage.called("dublin")
+    assert [sent.reply.status, received.reply.status] == [200, 200]
+    assert 0 < sent.reply.seconds < 20
+    assert stage.calls == [sent, received]
+    assert stage.edge_of(sent) in {plan.name for plan in EDGES}
+    assert stage.edge_of(received) == "dublin"
+    calls = [one.request.marker for one in stage.calls]
+    assert stage.rings() == dict.fromkeys(calls, 1)
+    assert stage.talks() == {}
+    assert [await stage.hang_up(one) for one in (out, back)] == [200, 200]
+    assert stage.talks() == dict.fromkeys(calls, 1)
 
 
 def test_home_is_one_of_the_edges_and_private() -> None:

@@ -1,0 +1,322 @@
+"""One SIP listener: the sockets of both sides around one proxy core.
+
+Messages go in with the time, actions come out and are carried out; one timer wakes the
+core. Nothing here waits, but for the dialling of connections and for probes.
+"""
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from protocols.net.admission import Admission, Limits
+from protocols.net.handshake import Contexts
+from protocols.net.listen import Listener
+from protocols.net.tasks import Tasks
+from protocols.net.tls import Certificates
+from protocols.sip import replies
+from protocols.sip.bound import Bound
+from protocols.sip.connection import Patience
+from protocols.sip.guard import Drop, Guard, is_scanner
+from protocols.sip.message import Message, MessageError, parse
+from protocols.sip.peers import Action, Ended, Observed, Peer, Send, Side
+from protocols.sip.places import Places
+from protocols.sip.probe import Probes
+from protocols.sip.proxy import Proxy
+from protocols.sip.records import CallRecord
+from protocols.sip.settings import Settings
+from protocols.sip.shared import Names
+from protocols.sip.streams import Streams, dials_from
+from protocols.sip.token import Hop
+from protocols.sip.udp import Udp
+from protocols.target import Choose, Outcome, Report, Result, Target, Transport
+
+REASONS = 128
+"Reasons that are counted apart; further ones count as others."
+
+LIMITS = Limits(per_client=1_000)
+"Some PBXs make a connection for each call, and leave them all open."
+
+_LOOK = 1.0  # seconds between two looks at connections
+_BLANK = b"\r\n\0"
+
+Refused = Callable[[str, str, str], None]
+"Tell of what was turned away: address, reason, detail. Never raises."
+
+RecordCall = Callable[[CallRecord], None]
+"Take the record of a call. Never raises, never waits."
+
+
+class Endpoint:
+    """Serves one listener from `start` until `drain` or `close`."""
+
+    def __init__(
+        self,
+        bound: Sequence[Bound],
+        settings: Settings,
+        *,
+        choose_edge: Choose,
+        choose_site: Choose,
+        names: Names,
+        token: Callable[[], bytes],
+        guards: Mapping[Side, Guard],
+        contexts: Mapping[Side, Contexts],
+        certificates: Mapping[Side, Certificates],
+        report: Report,
+        record: RecordCall,
+        refused: Refused,
+        tasks: Tasks,
+        loop: asyncio.AbstractEventLoop,
+        limits: Limits = LIMITS,
+        patience: Patience = Patience(),  # noqa: B008 - frozen
+    ) -> None:
+        """`limits` are those of each stream socket; `certificates` are needed for the
+        sides that TLS is bound on, `guards` and `contexts` for both."""
+        self._proxy = Proxy(
+            settings, choose_edge, choose_site, names, token, self._standing
+        )
+        self._guards = (guards[Side.SITE], guards[Side.EDGE])
+        self._report = report
+        self._record = record
+        self._refused = refused
+        self._clock = loop.time
+        self._loop = loop
+        self._udp = Udp(
+            self, [(b.side, b.sock) for b in bound if b.transport is Transport.UDP]
+        )
+        self._streams = Streams(
+            self,
+            contexts,
+            dials_from((b.side, b.transport, b.sock.getsockname()[0]) for b in bound),
+            tasks=tasks,
+            loop=loop,
+            patience=patience,
+        )
+        self._listeners = [
+            Listener(
+                one.sock,
+                self._streams.accepting(one.side, one.transport),
+                admission=Admission(guards[one.side].networks, limits),
+                refused=self._turned_away,
+                tasks=tasks,
+                certificates=(
+                    certificates[one.side] if one.transport is Transport.TLS else None
+                ),
+            )
+            for one in bound
+            if one.transport is not Transport.UDP
+        ]
+        self._probes = Probes(Places(settings), self._send, self._streams.find, token)
+        self._failures: deque[tuple[int, Result, str]] = deque()
+        self._busy = False
+        self._closed = False
+        self._armed = math.inf
+        self._timer: asyncio.TimerHandle | None = None
+        self._looking: asyncio.TimerHandle | None = None
+        self._over = asyncio.Event()
+        self.dropped: dict[str, int] = {}
+        "Messages and connections turned away, by reason."
+
+    def start(self) -> None:
+        """Receive and accept from now on."""
+        self._udp.start()
+        for listener in self._listeners:
+            listener.start()
+        self._looking = self._loop.call_later(_LOOK, self._look)
+
+    async def probe(self, side: Side, target: Target, timeout: float) -> Outcome:
+        """Ask a target by OPTIONS from this listener's sockets; never raises."""
+        return await self._probes.ask(side, target, timeout)
+
+    async def drain(self, seconds: float) -> int:
+        """Take no new calls, and close once all requests are answered.
+
+        Calls that stand outlive it. Returns how many requests were given up.
+        """
+        proxy = self._proxy
+        proxy.accepting = False
+        try:
+            async with asyncio.timeout(seconds):
+                if proxy.unanswered:
+                    await self._over.wait()
+                await asyncio.sleep(proxy.quiet_at - self._clock())
+        except TimeoutError:
+            pass
+        cut = proxy.unanswered
+        self.close()
+        return cut
+
+    def close(self) -> None:
+        """End everything now."""
+        for handle in (self._timer, self._looking):
+            if handle is not None:
+                handle.cancel()
+        self._closed = True
+        self._armed = -math.inf
+        for listener in self._listeners:
+            listener.close()
+        self._streams.close()
+        self._udp.close()
+
+    def look(self, now: float) -> None:
+        """Give up connections that take too long; called every second by itself."""
+        self._streams.look(now)
+
+    @property
+    def pending(self) -> int:
+        """Requests under way, or not yet forgotten."""
+        return self._proxy.pending
+
+    # ---- What sockets tell ---------------------------------------------------------
+
+    def datagram(self, data: bytes, source: Peer) -> None:
+        """A datagram came."""
+        now = self._clock()
+        drop = self._guards[source.side].look(source.address, data, now)
+        if drop is not None and not self._is_awaited(drop, data, source):
+            self._drop(source.address, drop)
+            return
+        if len(data) <= 4 and not data.strip(_BLANK):
+            return  # keeps a NAT's mapping open
+        try:
+            message = parse(data)
+        except MessageError as error:
+            self._drop(source.address, error.reason)
+            return
+        self._take(message, source, now)
+
+    def received(self, message: Message, source: Peer, asked: bool) -> None:
+        """A message came on a connection; `asked` if on one that we dialled."""
+        now = self._clock()
+        drop = self._guards[source.side].look(source.address, message.start, now)
+        if drop is Drop.NOT_ALLOWED and asked and message.status:
+            drop = None
+        if drop is not None:
+            self._drop(source.address, drop)
+            return
+        self._take(message, source, now)
+
+    def garbled(
+        self, source: Peer, error: MessageError, refused: Message | None
+    ) -> bytes:
+        """What came on a connection is no message; returns what to answer."""
+        self._drop(source.address, error.reason)
+        if error.status is None or refused is None:
+            return b""
+        return replies.reply(refused, error.status, error.reason.encode())
+
+    def broken(self, attempts: Iterable[int], result: Result, detail: str) -> None:
+        """Requests could not be sent, or their connection broke."""
+        if self._closed:
+            return  # that it broke is our own doing, and nobody is to be told
+        self._failures.extend((attempt, result, detail) for attempt in attempts)
+        if not self._busy:
+            self._do(())
+
+    def _is_awaited(self, drop: Drop, data: bytes, source: Peer) -> bool:
+        """Whether it looks like an answer from where a request was sent."""
+        return (
+            drop is Drop.NOT_ALLOWED
+            and data.startswith(b"SIP/2.0 ")
+            and self._udp.has_asked(source.address, source.port)
+        )
+
+    def _take(self, message: Message, source: Peer, now: float) -> None:
+        if message.status:
+            if self._probes.answered(message):
+                return
+        elif is_scanner(message):
+            self._drop(source.address, Drop.SCANNER)
+            return
+        self._do(self._proxy.received(message, source, now))
+
+    # ---- What the core has done ----------------------------------------------------
+
+    def _do(self, actions: Iterable[Action]) -> None:
+        """Carry out actions, and what follows where sending fails."""
+        self._busy = True
+        try:
+            for action in actions:
+                self._act(action)
+            while self._failures:
+                for action in self._next_failure(*self._failures.popleft()):
+                    self._act(action)
+        finally:
+            self._busy = False
+        when = self._proxy.next_timer()
+        if when < self._armed:
+            self._arm(when)
+        if not self._proxy.accepting and not self._proxy.unanswered:
+            self._over.set()
+
+    def _next_failure(self, attempt: int, result: Result, detail: str) -> list[Action]:
+        if attempt < 0:
+            self._probes.failed(attempt, result, detail)
+            return []
+        return self._proxy.failed(attempt, detail, result, self._clock())
+
+    def _act(self, action: Action) -> None:
+        if isinstance(action, Send):
+            if isinstance(action.to, Target):
+                self._send(action.side, action.to, action.data, action.attempt)
+            else:
+                self._answer(action.to, action.data)
+        elif isinstance(action, Observed):
+            self._report(action.target, action.outcome)
+        elif isinstance(action, Ended):
+            self._record(action.record)
+        else:
+            self._drop("", action.reason)
+
+    def _send(self, side: Side, target: Target, data: bytes, attempt: int) -> None:
+        if target.transport is Transport.UDP:
+            self._udp.send(side, target, data, attempt)
+        else:
+            self._streams.send(side, target, data, attempt)
+
+    def _answer(self, peer: Peer, data: bytes) -> None:
+        if peer.transport is Transport.UDP:
+            sent = self._udp.answer(peer, data)
+        else:
+            sent = self._streams.answer(peer, data) or self._answer_anew(peer, data)
+        if not sent:
+            self._drop(peer.address, "answer could not be sent")
+
+    def _answer_anew(self, peer: Peer, data: bytes) -> bool:
+        """RFC 3261 section 18.2.2: if the connection is gone, "the server SHOULD open a
+        connection to the IP address in the "received" parameter ... using the port in
+        the "sent-by" value"."""
+        try:
+            target = self._proxy.way_back(peer)
+        except MessageError:
+            return False
+        return self._streams.send(peer.side, target, data, 0)
+
+    def _standing(self, hop: Hop) -> int:
+        return self._streams.standing(hop)
+
+    # ---- Time, and counts ----------------------------------------------------------
+
+    def _arm(self, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._armed = when
+        self._timer = self._loop.call_at(when, self._tick)
+
+    def _tick(self) -> None:
+        self._armed = math.inf
+        self._do(self._proxy.tick(self._clock()))
+
+    def _look(self) -> None:
+        self._looking = self._loop.call_later(_LOOK, self._look)
+        self.look(self._clock())
+
+    def _turned_away(self, address: str, reason: str, detail: str) -> None:
+        self._drop(address, reason, detail)
+
+    def _drop(self, address: str, reason: str, detail: str = "") -> None:
+        counts = self.dropped
+        if reason not in counts and len(counts) >= REASONS:
+            reason = "others"
+        counts[reason] = counts.get(reason, 0) + 1
+        self._refused(address, reason, detail)

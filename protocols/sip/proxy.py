@@ -1,0 +1,309 @@
+"""The proxy: finds what a message belongs to, and has it taken there.
+
+A pure core (RFC 3261 section 16): messages and times go in, actions come out. There is
+no table of dialogs; what a dialog needs is in its route set (`protocols.sip.token`).
+"""
+
+import hashlib
+import re
+from collections.abc import Callable
+
+from protocols.sip import replies
+from protocols.sip.answering import Answering
+from protocols.sip.branch import COOKIE
+from protocols.sip.context import Context
+from protocols.sip.headers import Via, sent_by, via_in
+from protocols.sip.machines import T1
+from protocols.sip.message import Message, MessageError, parse, value_of
+from protocols.sip.peers import Action, Dropped, Peer, Send
+from protocols.sip.settings import Settings
+from protocols.sip.shared import Key, Names, Shared, Standing
+from protocols.sip.token import Hop
+from protocols.sip.validity import check
+from protocols.sip.ways import Refused, Ways, count_hop
+from protocols.target import Choose, Result, Target, Transport
+
+_BRANCH = re.compile(
+    rb";[ \t\r\n]*branch[ \t\r\n]*=[ \t\r\n]*([^;, \t\r\n]+)", re.IGNORECASE
+)
+_RPORT = re.compile(rb";[ \t]*rport(?=[ \t]*(?:=|;|$))(?:[ \t]*=[ \t]*[0-9]*)?", re.I)
+_RECEIVED = re.compile(rb"[ \t]*;[ \t]*received[ \t]*=[^;]*", re.IGNORECASE)
+
+ACK_TIME = 2 * T1
+"Seconds in which the ACK to a 2xx comes by: twice what is taken for a round trip."
+
+
+class Proxy:
+    """Forwards between a site and its provider's edges.
+
+    Times are seconds on any one clock. Call `tick` at `next_timer`; carry out the
+    actions that each call returns, in their order.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        choose_edge: Choose,
+        choose_site: Choose,
+        names: Names,
+        token: Callable[[], bytes],
+        standing: Standing = lambda _: 0,
+    ) -> None:
+        """`standing` knows the connections that the site has made."""
+        self._settings = settings
+        self._shared = Shared(
+            settings, (choose_site, choose_edge), names, token, standing
+        )
+        self._ways = Ways(self._shared)
+        self.accepting = True
+        "Whether new requests are taken; established dialogs go on without it."
+
+    def received(self, data: bytes | Message, source: Peer, now: float) -> list[Action]:
+        """Take a datagram, or one message out of a stream."""
+        try:
+            message = parse(data) if isinstance(data, bytes) else data
+            if message.status:
+                self._response(message, now)
+            else:
+                self._request(message, source, now)
+        except MessageError as error:
+            self._drop(error.reason)
+        return self._shared.take()
+
+    def failed(
+        self, attempt: int, detail: str, result: Result, now: float
+    ) -> list[Action]:
+        """Take that an attempt could not be sent, or that its connection broke."""
+        branch = self._shared.attempts.get(attempt)
+        if branch is not None:
+            branch.failed(result, detail, now)
+        return self._shared.take()
+
+    def way_back(self, peer: Peer) -> Target:
+        """Where to bring an answer whose connection is gone (RFC 3261 section 18.2.2).
+
+        Raises MessageError if there is no way.
+        """
+        shared, port = self._shared, peer.port
+        label = shared.names.label(peer.side, peer.address)
+        hop = Hop(peer.transport, peer.address, port, label, flow=port)
+        return shared.next(peer.side, hop, hop)
+
+    def tick(self, now: float) -> list[Action]:
+        """Let timers run out."""
+        self._shared.timers.expire(now)
+        return self._shared.take()
+
+    def next_timer(self) -> float:
+        """When to call `tick`; infinity for never."""
+        return self._shared.timers.next()
+
+    @property
+    def pending(self) -> int:
+        """How many requests are under way, or not yet forgotten."""
+        return len(self._shared.contexts)
+
+    @property
+    def unanswered(self) -> int:
+        """How many of them have no final answer yet. Looks at each."""
+        return sum(not one.given for one in self._shared.contexts.values())
+
+    @property
+    def quiet_at(self) -> float:
+        """When the call answered last will have had its ACK.
+
+        An ACK has nobody to repeat it over TCP, and without it the far side hangs up.
+        """
+        return self._shared.accepted + ACK_TIME
+
+    def _response(self, message: Message, now: float) -> None:
+        via = message.line(b"via")
+        branch = _BRANCH.search(via)
+        key = branch[1] if branch is not None else b""
+        words = message.line(b"cseq").rsplit(None, 1)
+        method = words[-1] if words else b""
+        shared = self._shared
+        asking = (shared.cancels if method == b"CANCEL" else shared.branches).get(key)
+        # RFC 6026 section 8.9 has stray responses dropped, a 2xx to an INVITE among
+        # them; RFC 3261 section 18.1.2 those whose Via is not ours.
+        if asking is None or asking.method != method:
+            self._drop("response to nothing")
+            return
+        if message.status > 100:  # a 100 is for us alone
+            check(message, via_is_read=True)
+        if b"," in via:
+            message.pop_first_value(b"via")
+        else:
+            message.pop_line(b"via")
+        if b"via" not in message.names and method != b"CANCEL":
+            self._drop("response for nobody")
+            return
+        asking.received(message, now)
+
+    def _request(self, message: Message, source: Peer, now: float) -> None:
+        try:
+            via = via_in(message.line(b"via"))
+        except MessageError as error:
+            self._malformed(message, source, error)
+            return
+        key = _key(message, via)
+        asked = self._shared.contexts.get(key)
+        if message.method == b"ACK":
+            if asked is None or asked.acked(now):
+                self._acknowledge(message, via, source)
+        elif asked is not None:
+            asked.again(now)
+        elif len(self._shared.contexts) >= 2 * self._settings.transactions:
+            self._drop("table of transactions is full")
+        else:
+            self._new(message, via, key, source, now)
+
+    def _new(
+        self, message: Message, via: Via, key: Key, source: Peer, now: float
+    ) -> None:
+        peer = _answer_to(source, via)
+        try:
+            _note_source(message, via, source)
+            call = check(message, via_is_read=True)
+            if message.method == b"CANCEL":
+                self._cancel(message, key, peer, now)
+                return
+            way = self._ways.find(message, call, via, source, self._has_room(), now)
+        except MessageError as error:
+            self._refuse(message, peer, error.status or 400, error.reason.encode())
+        except Refused as refused:
+            self._refuse(message, peer, refused.status, refused.reason, *refused.extra)
+        else:
+            Context(self._shared, key, message, peer, way, now)
+
+    def _malformed(self, message: Message, source: Peer, error: MessageError) -> None:
+        """Answer a request whose Via is malformed, if that says who sent it.
+
+        RFC 4475 sections 3.1.2.1 and 3.1.2.16 ask for it. Raises MessageError if it
+        does not, and for an ACK.
+        """
+        via = sent_by(value_of(message.line(b"via")))
+        if message.method == b"ACK":
+            raise error
+        try:
+            check(message, via_is_read=True)
+        except MessageError as found:
+            error = found  # what else is wrong with it says more
+        peer = _answer_to(source, via)
+        self._refuse(message, peer, error.status or 400, error.reason.encode())
+
+    def _has_room(self) -> bool:
+        """Whether new requests are taken: those that were abandoned take room, too."""
+        bound = self._settings.transactions
+        return (
+            self.accepting
+            and len(self._shared.contexts) < bound
+            and len(self._shared.branches) < 4 * bound
+        )
+
+    def _cancel(self, message: Message, key: Key, peer: Peer, now: float) -> None:
+        """Answer a CANCEL here (RFC 3261 section 9.2), and stop what it is for."""
+        invite = self._shared.contexts.get((*key[:-1], b"INVITE"))
+        answering = Answering(self._shared, key, message, peer, now)
+        answering.answer(481 if invite is None else 200, now)
+        if invite is not None:
+            invite.cancelled(message, now)
+
+    def _acknowledge(self, message: Message, via: Via, source: Peer) -> None:
+        """Pass the ACK to a 2xx on, without remembering it.
+
+        RFC 3261 section 16.11 has the branch made from the message, so that one that
+        comes again has the same.
+        """
+        try:
+            check(message, via_is_read=True)
+            side, target = self._ways.within(message, source)
+            count_hop(message)
+        except (MessageError, Refused):
+            self._drop("ACK to nothing")
+            return
+        face = self._shared.places.face(
+            side, target.transport, target.address, target.source
+        )
+        if target.transport is not Transport.UDP:
+            message.ensure_length()
+        seed = message.line(b"via") + message.line(b"call-id")
+        branch = COOKIE + hashlib.blake2b(seed, digest_size=8).hexdigest().encode()
+        data = b"\r\n".join(
+            (message.start, face.via + branch, *message.lines, b"", message.body)
+        )
+        self._shared.actions.append(Send(side, target, data))
+
+    def _refuse(
+        self, message: Message, peer: Peer, status: int, reason: bytes, *extra: bytes
+    ) -> None:
+        """Answer without a transaction: the same again if it comes again."""
+        data = replies.reply(message, status, reason, extra)
+        self._shared.actions.append(Send(peer.side, peer, data))
+
+    def _drop(self, reason: str) -> None:
+        self._shared.actions.append(Dropped(reason))
+
+
+def _key(message: Message, via: Via) -> Key:
+    """What a request is matched to its server transaction by.
+
+    RFC 3261 section 17.2.3: branch, sent-by and method, where an ACK counts as the
+    INVITE; from those who do not know branches, the fields that RFC 2543 had.
+    """
+    method = b"INVITE" if message.method == b"ACK" else message.method
+    branch = via.branch
+    if branch.startswith(COOKIE) and branch != COOKIE:
+        return (branch, via.host, via.port, method)
+    number = (message.first(b"cseq") or b"").partition(b" ")[0]
+    return (
+        message.first(b"via") or b"",
+        message.uri,
+        message.first(b"from") or b"",
+        message.first(b"call-id") or b"",
+        number,
+        method,
+    )
+
+
+def _answer_to(source: Peer, via: Via) -> Peer:
+    """Where the answers go (RFC 3261 section 18.2.2, RFC 3581 section 4).
+
+    Always to the address that the request came from; `maddr` would have the router send
+    where a stranger says.
+    """
+    default = 5061 if source.transport is Transport.TLS else 5060
+    if source.transport is Transport.UDP:
+        port = source.port if via.rport is not None else via.port or default
+    else:
+        port = via.port or default
+    if port == source.port:
+        return source
+    return Peer(source.side, source.transport, source.address, port, source.connection)
+
+
+def _note_source(message: Message, via: Via, source: Peer) -> None:
+    """Write into the topmost Via where the request came from.
+
+    RFC 3261 section 18.2.1: "If the host portion of the "sent-by" parameter contains a
+    domain name, or if it contains an IP address that differs from the packet source
+    address, the server MUST add a "received" parameter". RFC 3581 section 4: where
+    `rport` is asked for, both.
+    """
+    if via.rport is None and via.host.decode("latin-1") == source.address:
+        return
+    line = message.line(b"via")
+    if b"," in line or b"\n" in line:
+        value = message.pop_first_value(b"via") or b""
+        message.push_first(b"via", _noted(value, via, source))
+    else:
+        message.replace_line(b"via", _noted(line, via, source))
+
+
+def _noted(text: bytes, via: Via, source: Peer) -> bytes:
+    """A Via, or the line of one, with `rport` filled and `received` at its end."""
+    if via.received:
+        text = _RECEIVED.sub(b"", text)
+    if via.rport is not None:
+        text = _RPORT.sub(b";rport=%d" % source.port, text, count=1)
+    return text + b";received=" + source.address.encode()

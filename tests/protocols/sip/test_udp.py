@@ -1,0 +1,150 @@
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any
+
+import pytest
+
+from protocols.sip.datagrams import bind
+from protocols.sip.peers import Peer, Side
+from protocols.sip.udp import ATTEMPTS, PLACES, Udp
+from protocols.target import Result
+from tests.protocols.sip.peers import HERE, UDP, Telephone, at, telephone
+
+Broken = tuple[tuple[int, ...], Result, str]
+
+
+class Hears:
+    def __init__(self) -> None:
+        self.data: asyncio.Queue[tuple[bytes, Peer]] = asyncio.Queue()
+        self.failures: asyncio.Queue[Broken] = asyncio.Queue()
+
+    def datagram(self, data: bytes, source: Peer) -> None:
+        self.data.put_nowait((data, source))
+
+    def broken(self, attempts: Iterable[int], result: Result, detail: str) -> None:
+        self.failures.put_nowait((tuple(attempts), result, detail))
+
+    async def failure(self) -> Broken:
+        return await asyncio.wait_for(self.failures.get(), 2)
+
+
+Make = Callable[..., Udp]
+
+
+@pytest.fixture
+def hears() -> Hears:
+    return Hears()
+
+
+@pytest.fixture
+async def make(hears: Hears) -> AsyncIterator[Make]:
+    """Sockets of these sides and addresses, all receiving."""
+    made = []
+
+    def build(*places: tuple[Side, str]) -> Udp:
+        sockets = [bind(address, 0) for _, address in places]
+        sides = [side for side, _ in places]
+        udp = Udp(hears, zip(sides, sockets, strict=True))
+        udp.start()
+        made.append(udp)
+        return udp
+
+    yield build
+    for one in made:
+        one.close()
+
+
+async def port_of(udp: Udp, phone: Telephone, side: Side, address: str = HERE) -> int:
+    """The port that a side sends from."""
+    udp.send(side, at(phone.port, address=address), b"OPTIONS", 0)
+    await phone.heard.get()
+    return phone.source[1]
+
+
+async def test_answer_leaves_from_the_socket_that_heard(
+    make: Make, hears: Hears
+) -> None:
+    udp = make((Side.SITE, HERE), (Side.EDGE, HERE), (Side.EDGE, "127.0.0.2"))
+    async with telephone() as phone:
+        first = await port_of(udp, phone, Side.EDGE)
+        udp.send(Side.EDGE, at(phone.port, source="127.0.0.2"), b"x", 0)
+        await phone.heard.get()
+        second = phone.source
+        assert second[0] == "127.0.0.2"
+        for place, number in ((HERE, first), 1), (second, 2):
+            phone.say(b"hello", place)
+            data, peer = await hears.data.get()
+            assert data == b"hello"
+            assert peer == Peer(Side.EDGE, UDP, HERE, phone.port, number)
+            assert udp.answer(peer, b"answer")
+            await phone.heard.get()
+            assert phone.source == place
+
+
+async def test_side_and_family_choose_the_socket(make: Make, hears: Hears) -> None:
+    udp = make((Side.SITE, HERE), (Side.EDGE, HERE), (Side.EDGE, "::1"))
+    async with telephone() as phone, telephone("::1") as phone6:
+        ports = {
+            await port_of(udp, phone, Side.SITE),
+            await port_of(udp, phone, Side.EDGE),
+            await port_of(udp, phone6, Side.EDGE, "::1"),
+        }
+    assert len(ports) == 3
+
+
+@pytest.mark.parametrize("fields", [{"address": "::1"}, {"source": "127.0.0.9"}])
+async def test_request_without_a_socket_fails(
+    make: Make, hears: Hears, fields: dict[str, Any]
+) -> None:
+    udp = make((Side.EDGE, HERE))
+    udp.send(Side.EDGE, at(5060, **fields), b"x", 7)
+    udp.send(Side.EDGE, at(5060, **fields), b"x", 0)
+    assert await hears.failure() == (
+        (7,),
+        Result.REFUSED,
+        "no UDP socket to send from",
+    )
+    assert hears.failures.empty()
+
+
+async def test_request_too_large_for_udp_fails(make: Make, hears: Hears) -> None:
+    udp = make((Side.EDGE, HERE))
+    udp.send(Side.EDGE, at(5060), b"x" * 70_000, 7)
+    assert await hears.failure() == ((7,), Result.REFUSED, "Message too long")
+
+
+async def test_nobody_there_fails_all_that_was_sent_there_once(
+    make: Make, hears: Hears
+) -> None:
+    udp = make((Side.EDGE, HERE))
+    async with telephone() as phone, telephone() as other:
+        udp.send(Side.EDGE, at(phone.port), b"x", 1)
+        udp.send(Side.EDGE, at(other.port), b"x", 2)
+        await phone.heard.get()
+        target = at(phone.port)
+    udp.send(Side.EDGE, target, b"x", 3)
+    assert await hears.failure() == ((1, 3), Result.REFUSED, "Connection refused")
+    udp.send(Side.EDGE, target, b"x", 4)
+    assert (await hears.failure())[0] == (4,)
+
+
+async def test_latest_requests_alone_are_remembered(make: Make, hears: Hears) -> None:
+    udp = make((Side.EDGE, HERE))
+    async with telephone() as phone:
+        for attempt in range(1, ATTEMPTS + 3):
+            udp.send(Side.EDGE, at(phone.port), b"x", attempt)
+    udp.send(Side.EDGE, at(phone.port), b"x", 999)
+    attempts, _, _ = await hears.failure()
+    assert attempts == (*range(4, ATTEMPTS + 3), 999)
+
+
+async def test_places_asked_are_remembered_in_a_bounded_table(
+    make: Make, hears: Hears
+) -> None:
+    udp = make((Side.EDGE, HERE))
+    for port in range(1, PLACES + 2):
+        udp.send(Side.EDGE, at(port, address="127.9.9.9"), b"x", port)
+    assert not udp.has_asked("127.9.9.9", 1)
+    assert udp.has_asked("127.9.9.9", 2)
+    assert udp.has_asked("127.9.9.9", PLACES + 1)
+    assert not udp.has_asked("127.9.9.8", 2)
