@@ -47,7 +47,7 @@ timers fires first, decides some of them. Those are run again alone."""
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.timeout(3_600 if ALL else 60),
+    pytest.mark.timeout(10_000 if ALL else 60),
     pytest.mark.filterwarnings(  # kosoku leaves the files of its compression cases open
         r"ignore:unclosed file .*autobahntestsuite:ResourceWarning"
     ),
