@@ -7,7 +7,7 @@ Exits 0 whether or not the aims are met, and 1 if something could not be measure
 
 import sys
 
-from benchmarks import https, policy, sip
+from benchmarks import https, policy, sip, websocket
 
 _DAYS = {"--quick": ["--seeds", "1", "--hours", "1"], "--full": []}
 "What the policy is tried on; usually one whole day per family."
@@ -17,6 +17,8 @@ def main(arguments: list[str]) -> int:
     """Run all; `arguments` are those of `benchmarks.https` and `benchmarks.sip`."""
     print("HTTPS: what does a request cost?", flush=True)
     measured = https.main(arguments)
+    print("\n\nWebSocket: what does a message cost?", flush=True)
+    measured |= websocket.main(arguments)
     print("\n\nSIP: what does a call cost?", flush=True)
     measured |= sip.main(arguments)
     print("\n\nPolicy: is the right edge chosen?", flush=True)

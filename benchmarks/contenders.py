@@ -68,6 +68,8 @@ class Work:
     "Whether there is a second origin, and health checks to tell when to use it."
     records: bool = True
     "Whether it writes a line per request."
+    websocket: bool = False
+    "Whether it is to relay WebSockets, which may be idle for long."
     python: str = sys.executable
     "The interpreter for the daemon."
 
@@ -115,7 +117,7 @@ def _catalogue(work: Work) -> dict[str, object]:
         "edges": {name: {"kind": "public"} for name in hosts},
         "products": {
             "api": {
-                "protocol": "https",
+                "protocol": "websocket" if work.websocket else "https",
                 "transports": {"tls": work.origin_port},
                 "hosts": hosts,
                 "server_name": ORIGIN_NAME,
@@ -128,6 +130,7 @@ def _config(
     work: Work, catalogue: Path, port: int, directory: Path
 ) -> dict[str, object]:
     certificate = work.certificate
+    kind = {"protocol": "https", "mode": "terminate"}
     return {
         "version": 1,
         "provider": {
@@ -136,9 +139,8 @@ def _config(
         },
         "listeners": {
             "api": {
-                "protocol": "https",
+                **({"protocol": "websocket"} if work.websocket else kind),
                 "direction": "to_provider",
-                "mode": "terminate",
                 "product": "api",
                 "bind": f"127.0.0.1:{port}",
                 "tls": {
@@ -194,6 +196,7 @@ defaults
   timeout http-request 10s
   timeout server {FIRST_BYTE}s
   timeout check {CONNECT}s
+  timeout tunnel 1h
   retries 3
   option redispatch
   http-reuse always
@@ -218,6 +221,11 @@ def nginx(work: Work, directory: Path) -> Contender:
     servers = [f"server {HOME}:{origin};"]
     if work.two_origins:
         servers.append(f"server {OTHER}:{origin} backup;")
+    if work.websocket:
+        fields = 'Upgrade $http_upgrade; proxy_set_header Connection "upgrade"'
+        silence = "1h"
+    else:
+        fields, silence = 'Connection ""', f"{FIRST_BYTE}s"
     process = start_nginx(
         f"""
   access_log {directory / "access.log" if work.records else "off"};
@@ -230,14 +238,14 @@ def nginx(work: Work, directory: Path) -> Contender:
     location / {{
       proxy_pass https://origins;
       proxy_http_version 1.1;
-      proxy_set_header Connection "";
+      proxy_set_header {fields};
       proxy_ssl_verify on;
       proxy_ssl_trusted_certificate {certificate.authority};
       proxy_ssl_name {ORIGIN_NAME};
       proxy_ssl_server_name on;
       proxy_ssl_protocols TLSv1.2 TLSv1.3;
       proxy_connect_timeout {CONNECT}s;
-      proxy_read_timeout {FIRST_BYTE}s;
+      proxy_read_timeout {silence};
     }}
   }}""",
         directory,

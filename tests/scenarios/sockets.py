@@ -6,8 +6,9 @@ import functools
 import http
 import ssl
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import trustme
 import yaml
@@ -23,6 +24,7 @@ from tests.stage import HERE, NAME, Settings, Site, free_port
 
 PROBE = "/probe"
 "Path of the router's own opening handshakes, which are always welcome."
+Kind = TypeVar("Kind", bound="Endpoint")
 SUBPROTOCOL = Subprotocol("signal.v2")
 
 
@@ -88,10 +90,14 @@ class Endpoint:
                 elif message == "flood":
                     await self._flood(connection)
                 else:
-                    await connection.send(message)
+                    await self.answer(connection, message)
         self.connections.discard(connection)
         if connection.request is not None and connection.request.path != PROBE:
             self.closed.append(connection.close_code or 0)
+
+    async def answer(self, connection: ServerConnection, message: str | bytes) -> None:
+        """What comes of any other message."""
+        await connection.send(message)
 
     async def _flood(self, connection: ServerConnection) -> None:
         while True:
@@ -101,8 +107,8 @@ class Endpoint:
 
 @contextlib.asynccontextmanager
 async def signalling(
-    provider: Provider, directory: Path
-) -> AsyncIterator[tuple[Mapping[str, Endpoint], Settings]]:
+    provider: Provider, directory: Path, kind: Callable[[str], Kind]
+) -> AsyncIterator[tuple[Mapping[str, Kind], Settings]]:
     """An endpoint at each edge, and the `provider` section that leads there."""
     authority = trustme.CA()
     domain = provider.zone.domain
@@ -114,7 +120,7 @@ async def signalling(
             far = functools.partial(_far_away, edge.plan.round_trip)
             context.sni_callback = far
             authority.issue_cert(f"voice-js.{name}.{domain}").configure_cert(context)
-            endpoints[name] = endpoint = Endpoint(name)
+            endpoints[name] = endpoint = kind(name)
             await endpoint.open([a.address for a in edge.addresses], port, context)
             stack.push_async_callback(endpoint.close)
         catalogue = yaml.safe_load(provider.catalogue())

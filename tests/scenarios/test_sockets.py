@@ -36,7 +36,7 @@ OPENING = (
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def edges(provider: Provider, directory: Path) -> AsyncIterator[Edges]:
     """A signalling endpoint at each edge."""
-    async with signalling(provider, directory) as running:
+    async with signalling(provider, directory, Endpoint) as running:
         yield running
 
 
