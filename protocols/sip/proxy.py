@@ -204,10 +204,12 @@ class Proxy:
     def _cancel(self, message: Message, key: Key, peer: Peer, now: float) -> None:
         """Answer a CANCEL here (RFC 3261 section 9.2), and stop what it is for."""
         invite = self._shared.contexts.get((*key[:-1], b"INVITE"))
-        answering = Answering(self._shared, key, message, peer, now)
-        answering.answer(481 if invite is None else 200, now)
-        if invite is not None:
-            invite.cancelled(message, now)
+        if invite is None:
+            # Without a transaction: anybody can send any number of them.
+            self._refuse(message, peer, 481, b"")
+            return
+        Answering(self._shared, key, message, peer, now).answer(200, now)
+        invite.cancelled(message, now)
 
     def _acknowledge(self, message: Message, via: Via, source: Peer) -> None:
         """Pass the ACK to a 2xx on, without remembering it.

@@ -278,6 +278,16 @@ def test_cancel_for_nothing_is_answered_481() -> None:
     assert told(Stage().receive(CANCEL)) == ["481 10.0.0.10"]
 
 
+def test_cancels_for_nothing_take_no_room() -> None:
+    stage = Stage(settings=dataclasses.replace(SETTINGS, transactions=1))
+    for number in range(3):
+        strange = request("CANCEL", via=ONLY + f"z9hG4bKc{number}")
+        (first,) = stage.receive(strange)
+        assert stage.receive(strange) == [first]
+    assert stage.proxy.pending == 0
+    assert told(stage.receive(INVITE)) == ["100 10.0.0.10", "INVITE 192.0.2.1"]
+
+
 def test_cancel_for_a_call_is_answered_200_and_goes_on_when_it_may() -> None:
     stage = Stage()
     first = stage.begin()
