@@ -109,6 +109,11 @@ class Proxy:
         return sum(not one.given for one in self._shared.contexts.values())
 
     @property
+    def held(self) -> int:
+        """Bytes of the requests that `pending` counts, and of their copies."""
+        return self._shared.held
+
+    @property
     def quiet_at(self) -> float:
         """When the call answered last will have had its ACK.
 
@@ -155,6 +160,8 @@ class Proxy:
             asked.again(now)
         elif len(self._shared.contexts) >= 2 * self._settings.transactions:
             self._drop("table of transactions is full")
+        elif self._shared.held >= 2 * self._settings.memory:
+            self._drop("memory for requests is full")
         else:
             self._new(message, via, key, source, now)
 
@@ -199,6 +206,7 @@ class Proxy:
             self.accepting
             and len(self._shared.contexts) < bound
             and len(self._shared.branches) < 4 * bound
+            and self._shared.held < self._settings.memory
         )
 
     def _cancel(self, message: Message, key: Key, peer: Peer, now: float) -> None:

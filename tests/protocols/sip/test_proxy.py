@@ -377,6 +377,30 @@ def test_full_table_refuses_new_calls_first_and_then_drops() -> None:
     assert stage.dropped == ["table of transactions is full"]
 
 
+def test_large_requests_fill_the_memory_before_the_table() -> None:
+    stage = Stage(settings=dataclasses.replace(SETTINGS, memory=30_000))
+    accepted = one(stage.answer(stage.begin(), "200 OK"))
+    large = request("INVITE", via=ONLY + "z9hG4bKa2", body="x" * 20_000)
+    assert told(stage.receive(large)) == ["100 10.0.0.10", "INVITE 192.0.2.1"]
+    refusal = stage.receive(request("INVITE", via=ONLY + "z9hG4bKa3"))
+    assert told(refusal) == ["503 10.0.0.10"]
+    assert told(stage.receive(within("INFO", accepted.data))) == ["INFO 192.0.2.1"]
+    large = within("INFO", accepted.data, branch="z9hG4bKb3")
+    large = large.replace(b"Content-Length: 0", b"l: 20000") + 20_000 * b"x"
+    assert told(stage.receive(large)) == ["INFO 192.0.2.1"]
+    assert stage.receive(within("BYE", accepted.data, branch="z9hG4bKb4")) == []
+    assert stage.dropped == ["memory for requests is full"]
+
+
+def test_memory_is_free_again_once_requests_are_over() -> None:
+    stage = Stage(settings=dataclasses.replace(SETTINGS, memory=3_000))
+    for number in range(3):
+        asked = request("INVITE", via=ONLY + f"z9hG4bKm{number}", body="x" * 2_000)
+        assert told(stage.receive(asked))[:2] == ["100 10.0.0.10", "INVITE 192.0.2.1"]
+        stage.wait(400)
+        assert stage.proxy.held == 0
+
+
 def test_failure_of_an_attempt_that_nobody_knows_changes_nothing() -> None:
     stage = Stage()
     trying = stage.receive(INVITE)[0]
