@@ -29,6 +29,13 @@ _BRANCH = re.compile(
 _RPORT = re.compile(rb";[ \t]*rport(?=[ \t]*(?:=|;|$))(?:[ \t]*=[ \t]*[0-9]*)?", re.I)
 _RECEIVED = re.compile(rb"[ \t]*;[ \t]*received[ \t]*=[^;]*", re.IGNORECASE)
 
+LARGEST = 56 << 10
+"""Bytes of a request that is forwarded.
+
+What we and others add to its copies and to their answers has to fit into a datagram,
+and into what is read from a connection that others share: else the next hop would seem
+to be broken, and every other one, too.
+"""
 ACK_TIME = 2 * T1
 "Seconds in which the ACK to a 2xx comes by: twice what is taken for a round trip."
 
@@ -175,6 +182,8 @@ class Proxy:
             if message.method == b"CANCEL":
                 self._cancel(message, key, peer, now)
                 return
+            if len(message) > LARGEST:
+                raise MessageError(513, "message too large")
             way = self._ways.find(message, call, via, source, self._has_room(), now)
         except MessageError as error:
             self._refuse(message, peer, error.status or 400, error.reason.encode())

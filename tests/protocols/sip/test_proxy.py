@@ -392,6 +392,22 @@ def test_large_requests_fill_the_memory_before_the_table() -> None:
     assert stage.dropped == ["memory for requests is full"]
 
 
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+def test_request_whose_copy_or_answer_would_be_too_large_is_refused(
+    method: str,
+) -> None:
+    # No edge is to blame for it, and all would be.
+    stage = Stage()
+    asked = request(method, body="x" * 65_000)
+    assert told(stage.receive(asked)) == ["513 10.0.0.10"]
+    many = ", ".join(["SIP/2.0/UDP a.test;branch=z9hG4bKx"] * 1_800)
+    asked = request(method, via=ONLY + "z9hG4bKv", more=[f"Via: {many}"])
+    assert told(stage.receive(asked)) == ["513 10.0.0.10"]
+    assert stage.observed == []
+    large = request(method, via=ONLY + "z9hG4bKw", body="x" * 56_000)
+    assert len(stage.begin(large).data) > 56_000
+
+
 def test_memory_is_free_again_once_requests_are_over() -> None:
     stage = Stage(settings=dataclasses.replace(SETTINGS, memory=3_000))
     for number in range(3):
