@@ -89,6 +89,7 @@ class Branch(Transaction):
         "_clock",
         "_decides",
         "_shared",
+        "_size",
         "answered",
         "attempt",
         "begun",
@@ -162,6 +163,8 @@ class Branch(Transaction):
         else:
             super().__init__(CLIENT[reliable], State.TRYING, shared.timers, now)
         self.last = data
+        self._size = len(data)
+        shared.held += self._size
         shared.branches[self.id] = shared.attempts[self.attempt] = self
         self._send(data)
 
@@ -285,7 +288,8 @@ class Branch(Transaction):
         """Leave the tables: what comes now is nobody's."""
         self.hush()
         self.stop_waiting()
-        self._shared.branches.pop(self.id, None)
+        if self._shared.branches.pop(self.id, None) is not None:
+            self._shared.held -= self._size
         self._shared.attempts.pop(self.attempt, None)
 
     def _addressed(self, target: Target) -> bytes:

@@ -15,7 +15,7 @@ from protocols.sip.answering import TRYING_AFTER, Answering
 from protocols.sip.branch import Branch, Clock
 from protocols.sip.failover import Verdict, finding, is_better, judge
 from protocols.sip.message import Message
-from protocols.sip.peers import Ended, Peer
+from protocols.sip.peers import Ended, Peer, Side
 from protocols.sip.search import Search
 from protocols.sip.shared import Key, Shared
 from protocols.sip.timers import Timer
@@ -357,7 +357,9 @@ class Context(Answering):
     def _give(self, response: Message, branch: Branch, now: float) -> None:
         """Give somebody's answer."""
         self._stop()
-        if response.status in (401, 407) and self._way.limits is not None:
+        way = self._way
+        challenges = response.status in (401, 407) and way.limits is not None
+        if challenges and way.side is Side.EDGE:  # to the site nobody looks for a pin
             call_id = self.request.first(b"call-id") or b""
             self._shared.pins.pin(call_id, branch.stand_in or branch.target, now)
         self.say(response.status, bytes(response), now)

@@ -76,6 +76,10 @@ class Message:
     def __bytes__(self) -> bytes:
         return b"\r\n".join((self.start, *self.lines, b"", self.body))
 
+    def __len__(self) -> int:
+        """Bytes of the whole message, nearly: line ends are not counted."""
+        return len(self.start) + sum(map(len, self.lines)) + len(self.body)
+
     def copy(self) -> "Message":
         """A message to edit while this one stays; they share their bytes."""
         twin = Message()

@@ -78,5 +78,10 @@ class Settings:
     "Whether the provider takes sips as sip over TLS: then the router says it so."
     transactions: int = 50_000
     "Requests under way at once; in-dialog ones may be twice as many."
+    memory: int = 256 << 20
+    """Bytes of these and of their copies; with in-dialog ones twice as many.
+
+    With 50,000 requests of usual size half of it is in use.
+    """
     pins: int = 4_096
     "Calls remembered for their retry with credentials."

@@ -94,6 +94,8 @@ class Shared:
         self.attempts: dict[int, Asking] = {}
         self.cancels: dict[bytes, Asking] = {}
         self.actions: list[Action] = []
+        self.held = 0
+        "Bytes of the messages in these tables."
         self.accepted = -math.inf
         "When the latest 2xx to an INVITE was passed on."
         self._standing = standing

@@ -785,6 +785,13 @@ def test_retry_with_credentials_goes_to_whoever_asked_for_them() -> None:
     assert copies(stage.wait(2.1)) == ["192.0.2.2", "192.0.2.1"]
 
 
+def test_challenge_of_a_pbx_does_not_draw_calls_of_the_site_to_it() -> None:
+    stage = Stage()
+    stage.answer(stage.begin(FROM_EDGE, EDGE), "401 Unauthorized")
+    forwarded = stage.receive(INVITE)  # a PBX that is a proxy keeps the Call-ID
+    assert told(forwarded) == ["100 10.0.0.10", "INVITE 192.0.2.1"]
+
+
 def test_pin_is_forgotten_after_32_seconds() -> None:
     stage = Stage()
     second = one(stage.fail(stage.begin()))
