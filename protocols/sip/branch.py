@@ -88,6 +88,7 @@ class Branch(Transaction):
     __slots__ = (
         "_clock",
         "_decides",
+        "_has_cancel",
         "_shared",
         "answered",
         "attempt",
@@ -118,6 +119,7 @@ class Branch(Transaction):
         self._shared = shared
         self._decides = decides
         self._clock: Timer | None = None
+        self._has_cancel = False
         self.method = decides.request.method
         self.side = side
         self.begun = now
@@ -248,8 +250,9 @@ class Branch(Transaction):
         if not self._decides.is_invite or self.state > State.PROCEEDING:
             return
         self.cancelling = True
-        if not self.provisional or self.id in self._shared.cancels:
+        if not self.provisional or self._has_cancel:
             return
+        self._has_cancel = True
         data = replies.cancel(self._decides.request, self.via, self._decides.reasons)
         Cancel(self._shared, self.side, self.target, self.id, data, now)
         if self.live:

@@ -187,3 +187,18 @@ def test_cancel_waits_for_an_answer_and_is_not_for_what_is_no_invite() -> None:
     first = stage.begin(request("PUBLISH"))
     stage.wait(2.1)
     assert stage.answer(first, "100 Trying") == []
+
+
+def test_cancel_is_sent_once_however_often_it_rings_after_that() -> None:
+    # RFC 3261 section 9.1: after 64*T1 the request is taken for cancelled.
+    stage = Stage([edge(1, TCP)])
+    first = stage.begin()
+    stage.answer(first, "180 Ringing")
+    cancel = stage.receive(CANCEL)[-1]
+    stage.answer(cancel, "200 OK")
+    sent = []
+    for _ in range(4):
+        sent += stage.answer(first, "180 Ringing") + stage.wait(10)
+    assert {"180 10.0.0.10", "487 10.0.0.10"} == {*told(sent)}
+    stage.wait(300)
+    assert stage.proxy.next_timer() == math.inf
