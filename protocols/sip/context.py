@@ -118,11 +118,11 @@ class Context(Answering):
         """Take that a branch came to nothing: no transport, or no answer ever."""
         result = branch.result or Result.SILENT
         branch.observe(result, branch.detail)
-        if self._is_cancelled:
+        if self._is_cancelled or not self._may_repeat(result):
             self._settle(now)
         elif branch.stand_in is not None:
             self._search.fall_back(self, branch, branch.stand_in, now)
-        elif not (self._may_repeat(result) and self._try_next(now)):
+        elif not self._try_next(now):
             self._settle(now)
 
     def ran_out(self, branch: Branch, clock: Clock, now: float) -> None:
@@ -255,10 +255,12 @@ class Context(Answering):
         if self._is_cancelled:
             branch.abandon(Result.SILENT, "no answer", now)
             self._settle(now)
+        elif not self._may_repeat(Result.SILENT):
+            return  # it waits on
         elif branch.stand_in is not None:
             branch.abandon(Result.SILENT, "no answer over TCP", now)
             self._search.fall_back(self, branch, branch.stand_in, now)
-        elif self._may_repeat(Result.SILENT):
+        else:
             self._leave(branch, "no answer", now)
 
     def _is_stuck(self, branch: Branch, now: float) -> None:

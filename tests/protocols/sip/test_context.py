@@ -850,6 +850,19 @@ def test_target_without_tcp_gets_the_large_request_over_udp() -> None:
         assert message(stage.begin(large)).all(b"via")[0].startswith(b"SIP/2.0/UDP ")
 
 
+def test_large_request_that_may_have_arrived_over_tcp_is_not_sent_over_udp() -> None:
+    # RFC 3261 section 18.1.1: for who refuses the connection; else it comes twice.
+    settings = dataclasses.replace(SETTINGS, mtu=1_300)
+    large = request("MESSAGE", body="x" * 1_300)
+    stage = Stage(settings=settings)
+    assert told(stage.fail(stage.begin(large), Result.RESET)) == ["503 10.0.0.10"]
+    stage = Stage(settings=settings)
+    stage.begin(large)
+    assert copies(stage.wait(11)) == []
+    stage = Stage(settings=settings)
+    assert copies(stage.fail(stage.begin(large), Result.TIMEOUT)) == ["192.0.2.1"]
+
+
 # The bytes.
 
 
