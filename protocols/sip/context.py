@@ -14,6 +14,7 @@ from protocols.sip.account import Account
 from protocols.sip.answering import TRYING_AFTER, Answering
 from protocols.sip.branch import Branch, Clock
 from protocols.sip.failover import Verdict, finding, is_better, judge
+from protocols.sip.machines import State
 from protocols.sip.message import Message
 from protocols.sip.peers import Ended, Peer
 from protocols.sip.search import Search
@@ -148,6 +149,7 @@ class Context(Answering):
             branch.provisional = True
             branch.observe(Result.ALIVE)
         if not branch.live:
+            branch.hush()  # what is no INVITE would be repeated from now on
             branch.cancel(now)
             return
         if not self.is_invite:
@@ -340,10 +342,21 @@ class Context(Answering):
             self._finish(500, now)
         elif self.is_invite:
             self._finish(408, now)
+        elif self._search.branches[-1].state is not State.TERMINATED:
+            self._finish(500, now)  # before Timer F: it is repeated yet
         else:
-            # RFC 4320 section 4.2: "MUST NOT send a response with a status-code of 408
-            # to a non-INVITE request"; whoever sent it has given up by now.
-            self._forget()
+            self._end_in_silence(now)
+
+    def _end_in_silence(self, now: float) -> None:
+        """Timer F has run out, for whoever sent the request, too.
+
+        RFC 4320 section 4.2: "MUST NOT send a response with a status-code of 408 to a
+        non-INVITE request"; section 4.3 forbids any other once this is over.
+        """
+        self._stop()
+        self.given = 408  # as if it had been
+        self._note(0, None, "no answer", now)
+        self._forget()
 
     def _refuse(self, now: float) -> None:
         """All that could be asked has failed: the next request would, too."""
