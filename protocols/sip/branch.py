@@ -194,7 +194,11 @@ class Branch(Transaction):
         if self.provisional and self._decides.has_rung:
             return  # whoever rings may still answer, on another connection
         waiting = self.live
-        if self.on(Event.BROKEN, now) is Do.FAIL:
+        if self._may_ring(result):
+            if waiting:
+                self.abandon(result, detail, now)
+                self._decides.ended(self, now)
+        elif self.on(Event.BROKEN, now) is Do.FAIL:
             self.end(result, detail, now)
             self.forget()
             if waiting:
@@ -313,6 +317,15 @@ class Branch(Transaction):
 
     def _send(self, data: bytes) -> None:
         self._shared.actions.append(Send(self.side, self.target, data, self.attempt))
+
+    def _may_ring(self, result: Result) -> bool:
+        """Whether an INVITE whose connection broke may have arrived.
+
+        Its target answers on a connection of its own then (RFC 3261 section 18.2.2).
+        """
+        arrived = self.provisional or result is Result.RESET
+        is_invite = self._decides.is_invite
+        return is_invite and arrived and self.state <= State.PROCEEDING
 
     def _ran_out(self, clock: Clock, now: float) -> None:
         self._clock = None
