@@ -27,6 +27,9 @@ from protocols.target import ALIVE, Outcome, Result, Target, Transport
 COOKIE = b"z9hG4bK"
 "How a branch begins whose sender knows RFC 3261 (section 8.1.1.7)."
 
+ARRIVED = (Result.SILENT, Result.RESET, Result.BAD_ANSWER)
+"What may become of a request that has arrived; all else becomes of one never sent."
+
 _ACKED = (Do.ACK, Do.ACK_AND_PASS)
 _PASSED = (Do.PASS, Do.ACK_AND_PASS)
 _ANSWERED = (Result.ALIVE, Result.SERVER_ERROR)
@@ -323,7 +326,7 @@ class Branch(Transaction):
 
         Its target answers on a connection of its own then (RFC 3261 section 18.2.2).
         """
-        arrived = self.provisional or result is Result.RESET
+        arrived = self.provisional or result in ARRIVED
         is_invite = self._decides.is_invite
         return is_invite and arrived and self.state <= State.PROCEEDING
 

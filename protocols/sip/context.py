@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from protocols.sip import replies
 from protocols.sip.account import Account
 from protocols.sip.answering import TRYING_AFTER, Answering
-from protocols.sip.branch import Branch, Clock
+from protocols.sip.branch import ARRIVED, Branch, Clock
 from protocols.sip.failover import Verdict, finding, is_better, judge
 from protocols.sip.machines import State
 from protocols.sip.message import Message
@@ -305,8 +305,7 @@ class Context(Answering):
 
     def _may_repeat(self, result: Result) -> bool:
         """Whether another target may be asked, though this one may have got it."""
-        unsent = result not in (Result.SILENT, Result.RESET)
-        return unsent or self.request.method in SAFE_TO_REPEAT
+        return result not in ARRIVED or self.request.method in SAFE_TO_REPEAT
 
     # Final answers.
 

@@ -919,6 +919,16 @@ def test_large_request_that_may_have_arrived_over_tcp_is_not_sent_over_udp() -> 
     assert copies(stage.fail(stage.begin(large), Result.TIMEOUT)) == ["192.0.2.1"]
 
 
+def test_request_on_a_connection_that_ended_in_garbage_may_have_arrived() -> None:
+    stage = Stage([edge(1, TCP), edge(2)])
+    sent = stage.fail(stage.begin(MESSAGE), Result.BAD_ANSWER)
+    assert told(sent) == ["503 10.0.0.10"]
+    stage = Stage([edge(1, TCP), edge(2)])
+    first = stage.begin()
+    assert copies(stage.fail(first, Result.BAD_ANSWER)) == ["192.0.2.2"]
+    assert told(stage.answer(first, "180 Ringing")) == ["CANCEL 192.0.2.1"]
+
+
 # The bytes.
 
 
