@@ -95,5 +95,6 @@ class Answering(Transaction):
             self._forget()
 
     def _forget(self) -> None:
-        if self._shared.contexts.pop(self._key, None) is not None:
-            self._shared.held -= self._size
+        self._shared.contexts.pop(self._key, None)
+        self._shared.held -= self._size
+        self._size = 0

@@ -298,8 +298,9 @@ class Branch(Transaction):
         """Leave the tables: what comes now is nobody's."""
         self.hush()
         self.stop_waiting()
-        if self._shared.branches.pop(self.id, None) is not None:
-            self._shared.held -= self._size
+        self._shared.branches.pop(self.id, None)
+        self._shared.held -= self._size
+        self._size = 0
         self._shared.attempts.pop(self.attempt, None)
 
     def _addressed(self, target: Target) -> bytes:
