@@ -48,6 +48,7 @@ class Answering(Transaction):
         "Status of the final answer that was given; 0 before."
         self._size = len(request)
         shared.held += self._size
+        shared.under_way[peer.side] += 1
         shared.contexts[key] = self
 
     def again(self, now: float) -> None:
@@ -95,6 +96,7 @@ class Answering(Transaction):
             self._forget()
 
     def _forget(self) -> None:
-        self._shared.contexts.pop(self._key, None)
-        self._shared.held -= self._size
-        self._size = 0
+        shared = self._shared
+        del shared.contexts[self._key]
+        shared.held -= self._size
+        shared.under_way[self._peer.side] -= 1

@@ -15,7 +15,7 @@ from protocols.sip.context import Context
 from protocols.sip.headers import Via, sent_by, via_in
 from protocols.sip.machines import T1
 from protocols.sip.message import Message, MessageError, parse, value_of
-from protocols.sip.peers import Action, Dropped, Peer, Send
+from protocols.sip.peers import Action, Dropped, Peer, Send, Side, TurnedDown
 from protocols.sip.settings import Settings
 from protocols.sip.shared import Key, Names, Shared, Standing
 from protocols.sip.token import Hop
@@ -165,7 +165,7 @@ class Proxy:
                 self._acknowledge(message, via, source)
         elif asked is not None:
             asked.again(now)
-        elif len(self._shared.contexts) >= 2 * self._settings.transactions:
+        elif self._shared.under_way[source.side] >= 2 * self._settings.transactions:
             self._drop("table of transactions is full")
         elif self._shared.held >= 2 * self._settings.memory:
             self._drop("memory for requests is full")
@@ -184,7 +184,8 @@ class Proxy:
                 return
             if len(message) > LARGEST:
                 raise MessageError(513, "message too large")
-            way = self._ways.find(message, call, via, source, self._has_room(), now)
+            has_room = self._has_room(source.side)
+            way = self._ways.find(message, call, via, source, has_room, now)
         except MessageError as error:
             self._refuse(message, peer, error.status or 400, error.reason.encode())
         except Refused as refused:
@@ -208,13 +209,16 @@ class Proxy:
         peer = _answer_to(source, via)
         self._refuse(message, peer, error.status or 400, error.reason.encode())
 
-    def _has_room(self) -> bool:
-        """Whether new requests are taken: those that were abandoned take room, too."""
+    def _has_room(self, side: Side) -> bool:
+        """Whether new requests of a side are taken.
+
+        Those that were abandoned take room, too.
+        """
         bound = self._settings.transactions
         return (
             self.accepting
-            and len(self._shared.contexts) < bound
-            and len(self._shared.branches) < 4 * bound
+            and self._shared.under_way[side] < bound
+            and len(self._shared.branches) < 8 * bound
             and self._shared.held < self._settings.memory
         )
 
@@ -259,6 +263,9 @@ class Proxy:
         """Answer without a transaction: the same again if it comes again."""
         data = replies.reply(message, status, reason, extra)
         self._shared.actions.append(Send(peer.side, peer, data))
+        if status >= 300:
+            why = reason or replies.REASONS[status]
+            self._shared.actions.append(TurnedDown(status, why.decode()))
 
     def _drop(self, reason: str) -> None:
         self._shared.actions.append(Dropped(reason))

@@ -11,6 +11,7 @@ from protocols.sip.proxy import ACK_TIME
 from tests.protocols.sip.stage import (
     CANCEL,
     EDGE,
+    FROM_EDGE,
     INVITE,
     PBX,
     SETTINGS,
@@ -375,6 +376,27 @@ def test_full_table_refuses_new_calls_first_and_then_drops() -> None:
     bye = within("BYE", accepted.data, branch="z9hG4bKb3")
     assert stage.receive(bye) == []
     assert stage.dropped == ["table of transactions is full"]
+
+
+def test_full_table_of_one_side_leaves_the_other_alone() -> None:
+    stage = Stage(settings=dataclasses.replace(SETTINGS, transactions=1))
+    stage.begin()
+    assert "INVITE 10.0.0.10" in told(stage.receive(FROM_EDGE, EDGE))
+    other = request("INVITE", via=ONLY + "z9hG4bKa2")
+    assert told(stage.receive(other)) == ["503 10.0.0.10"]
+
+
+def test_requests_refused_here_are_told_of_with_the_reason() -> None:
+    stage = Stage(edges=())
+    stage.receive(CANCEL)
+    stage.receive(request("INVITE", hops=0))
+    stage.receive(request("INVITE", more=["CSeq: 2 INVITE"]))
+    stage.receive(request("OPTIONS", uri="sip:10.0.0.2"))
+    assert [(one.status, one.reason) for one in stage.turned_down] == [
+        (481, "Call/Transaction Does Not Exist"),
+        (483, "Too Many Hops"),
+        (400, "not exactly one cseq"),
+    ]
 
 
 def test_large_requests_fill_the_memory_before_the_table() -> None:
