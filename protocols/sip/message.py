@@ -14,7 +14,7 @@ import re
 
 from protocols.sip.names import KNOWN, learn, spelled
 
-VALUE = re.compile(rb'(?:[^",<]++|"(?:[^"\\]++|\\.)*+"|<[^>]*+>)*', re.DOTALL)
+VALUE = re.compile(rb'(?:[^",<]++|"(?:[^"\\]++|\\.)*"|<[^>]*+>)*', re.DOTALL)
 """Matches one value of a comma list, up to its comma or the end.
 
 Commas within quotes and angle brackets belong to the value. A match that ends before
