@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from router.config import Loaded, cause
+from router.keys import KeyFileError, read_keys
 from router.listeners import FromProvider, HttpsTerminate, Sip, Tls, WebsocketToProvider
 from router.problem import KeyPath, Problem, Severity
 from router.settings import Config
@@ -47,9 +48,14 @@ def check_files(loaded: Loaded, *, elsewhere: bool = False) -> Iterator[Problem]
                 "a certificate that clients accept today",
                 severity=Severity.WARNING,
             )
-    for path, file in _authorities(config):
-        if file not in unreadable and (found := _no_authorities(file)):
-            yield document.problem(path, found, _AUTHORITIES)
+    readers = (
+        (_authorities(config), _no_authorities, _AUTHORITIES),
+        (_secrets(config), _no_keys, "one key a line"),
+    )
+    for files, read, expected in readers:
+        for path, file in files:
+            if file not in unreadable and (found := read(file)):
+                yield document.problem(path, found, expected)
 
 
 def _files(config: Config) -> Iterator[tuple[KeyPath, Path, str]]:
@@ -87,6 +93,14 @@ def _secrets(config: Config) -> Iterator[tuple[KeyPath, Path]]:
     for name, listener in config.listeners.items():
         if isinstance(listener, Sip) and listener.key_file is not None:
             yield ("listeners", name, "key_file"), listener.key_file
+
+
+def _no_keys(file: Path) -> str:
+    try:
+        read_keys(file)
+    except KeyFileError as error:
+        return str(error)
+    return ""
 
 
 def _unreadable(file: Path) -> str:

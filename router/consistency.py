@@ -1,6 +1,7 @@
 """What no single key of a configuration can tell: keys that contradict each other."""
 
 import dataclasses
+import ipaddress
 import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -168,6 +169,14 @@ def _unreachable(path: KeyPath, listener: Sip, document: Document) -> Iterator[P
                 f"an address {transport}://{family} in {binds}",
                 "the PBX sends requests there",
             )
+        elif version and not _is_allowed(to.host, listener.site.allow):
+            yield document.problem(
+                at,
+                f"found {to}, which is not in {key_text((*path, 'site', 'allow'))}",
+                "a machine that is",
+                "its calls, and its BYE, would be dropped",
+                severity=_WARNING,
+            )
         seen.add(str(to))
     transport = listener.edge.transport
     if not _is_bound(listener.edge.bind, transport):
@@ -177,6 +186,11 @@ def _unreachable(path: KeyPath, listener: Sip, document: Document) -> Iterator[P
             f"one {transport}://, or another edge.transport",
             "the provider sends requests there",
         )
+
+
+def _is_allowed(host: str, allow: Iterable[IPNetwork]) -> bool:
+    address = ipaddress.ip_address(host)
+    return any(address in network for network in allow)
 
 
 def _is_bound(

@@ -407,7 +407,7 @@ TLS_FAILED = _event(
 REQUEST_REFUSED = _event(
     "request.refused",
     Level.WARNING,
-    "A request was malformed or ambiguous; it was answered and not passed on.",
+    "A request was malformed, ambiguous or not to be served; it was answered here.",
     "For a client of yours, correct it; `reason` says what is wrong.",
     LISTENER,
     CLIENT,

@@ -7,6 +7,7 @@ import pydantic
 
 from protocols.target import Transport
 from router.addresses import (
+    Address,
     BindAddress,
     HostName,
     HttpReceiver,
@@ -254,6 +255,9 @@ class SipEdge(Section):
 
     bind: Annotated[tuple[SipBind, ...], pydantic.Field(min_length=1)]
     "Addresses to listen on, such as tls://203.0.113.5:5061."
+    advertise: Address | None = None
+    """The address by which the provider reaches them, if a NAT leads it here with the
+    ports as they are."""
     transport: Transport = Transport.TLS
     "What calls to the provider are carried by."
     tls: Tls | None = None

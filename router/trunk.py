@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from protocols.sip.peers import Side
 from protocols.sip.settings import TO_EDGE, TO_SITE, Place, Settings
-from protocols.target import Target
+from protocols.target import Target, Transport
 from router.catalogue import Catalogue
 from router.choice import HoldsSnapshot
 from router.endpoint import Protocol
@@ -46,6 +46,25 @@ def settings_of(
         ),
         sips_as_sip=True,
     )
+
+
+def place_of(
+    listener: Sip,
+    side: Side,
+    transport: Transport,
+    bound: tuple[str, int],
+    sources: frozenset[str] = frozenset(),
+) -> Place:
+    """A socket of a listener, as its peers know it.
+
+    `sources` are the addresses for private edges: behind them there is no NAT, and what
+    was announced to the provider is what is bound.
+    """
+    host, port = bound[:2]
+    outer = listener.edge.advertise if side is Side.EDGE else None
+    if outer is None or host in sources or (outer.version == 6) is not (":" in host):
+        return Place(side, transport, host, port)
+    return Place(side, transport, host, port, named=str(outer))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

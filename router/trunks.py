@@ -15,7 +15,6 @@ from protocols.sip.bound import Bound, Wanted, bind
 from protocols.sip.endpoint import Endpoint
 from protocols.sip.guard import Guard
 from protocols.sip.peers import Side
-from protocols.sip.settings import Place
 from protocols.target import Outcome, Probe, Result, Target, Transport
 from router import events
 from router.checker import Checker
@@ -26,7 +25,7 @@ from router.endpoints import transport_to
 from router.keys import read_keys
 from router.listeners import Sip
 from router.logs import Log
-from router.trunk import Belongs, PlaceNames, settings_of
+from router.trunk import Belongs, PlaceNames, place_of, settings_of
 
 _NOT_COMPOSED = Outcome(Result.TIMEOUT, detail="no listener for this target")
 
@@ -110,18 +109,17 @@ class Trunks:
         contexts: Mapping[Side, Contexts],
     ) -> Endpoint:
         catalogue = self._loaded.catalogue
-        sources = self._loaded.config.provider.source_addresses.values()
+        own = self._loaded.config.provider.source_addresses.values()
+        sources = frozenset(map(str, own))
         keys = read_keys(listener.key_file)
         networks = catalogue.source_networks(Protocol.SIP)
         places = tuple(
-            Place(one.side, one.transport, *one.sock.getsockname()[:2])
+            place_of(listener, one.side, one.transport, one.sock.getsockname(), sources)
             for one in self._bound[name]
         )
         return Endpoint(
             self._bound[name],
-            settings_of(
-                listener, catalogue, places, keys, frozenset(map(str, sources))
-            ),
+            settings_of(listener, catalogue, places, keys, sources),
             choose_edge=Choice(checker, listener.product, only=Belongs(listener)),
             choose_site=Choice(checker, name),
             names=PlaceNames(name, listener, catalogue, checker),
@@ -135,6 +133,7 @@ class Trunks:
             report=checker.report,
             record=functools.partial(self._log.log_call, name),
             refused=functools.partial(self._refused, name),
+            turned_down=functools.partial(self._turned_down, name),
             tasks=self._tasks,
             loop=self._loop,
         )
@@ -146,6 +145,17 @@ class Trunks:
             address=_shown(one.sock),
             protocol=f"{Protocol.SIP} over {one.transport}",
             direction="to_provider" if one.side is Side.SITE else "from_provider",
+        )
+
+    def _turned_down(
+        self, listener: str, client: str, status: int, reason: str
+    ) -> None:
+        self._log.say(
+            events.REQUEST_REFUSED,
+            listener=listener,
+            client=client,
+            status=status,
+            reason=reason,
         )
 
     def _refused(self, listener: str, address: str, reason: str, detail: str) -> None:

@@ -28,7 +28,7 @@ Timer E to be reset to T2", which is the sum of 0.5, 1 and 2 s.
 class Answering(Transaction):
     """A request that came, and what it was answered so far."""
 
-    __slots__ = ("_key", "_peer", "_shared", "given", "is_invite", "request")
+    __slots__ = ("_key", "_peer", "_shared", "_size", "given", "is_invite", "request")
 
     def __init__(
         self, shared: Shared, key: Key, request: Message, peer: Peer, now: float
@@ -46,6 +46,9 @@ class Answering(Transaction):
         self.request = request
         self.given = 0
         "Status of the final answer that was given; 0 before."
+        self._size = len(request)
+        shared.held += self._size
+        shared.under_way[peer.side] += 1
         shared.contexts[key] = self
 
     def again(self, now: float) -> None:
@@ -93,4 +96,7 @@ class Answering(Transaction):
             self._forget()
 
     def _forget(self) -> None:
-        self._shared.contexts.pop(self._key, None)
+        shared = self._shared
+        del shared.contexts[self._key]
+        shared.held -= self._size
+        shared.under_way[self._peer.side] -= 1

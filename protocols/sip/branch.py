@@ -27,6 +27,9 @@ from protocols.target import ALIVE, Outcome, Result, Target, Transport
 COOKIE = b"z9hG4bK"
 "How a branch begins whose sender knows RFC 3261 (section 8.1.1.7)."
 
+ARRIVED = (Result.SILENT, Result.RESET, Result.BAD_ANSWER)
+"What may become of a request that has arrived; all else becomes of one never sent."
+
 _ACKED = (Do.ACK, Do.ACK_AND_PASS)
 _PASSED = (Do.PASS, Do.ACK_AND_PASS)
 _ANSWERED = (Result.ALIVE, Result.SERVER_ERROR)
@@ -88,7 +91,9 @@ class Branch(Transaction):
     __slots__ = (
         "_clock",
         "_decides",
+        "_has_cancel",
         "_shared",
+        "_size",
         "answered",
         "attempt",
         "begun",
@@ -118,6 +123,7 @@ class Branch(Transaction):
         self._shared = shared
         self._decides = decides
         self._clock: Timer | None = None
+        self._has_cancel = False
         self.method = decides.request.method
         self.side = side
         self.begun = now
@@ -162,6 +168,8 @@ class Branch(Transaction):
         else:
             super().__init__(CLIENT[reliable], State.TRYING, shared.timers, now)
         self.last = data
+        self._size = len(data)
+        shared.held += self._size
         shared.branches[self.id] = shared.attempts[self.attempt] = self
         self._send(data)
 
@@ -192,7 +200,11 @@ class Branch(Transaction):
         if self.provisional and self._decides.has_rung:
             return  # whoever rings may still answer, on another connection
         waiting = self.live
-        if self.on(Event.BROKEN, now) is Do.FAIL:
+        if self._may_ring(result):
+            if waiting:
+                self.abandon(result, detail, now)
+                self._decides.ended(self, now)
+        elif self.on(Event.BROKEN, now) is Do.FAIL:
             self.end(result, detail, now)
             self.forget()
             if waiting:
@@ -248,8 +260,9 @@ class Branch(Transaction):
         if not self._decides.is_invite or self.state > State.PROCEEDING:
             return
         self.cancelling = True
-        if not self.provisional or self.id in self._shared.cancels:
+        if not self.provisional or self._has_cancel:
             return
+        self._has_cancel = True
         data = replies.cancel(self._decides.request, self.via, self._decides.reasons)
         Cancel(self._shared, self.side, self.target, self.id, data, now)
         if self.live:
@@ -286,6 +299,8 @@ class Branch(Transaction):
         self.hush()
         self.stop_waiting()
         self._shared.branches.pop(self.id, None)
+        self._shared.held -= self._size
+        self._size = 0
         self._shared.attempts.pop(self.attempt, None)
 
     def _addressed(self, target: Target) -> bytes:
@@ -310,6 +325,15 @@ class Branch(Transaction):
 
     def _send(self, data: bytes) -> None:
         self._shared.actions.append(Send(self.side, self.target, data, self.attempt))
+
+    def _may_ring(self, result: Result) -> bool:
+        """Whether an INVITE whose connection broke may have arrived.
+
+        Its target answers on a connection of its own then (RFC 3261 section 18.2.2).
+        """
+        arrived = self.provisional or result in ARRIVED
+        is_invite = self._decides.is_invite
+        return is_invite and arrived and self.state <= State.PROCEEDING
 
     def _ran_out(self, clock: Clock, now: float) -> None:
         self._clock = None

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from protocols.sip import replies
 from protocols.sip.account import Account
 from protocols.sip.answering import TRYING_AFTER, Answering
-from protocols.sip.branch import Branch, Clock
+from protocols.sip.branch import ARRIVED, Branch, Clock
 from protocols.sip.failover import Verdict, finding, is_better, judge
+from protocols.sip.machines import State
 from protocols.sip.message import Message
-from protocols.sip.peers import Ended, Peer
+from protocols.sip.peers import Ended, Peer, Side
 from protocols.sip.search import Search
 from protocols.sip.shared import Key, Shared
 from protocols.sip.timers import Timer
@@ -118,11 +119,11 @@ class Context(Answering):
         """Take that a branch came to nothing: no transport, or no answer ever."""
         result = branch.result or Result.SILENT
         branch.observe(result, branch.detail)
-        if self._is_cancelled:
+        if self._is_cancelled or not self._may_repeat(result):
             self._settle(now)
         elif branch.stand_in is not None:
             self._search.fall_back(self, branch, branch.stand_in, now)
-        elif not (self._may_repeat(result) and self._try_next(now)):
+        elif not self._try_next(now):
             self._settle(now)
 
     def ran_out(self, branch: Branch, clock: Clock, now: float) -> None:
@@ -148,6 +149,7 @@ class Context(Answering):
             branch.provisional = True
             branch.observe(Result.ALIVE)
         if not branch.live:
+            branch.hush()  # what is no INVITE would be repeated from now on
             branch.cancel(now)
             return
         if not self.is_invite:
@@ -255,10 +257,12 @@ class Context(Answering):
         if self._is_cancelled:
             branch.abandon(Result.SILENT, "no answer", now)
             self._settle(now)
+        elif not self._may_repeat(Result.SILENT):
+            return  # it waits on
         elif branch.stand_in is not None:
             branch.abandon(Result.SILENT, "no answer over TCP", now)
             self._search.fall_back(self, branch, branch.stand_in, now)
-        elif self._may_repeat(Result.SILENT):
+        else:
             self._leave(branch, "no answer", now)
 
     def _is_stuck(self, branch: Branch, now: float) -> None:
@@ -301,8 +305,7 @@ class Context(Answering):
 
     def _may_repeat(self, result: Result) -> bool:
         """Whether another target may be asked, though this one may have got it."""
-        unsent = result not in (Result.SILENT, Result.RESET)
-        return unsent or self.request.method in SAFE_TO_REPEAT
+        return result not in ARRIVED or self.request.method in SAFE_TO_REPEAT
 
     # Final answers.
 
@@ -338,10 +341,21 @@ class Context(Answering):
             self._finish(500, now)
         elif self.is_invite:
             self._finish(408, now)
+        elif self._search.branches[-1].state is not State.TERMINATED:
+            self._finish(500, now)  # before Timer F: it is repeated yet
         else:
-            # RFC 4320 section 4.2: "MUST NOT send a response with a status-code of 408
-            # to a non-INVITE request"; whoever sent it has given up by now.
-            self._forget()
+            self._end_in_silence(now)
+
+    def _end_in_silence(self, now: float) -> None:
+        """Timer F has run out, for whoever sent the request, too.
+
+        RFC 4320 section 4.2: "MUST NOT send a response with a status-code of 408 to a
+        non-INVITE request"; section 4.3 forbids any other once this is over.
+        """
+        self._stop()
+        self.given = 408  # as if it had been
+        self._note(0, None, "no answer", now)
+        self._forget()
 
     def _refuse(self, now: float) -> None:
         """All that could be asked has failed: the next request would, too."""
@@ -357,7 +371,9 @@ class Context(Answering):
     def _give(self, response: Message, branch: Branch, now: float) -> None:
         """Give somebody's answer."""
         self._stop()
-        if response.status in (401, 407) and self._way.limits is not None:
+        way = self._way
+        challenges = response.status in (401, 407) and way.limits is not None
+        if challenges and way.side is Side.EDGE:  # to the site nobody looks for a pin
             call_id = self.request.first(b"call-id") or b""
             self._shared.pins.pin(call_id, branch.stand_in or branch.target, now)
         self.say(response.status, bytes(response), now)

@@ -19,7 +19,7 @@ from protocols.sip.bound import Bound
 from protocols.sip.connection import Patience
 from protocols.sip.guard import Drop, Guard, is_scanner
 from protocols.sip.message import Message, MessageError, parse
-from protocols.sip.peers import Action, Ended, Observed, Peer, Send, Side
+from protocols.sip.peers import Action, Ended, Observed, Peer, Send, Side, TurnedDown
 from protocols.sip.places import Places
 from protocols.sip.probe import Probes
 from protocols.sip.proxy import Proxy
@@ -43,6 +43,9 @@ _BLANK = b"\r\n\0"
 Refused = Callable[[str, str, str], None]
 "Tell of what was turned away: address, reason, detail. Never raises."
 
+TellRefusal = Callable[[str, int, str], None]
+"Tell of a request that was refused: client, status, reason. Never raises."
+
 RecordCall = Callable[[CallRecord], None]
 "Take the record of a call. Never raises, never waits."
 
@@ -65,6 +68,7 @@ class Endpoint:
         report: Report,
         record: RecordCall,
         refused: Refused,
+        turned_down: TellRefusal,
         tasks: Tasks,
         loop: asyncio.AbstractEventLoop,
         limits: Limits = LIMITS,
@@ -79,6 +83,7 @@ class Endpoint:
         self._report = report
         self._record = record
         self._refused = refused
+        self._turned_down = turned_down
         self._clock = loop.time
         self._loop = loop
         self._udp = Udp(
@@ -228,19 +233,19 @@ class Endpoint:
         elif is_scanner(message):
             self._drop(source.address, Drop.SCANNER)
             return
-        self._do(self._proxy.received(message, source, now))
+        self._do(self._proxy.received(message, source, now), source.address)
 
     # ---- What the core has done ----------------------------------------------------
 
-    def _do(self, actions: Iterable[Action]) -> None:
+    def _do(self, actions: Iterable[Action], client: str = "") -> None:
         """Carry out actions, and what follows where sending fails."""
         self._busy = True
         try:
             for action in actions:
-                self._act(action)
+                self._act(action, client)
             while self._failures:
                 for action in self._next_failure(*self._failures.popleft()):
-                    self._act(action)
+                    self._act(action, client)
         finally:
             self._busy = False
         when = self._proxy.next_timer()
@@ -255,7 +260,7 @@ class Endpoint:
             return []
         return self._proxy.failed(attempt, detail, result, self._clock())
 
-    def _act(self, action: Action) -> None:
+    def _act(self, action: Action, client: str) -> None:
         if isinstance(action, Send):
             if isinstance(action.to, Target):
                 self._send(action.side, action.to, action.data, action.attempt)
@@ -265,8 +270,10 @@ class Endpoint:
             self._report(action.target, action.outcome)
         elif isinstance(action, Ended):
             self._record(action.record)
+        elif isinstance(action, TurnedDown):
+            self._turned_down(client, action.status, action.reason)
         else:
-            self._drop("", action.reason)
+            self._drop(client, action.reason)
 
     def _send(self, side: Side, target: Target, data: bytes, attempt: int) -> None:
         if target.transport is Transport.UDP:

@@ -14,7 +14,7 @@ import re
 
 from protocols.sip.names import KNOWN, learn, spelled
 
-VALUE = re.compile(rb'(?:[^",<]++|"(?:[^"\\]++|\\.)*+"|<[^>]*+>)*', re.DOTALL)
+VALUE = re.compile(rb'(?:[^",<]++|"(?:[^"\\]++|\\.)*"|<[^>]*+>)*', re.DOTALL)
 """Matches one value of a comma list, up to its comma or the end.
 
 Commas within quotes and angle brackets belong to the value. A match that ends before
@@ -75,6 +75,10 @@ class Message:
 
     def __bytes__(self) -> bytes:
         return b"\r\n".join((self.start, *self.lines, b"", self.body))
+
+    def __len__(self) -> int:
+        """Bytes of the whole message, nearly: line ends are not counted."""
+        return len(self.start) + sum(map(len, self.lines)) + len(self.body)
 
     def copy(self) -> "Message":
         """A message to edit while this one stays; they share their bytes."""

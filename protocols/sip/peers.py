@@ -76,5 +76,14 @@ class Dropped(NamedTuple):
     "Why, in a few words of our own, always the same ones."
 
 
-Action = Send | Observed | Ended | Dropped
+class TurnedDown(NamedTuple):
+    """Tell that a request was answered with a refusal of our own, and why."""
+
+    status: int
+    "The status answered."
+    reason: str
+    "Why."
+
+
+Action = Send | Observed | Ended | Dropped | TurnedDown
 "One thing for the shell to do."

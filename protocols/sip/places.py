@@ -25,8 +25,9 @@ class Places:
     def __init__(self, settings: Settings) -> None:
         self._places = settings.places
         self._names = settings.names
-        self._own = {(p.host.lower(), p.port) for p in settings.places}
-        self._as_written = {(p.host.encode(), p.port) for p in settings.places}
+        known = {(n, p.port) for p in settings.places for n in (p.host, p.named) if n}
+        self._own = {(host.lower(), port) for host, port in known}
+        self._as_written = {(host.encode(), port) for host, port in known}
         self._hosts = {host for host, _ in self._own}
         self._faces: dict[tuple[Side, Transport, bool, str | None], Face] = {}
 
@@ -65,7 +66,7 @@ class Places:
 
         place = min(self._places, key=distance)
         is_bound = not any(distance(place))
-        host = source or place.host
+        host = source or place.named or place.host
         if ":" in host:
             host = f"[{host}]"
         named = f"{host}:{place.port}"

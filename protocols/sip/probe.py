@@ -13,16 +13,12 @@ from collections.abc import Callable
 from protocols.sip.branch import COOKIE
 from protocols.sip.connection import Connection
 from protocols.sip.failover import finding
+from protocols.sip.machines import T1, T2
 from protocols.sip.message import Message
 from protocols.sip.peers import Side
 from protocols.sip.places import Places
 from protocols.sip.replies import reason_of
 from protocols.target import Outcome, Result, Target, Transport
-
-T1 = 0.5
-"Seconds until the first retransmission (RFC 3261 section 17.1.2.2)."
-T2 = 4.0
-"Seconds between two of them at most."
 
 _BRANCH = re.compile(rb";[ \t]*branch[ \t]*=[ \t]*([^;, \t]+)", re.IGNORECASE)
 

@@ -15,7 +15,7 @@ from protocols.sip.context import Context
 from protocols.sip.headers import Via, sent_by, via_in
 from protocols.sip.machines import T1
 from protocols.sip.message import Message, MessageError, parse, value_of
-from protocols.sip.peers import Action, Dropped, Peer, Send
+from protocols.sip.peers import Action, Dropped, Peer, Send, Side, TurnedDown
 from protocols.sip.settings import Settings
 from protocols.sip.shared import Key, Names, Shared, Standing
 from protocols.sip.token import Hop
@@ -29,6 +29,13 @@ _BRANCH = re.compile(
 _RPORT = re.compile(rb";[ \t]*rport(?=[ \t]*(?:=|;|$))(?:[ \t]*=[ \t]*[0-9]*)?", re.I)
 _RECEIVED = re.compile(rb"[ \t]*;[ \t]*received[ \t]*=[^;]*", re.IGNORECASE)
 
+LARGEST = 56 << 10
+"""Bytes of a request that is forwarded.
+
+What we and others add to its copies and to their answers has to fit into a datagram,
+and into what is read from a connection that others share: else the next hop would seem
+to be broken, and every other one, too.
+"""
 ACK_TIME = 2 * T1
 "Seconds in which the ACK to a 2xx comes by: twice what is taken for a round trip."
 
@@ -109,6 +116,11 @@ class Proxy:
         return sum(not one.given for one in self._shared.contexts.values())
 
     @property
+    def held(self) -> int:
+        """Bytes of the requests that `pending` counts, and of their copies."""
+        return self._shared.held
+
+    @property
     def quiet_at(self) -> float:
         """When the call answered last will have had its ACK.
 
@@ -153,8 +165,10 @@ class Proxy:
                 self._acknowledge(message, via, source)
         elif asked is not None:
             asked.again(now)
-        elif len(self._shared.contexts) >= 2 * self._settings.transactions:
+        elif self._shared.under_way[source.side] >= 2 * self._settings.transactions:
             self._drop("table of transactions is full")
+        elif self._shared.held >= 2 * self._settings.memory:
+            self._drop("memory for requests is full")
         else:
             self._new(message, via, key, source, now)
 
@@ -168,7 +182,10 @@ class Proxy:
             if message.method == b"CANCEL":
                 self._cancel(message, key, peer, now)
                 return
-            way = self._ways.find(message, call, via, source, self._has_room(), now)
+            if len(message) > LARGEST:
+                raise MessageError(513, "message too large")
+            has_room = self._has_room(source.side)
+            way = self._ways.find(message, call, via, source, has_room, now)
         except MessageError as error:
             self._refuse(message, peer, error.status or 400, error.reason.encode())
         except Refused as refused:
@@ -192,22 +209,28 @@ class Proxy:
         peer = _answer_to(source, via)
         self._refuse(message, peer, error.status or 400, error.reason.encode())
 
-    def _has_room(self) -> bool:
-        """Whether new requests are taken: those that were abandoned take room, too."""
+    def _has_room(self, side: Side) -> bool:
+        """Whether new requests of a side are taken.
+
+        Those that were abandoned take room, too.
+        """
         bound = self._settings.transactions
         return (
             self.accepting
-            and len(self._shared.contexts) < bound
-            and len(self._shared.branches) < 4 * bound
+            and self._shared.under_way[side] < bound
+            and len(self._shared.branches) < 8 * bound
+            and self._shared.held < self._settings.memory
         )
 
     def _cancel(self, message: Message, key: Key, peer: Peer, now: float) -> None:
         """Answer a CANCEL here (RFC 3261 section 9.2), and stop what it is for."""
         invite = self._shared.contexts.get((*key[:-1], b"INVITE"))
-        answering = Answering(self._shared, key, message, peer, now)
-        answering.answer(481 if invite is None else 200, now)
-        if invite is not None:
-            invite.cancelled(message, now)
+        if invite is None:
+            # Without a transaction: anybody can send any number of them.
+            self._refuse(message, peer, 481, b"")
+            return
+        Answering(self._shared, key, message, peer, now).answer(200, now)
+        invite.cancelled(message, now)
 
     def _acknowledge(self, message: Message, via: Via, source: Peer) -> None:
         """Pass the ACK to a 2xx on, without remembering it.
@@ -240,6 +263,9 @@ class Proxy:
         """Answer without a transaction: the same again if it comes again."""
         data = replies.reply(message, status, reason, extra)
         self._shared.actions.append(Send(peer.side, peer, data))
+        if status >= 300:
+            why = reason or replies.REASONS[status]
+            self._shared.actions.append(TurnedDown(status, why.decode()))
 
     def _drop(self, reason: str) -> None:
         self._shared.actions.append(Dropped(reason))

@@ -13,16 +13,18 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Place:
-    """An address at which the router receives, as the far side must name it."""
+    """An address at which the router receives."""
 
     side: Side
     "Which side reaches it."
     transport: Transport
     "What to speak with it."
     host: str
-    "IP address or name, as peers can reach it: behind a NAT, the outer one."
+    "IP address that is bound."
     port: int
     "Port."
+    named: str = ""
+    "IP address by which that side reaches it, if it is another one: behind a NAT."
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -76,7 +78,15 @@ class Settings:
     "Seconds that a 503 asks the peer to stay away."
     sips_as_sip: bool = False
     "Whether the provider takes sips as sip over TLS: then the router says it so."
-    transactions: int = 50_000
-    "Requests under way at once; in-dialog ones may be twice as many."
+    transactions: int = 25_000
+    """Requests of one side under way at once; in-dialog ones may be twice as many.
+
+    A side of its own for each, so that whoever floods one leaves the other alone.
+    """
+    memory: int = 256 << 20
+    """Bytes of these and of their copies; with in-dialog ones twice as many.
+
+    With 50,000 requests of usual size half of it is in use.
+    """
     pins: int = 4_096
     "Calls remembered for their retry with credentials."

@@ -94,6 +94,10 @@ class Shared:
         self.attempts: dict[int, Asking] = {}
         self.cancels: dict[bytes, Asking] = {}
         self.actions: list[Action] = []
+        self.under_way = [0, 0]
+        "How many of the contexts came from each side."
+        self.held = 0
+        "Bytes of the messages in these tables."
         self.accepted = -math.inf
         "When the latest 2xx to an INVITE was passed on."
         self._standing = standing

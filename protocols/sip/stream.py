@@ -11,7 +11,7 @@ from protocols.sip.message import Message, MessageError, content_length, parse_h
 
 MESSAGE = 65_536
 "Bytes of a whole message, unless a listener's limits say otherwise."
-_LINE_ENDS = re.compile(rb"(?:\r\n)*+")
+_LINE_ENDS = re.compile(rb"(?:\r\n)*")
 
 
 class Stream:

@@ -3,7 +3,7 @@
 What happens in which state is said by the tables of `protocols.sip.machines`.
 """
 
-from protocols.sip.machines import Do, Event, Machine, State
+from protocols.sip.machines import LIFE, Do, Event, Machine, State
 from protocols.sip.timers import Timer, Timers
 
 
@@ -60,8 +60,13 @@ class Transaction:
                 timer.cancel()
 
     def resume(self, now: float) -> None:
-        """Go on after `hush` as if the state had been entered just now."""
+        """Go on after `hush` as if the state had been entered just now.
+
+        With a TIMEOUT of its own where it would go on with the one before.
+        """
         self._enter(self.state, now)
+        if self._rules.goes_on:
+            self._ending = self.timers.set(LIFE, self, Event.TIMEOUT, now)
 
     def _enter(self, state: State, now: float) -> None:
         self.state = state

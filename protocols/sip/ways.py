@@ -89,7 +89,7 @@ class Ways:
         if mark in b"".join(message.lines_of(b"via")):
             raise Refused(482)
         if hops is not None:
-            return self._signed(message, call, source, hops, mark)
+            return self._signed(message, call, via, source, hops, mark)
         if call.to_tag:
             raise MessageError(481, "Dialog Is Not Known Here")
         # An emergency call is not refused for the sake of the others.
@@ -106,20 +106,26 @@ class Ways:
         self,
         message: Message,
         call: Call,
+        via: Via,
         source: Peer,
         hops: Hops,
         mark: bytes,
     ) -> Way:
         """A request whose Route we have signed goes where that says."""
         side = source.side.other
+        back = hops[source.side]
+        if not call.to_tag:
+            # By a Path anybody of that side may come, whoever took the REGISTER.
+            back = _hop_back(source, via, self._label_of(source))
+        edge = back.label if source.side is Side.EDGE else hops.edge.label
         return Way(
             side=side,
             choose=_nobody,
             first=self._next(message, side, hops),
             limits=None if call.to_tag else self._limits(side),
             mark=mark,
-            stamp=self._stamp(message, call, source, hops[source.side]),
-            record=_record(message, call, source, hops.edge.label),
+            stamp=self._stamp(message, call, source, back),
+            record=_record(message, call, source, edge),
         )
 
     def _chosen(
@@ -134,15 +140,11 @@ class Ways:
         """A request that starts something goes where the policy says."""
         side = source.side.other
         shared = self._shared
-        edge = back = ""
+        back = self._label_of(source)
         first = None
         if side is Side.EDGE:
             self._name_trunk(message)
             first = shared.pins.find(call.id, now)
-            if source.transport is Transport.TLS:
-                back = shared.names.label(Side.SITE, source.address)
-        else:
-            edge = back = shared.names.label(Side.EDGE, source.address)
         return Way(
             side=side,
             choose=shared.choose[side],
@@ -151,8 +153,14 @@ class Ways:
             stamp=self._stamp(message, call, source, _hop_back(source, via, back)),
             first=first,
             needs_tls=message.uri[:5].lower() == b"sips:",
-            record=_record(message, call, source, edge),
+            record=_record(message, call, source, "" if side is Side.EDGE else back),
         )
+
+    def _label_of(self, source: Peer) -> str:
+        """Name of the place of a peer, where more than its address is to be known."""
+        if source.side is Side.SITE and source.transport is not Transport.TLS:
+            return ""
+        return self._shared.names.label(source.side, source.address)
 
     def _next(self, message: Message, side: Side, hops: Hops) -> Target:
         signed = hops[side]

@@ -76,7 +76,7 @@ def directory(tmp_path: Path) -> Path:
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     site.cert_chain_pems[0].write_to_path(tmp_path / "site.pem")
     site.private_key_pem.write_to_path(tmp_path / "site.key")
-    (tmp_path / "route.key").write_bytes(b"secret")
+    (tmp_path / "route.key").write_bytes(b"sixteen letters!")
     return tmp_path
 
 
@@ -171,6 +171,23 @@ def test_configuration_without_authorities_needs_none(directory: Path) -> None:
     text = re.sub(r", ca_file: ca.pem|\n +ca_file: ca.pem", "", TEXT)
     assert "ca.pem" not in text
     assert complaints(directory, text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("short\n", "a key has less than 16 characters"),
+        ("0123456789abcdef\n" * 9, "holds 9 keys; it needs 1 to 8"),
+    ],
+)
+def test_key_file_without_good_keys_is_complained_about(
+    directory: Path, text: str, reason: str
+) -> None:
+    (directory / "route.key").write_text(text)
+    (found,) = complaints(directory)
+    assert found.startswith("listeners.trunk.key_file: route.key")
+    assert reason in found
+    assert found.endswith("; expected one key a line")
 
 
 def test_empty_file_is_complained_about(directory: Path) -> None:

@@ -210,6 +210,15 @@ def is_named_truly(config: Config, side: Side, transport: Transport) -> bool:
     return Place(side, named, uri.host.decode(), uri.port or 0) in places
 
 
+def test_pbx_that_may_not_call_is_warned_of() -> None:
+    text = trunk("udp", "udp", "'sip:10.0.0.9', 'sip:10.0.0.8', 'sip:pbx.test'", "udp")
+    assert said(complaints(text)) == [
+        "warning: listeners.l0.site.to[1]: found 10.0.0.8:5060, which is not in "
+        "listeners.l0.site.allow; expected a machine that is; its calls, and its BYE, "
+        "would be dropped"
+    ]
+
+
 def test_trunk_that_nobody_could_answer_is_told_what_to_bind() -> None:
     assert said(complaints(trunk("tls", "udp", "'sip:10.0.0.9'", "tls"))) == [
         "listeners.l0.site.to[0]: found 10.0.0.9:5060 over udp; expected an address "
@@ -228,9 +237,10 @@ def test_pbx_that_is_named_twice_or_is_the_router_is_refused() -> None:
         "listeners.l0.site.to[1]: found 10.0.0.9:5060 a second time; "
         "expected each PBX once"
     ]
-    (found,) = complaints(trunk("udp tcp", "udp", "'sip:10.0.0.2'", "udp"))
+    found, _ = complaints(trunk("udp tcp", "udp", "'sip:10.0.0.2'", "udp"))
     assert "site.to[0]: found 10.0.0.2:5060, where the router itself listens" in found
-    assert complaints(trunk("tcp", "udp", "'sip:10.0.0.3'", "udp")) == []
+    (warning,) = complaints(trunk("tcp", "udp", "'sip:10.0.0.3'", "udp"))
+    assert "which is not in" in warning
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ FORGIVING = {
     "recovery": "0s",
 }
 "An edge that answers again is soon home again, for the next test."
-AT_ONCE = 200
+AT_ONCE = 500
 """Milliseconds after which a refused call has surely not waited for silence.
 
 The aim is 50, which test_calls_load.py looks at: the machine of the tests is busy.

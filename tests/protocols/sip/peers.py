@@ -203,6 +203,7 @@ class Around:
     observed: list[tuple[Target, Outcome]]
     records: list[CallRecord]
     refused: "asyncio.Queue[tuple[str, str, str]]"
+    turned_down: list[tuple[str, int, str]]
 
     async def turned_away(self, count: int) -> list[tuple[str, str, str]]:
         """Wait until so many were turned away; tells whom and why."""
@@ -248,6 +249,7 @@ async def serving(
     observed: list[tuple[Target, Outcome]] = []
     records: list[CallRecord] = []
     refused: asyncio.Queue[tuple[str, str, str]] = asyncio.Queue()
+    turned_down: list[tuple[str, int, str]] = []
     guard = Guard(tuple(networks), pace)
     endpoint = Endpoint(
         bound,
@@ -267,6 +269,7 @@ async def serving(
         report=lambda target, outcome: observed.append((target, outcome)),
         record=records.append,
         refused=lambda *told: refused.put_nowait(told),
+        turned_down=lambda *told: turned_down.append(told),
         tasks=tasks,
         loop=asyncio.get_running_loop(),
         limits=limits,
@@ -275,7 +278,7 @@ async def serving(
     endpoint.start()
     ports = {(one.side, one.transport): one.port for one in places}
     try:
-        yield Around(endpoint, ports, observed, records, refused)
+        yield Around(endpoint, ports, observed, records, refused, turned_down)
     finally:
         endpoint.close()
         await tasks.close()

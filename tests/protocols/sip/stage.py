@@ -4,7 +4,16 @@ import itertools
 from collections.abc import Collection, Sequence
 
 from protocols.sip.message import Message, parse
-from protocols.sip.peers import Action, Dropped, Ended, Observed, Peer, Send, Side
+from protocols.sip.peers import (
+    Action,
+    Dropped,
+    Ended,
+    Observed,
+    Peer,
+    Send,
+    Side,
+    TurnedDown,
+)
 from protocols.sip.proxy import Proxy
 from protocols.sip.records import CallRecord
 from protocols.sip.settings import Place, Settings
@@ -95,6 +104,7 @@ class Stage:
         self.records: list[CallRecord] = []
         self.observed: list[Observed] = []
         self.dropped: list[str] = []
+        self.turned_down: list[TurnedDown] = []
 
     def receive(self, data: bytes, source: Peer = PBX) -> list[Send]:
         """Let a message come; returns what was sent for it."""
@@ -133,6 +143,8 @@ class Stage:
                 self.observed.append(action)
             elif isinstance(action, Dropped):
                 self.dropped.append(action.reason)
+            elif isinstance(action, TurnedDown):
+                self.turned_down.append(action)
         return [action for action in actions if isinstance(action, Send)]
 
 

@@ -70,9 +70,39 @@ def test_failure_of_an_abandoned_attempt_is_not_followed_by_anything() -> None:
     stage = Stage()
     first = stage.begin()
     stage.wait(2.1)
-    assert stage.fail(first, Result.RESET) == []
+    assert stage.fail(first, Result.REFUSED) == []
     stage.answer(first, "180 Ringing")
     assert stage.dropped == ["response to nothing"]
+
+
+def test_invite_whose_connection_broke_rings_nobody_and_may_be_accepted() -> None:
+    # RFC 3261 section 18.2.2: the answers come on another connection.
+    stage = Stage([edge(1, TCP), edge(2)])
+    first = stage.begin()
+    second = one(stage.fail(first, Result.RESET))
+    assert told([second]) == ["INVITE 192.0.2.2"]
+    assert told(stage.answer(first, "180 Ringing")) == ["CANCEL 192.0.2.1"]
+    sent = stage.answer(first, "200 OK")
+    assert told(sent) == ["200 10.0.0.10"]
+    stage.wait(300)
+    assert stage.proxy.next_timer() == math.inf
+
+
+def test_invite_whose_way_failed_behind_a_100_is_cancelled() -> None:
+    stage = Stage()
+    first = stage.begin()
+    stage.answer(first, "100 Trying")
+    assert told(stage.fail(first)) == ["CANCEL 192.0.2.1", "INVITE 192.0.2.2"]
+    stage.wait(300)
+    assert stage.proxy.next_timer() == math.inf
+
+
+def test_abandoned_invite_whose_connection_broke_is_cancelled_when_it_rings() -> None:
+    stage = Stage([edge(1, TCP), edge(2)])
+    first = stage.begin()
+    stage.wait(2.1)
+    assert stage.fail(first, Result.RESET) == []
+    assert told(stage.answer(first, "180 Ringing")) == ["CANCEL 192.0.2.1"]
 
 
 def test_cancel_of_what_has_its_answer_is_not_sent() -> None:
@@ -187,3 +217,18 @@ def test_cancel_waits_for_an_answer_and_is_not_for_what_is_no_invite() -> None:
     first = stage.begin(request("PUBLISH"))
     stage.wait(2.1)
     assert stage.answer(first, "100 Trying") == []
+
+
+def test_cancel_is_sent_once_however_often_it_rings_after_that() -> None:
+    # RFC 3261 section 9.1: after 64*T1 the request is taken for cancelled.
+    stage = Stage([edge(1, TCP)])
+    first = stage.begin()
+    stage.answer(first, "180 Ringing")
+    cancel = stage.receive(CANCEL)[-1]
+    stage.answer(cancel, "200 OK")
+    sent = []
+    for _ in range(4):
+        sent += stage.answer(first, "180 Ringing") + stage.wait(10)
+    assert {"180 10.0.0.10", "487 10.0.0.10"} == {*told(sent)}
+    stage.wait(300)
+    assert stage.proxy.next_timer() == math.inf

@@ -228,6 +228,18 @@ async def test_stream_that_cannot_be_framed_is_answered_and_closed() -> None:
         assert around.endpoint.dropped == {"no Content-Length on a stream": 1}
 
 
+async def test_client_is_told_of_with_what_was_refused_or_dropped() -> None:
+    async with telephone() as pbx, serving() as around:
+        foreign = asking("BYE", pbx, more=["Route: <sip:203.0.113.9;lr>"])
+        pbx.say(foreign, around.reach(Side.SITE))
+        refusal = (await pbx.hear()).status
+        ((client, status, reason),) = around.turned_down
+        assert (client, status) == (HERE, refusal)
+        assert reason
+        pbx.say(response(foreign, "200 OK"), around.reach(Side.SITE))
+        assert await around.turned_away(1) == [(HERE, "response to nothing", "")]
+
+
 async def test_reasons_are_counted_in_a_bounded_table() -> None:
     async with serving() as around:
         for number in range(REASONS + 10):

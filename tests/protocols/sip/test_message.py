@@ -97,6 +97,11 @@ def test_torture_message_keeps_its_bytes(case: Case) -> None:
     assert (read == case.data) == (case.name not in CUT)
 
 
+def test_length_is_that_of_its_bytes_but_for_line_ends() -> None:
+    data = b"INVITE sip:a@b.test SIP/2.0\r\nVia: x\r\nTo: y\r\n\r\nbody"
+    assert len(parse(data)) == len(data) - 4 * 2
+
+
 def test_unknown_methods_fields_and_any_body_are_kept_in_case_and_order() -> None:
     data = torture("intmeth")
     assert parse(data).method == b"!interesting-Method0123456789_*+`.%indeed'~"

@@ -102,3 +102,16 @@ def test_target_with_a_source_of_its_own_is_told_the_port_that_is_bound_there() 
     assert face.uri == b"sip:198.51.100.9:5070;lr"
     other = table.face(Side.EDGE, UDP, "192.0.2.1")
     assert other.uri == b"sip:203.0.113.5:5060;lr"
+
+
+def test_router_behind_a_nat_is_named_as_its_peers_know_it() -> None:
+    behind = Place(Side.EDGE, TLS, "10.0.0.5", 5081, "198.51.100.7")
+    found = places(behind)
+    settings = dataclasses.replace(SETTINGS, places=(behind,))
+    face = Places(settings).face(Side.EDGE, TLS, "192.0.2.1")
+    assert face.via == b"Via: SIP/2.0/TLS 198.51.100.7:5081;rport;branch="
+    assert face.uri == b"sip:198.51.100.7:5081;transport=tls;lr"
+    assert face.is_bound
+    for host in (b"198.51.100.7", b"10.0.0.5"):
+        assert found.is_own(parse_uri(b"sip:%b:5081;lr" % host))
+    assert not found.is_own(parse_uri(b"sip:198.51.100.7:5060"))

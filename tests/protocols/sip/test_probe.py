@@ -13,6 +13,7 @@ from protocols.sip.connection import Patience
 from protocols.sip.peers import Side
 from protocols.target import Outcome, Result, Target
 from tests.protocols.sip.peers import (
+    HERE,
     TCP,
     TLS,
     Around,
@@ -117,7 +118,7 @@ async def test_silence_is_a_timeout(tasks: Tasks) -> None:
         assert "0.05 s" in outcome.detail
         edge.say(response(bytes(await edge.hear()), "200 OK"))
         told = await around.turned_away(1)
-        assert told == [("", "response to nothing", "")]
+        assert told == [(HERE, "response to nothing", "")]
 
 
 async def test_closed_port_is_told_at_once(tasks: Tasks) -> None:

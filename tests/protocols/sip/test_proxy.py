@@ -11,6 +11,7 @@ from protocols.sip.proxy import ACK_TIME
 from tests.protocols.sip.stage import (
     CANCEL,
     EDGE,
+    FROM_EDGE,
     INVITE,
     PBX,
     SETTINGS,
@@ -278,6 +279,16 @@ def test_cancel_for_nothing_is_answered_481() -> None:
     assert told(Stage().receive(CANCEL)) == ["481 10.0.0.10"]
 
 
+def test_cancels_for_nothing_take_no_room() -> None:
+    stage = Stage(settings=dataclasses.replace(SETTINGS, transactions=1))
+    for number in range(3):
+        strange = request("CANCEL", via=ONLY + f"z9hG4bKc{number}")
+        (first,) = stage.receive(strange)
+        assert stage.receive(strange) == [first]
+    assert stage.proxy.pending == 0
+    assert told(stage.receive(INVITE)) == ["100 10.0.0.10", "INVITE 192.0.2.1"]
+
+
 def test_cancel_for_a_call_is_answered_200_and_goes_on_when_it_may() -> None:
     stage = Stage()
     first = stage.begin()
@@ -365,6 +376,67 @@ def test_full_table_refuses_new_calls_first_and_then_drops() -> None:
     bye = within("BYE", accepted.data, branch="z9hG4bKb3")
     assert stage.receive(bye) == []
     assert stage.dropped == ["table of transactions is full"]
+
+
+def test_full_table_of_one_side_leaves_the_other_alone() -> None:
+    stage = Stage(settings=dataclasses.replace(SETTINGS, transactions=1))
+    stage.begin()
+    assert "INVITE 10.0.0.10" in told(stage.receive(FROM_EDGE, EDGE))
+    other = request("INVITE", via=ONLY + "z9hG4bKa2")
+    assert told(stage.receive(other)) == ["503 10.0.0.10"]
+
+
+def test_requests_refused_here_are_told_of_with_the_reason() -> None:
+    stage = Stage(edges=())
+    stage.receive(CANCEL)
+    stage.receive(request("INVITE", hops=0))
+    stage.receive(request("INVITE", more=["CSeq: 2 INVITE"]))
+    stage.receive(request("OPTIONS", uri="sip:10.0.0.2"))
+    assert [(one.status, one.reason) for one in stage.turned_down] == [
+        (481, "Call/Transaction Does Not Exist"),
+        (483, "Too Many Hops"),
+        (400, "not exactly one cseq"),
+    ]
+
+
+def test_large_requests_fill_the_memory_before_the_table() -> None:
+    stage = Stage(settings=dataclasses.replace(SETTINGS, memory=30_000))
+    accepted = one(stage.answer(stage.begin(), "200 OK"))
+    large = request("INVITE", via=ONLY + "z9hG4bKa2", body="x" * 20_000)
+    assert told(stage.receive(large)) == ["100 10.0.0.10", "INVITE 192.0.2.1"]
+    refusal = stage.receive(request("INVITE", via=ONLY + "z9hG4bKa3"))
+    assert told(refusal) == ["503 10.0.0.10"]
+    assert told(stage.receive(within("INFO", accepted.data))) == ["INFO 192.0.2.1"]
+    large = within("INFO", accepted.data, branch="z9hG4bKb3")
+    large = large.replace(b"Content-Length: 0", b"l: 20000") + 20_000 * b"x"
+    assert told(stage.receive(large)) == ["INFO 192.0.2.1"]
+    assert stage.receive(within("BYE", accepted.data, branch="z9hG4bKb4")) == []
+    assert stage.dropped == ["memory for requests is full"]
+
+
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+def test_request_whose_copy_or_answer_would_be_too_large_is_refused(
+    method: str,
+) -> None:
+    # No edge is to blame for it, and all would be.
+    stage = Stage()
+    asked = request(method, body="x" * 65_000)
+    assert told(stage.receive(asked)) == ["513 10.0.0.10"]
+    many = ", ".join(["SIP/2.0/UDP a.test;branch=z9hG4bKx"] * 1_800)
+    asked = request(method, via=ONLY + "z9hG4bKv", more=[f"Via: {many}"])
+    assert told(stage.receive(asked)) == ["513 10.0.0.10"]
+    assert stage.observed == []
+    large = request(method, via=ONLY + "z9hG4bKw", body="x" * 56_000)
+    assert len(stage.begin(large).data) > 56_000
+
+
+def test_memory_is_free_again_once_requests_are_over() -> None:
+    stage = Stage(settings=dataclasses.replace(SETTINGS, memory=3_000))
+    for number in range(3):
+        asked = request("INVITE", via=ONLY + f"z9hG4bKm{number}", body="x" * 2_000)
+        assert told(stage.receive(asked))[:2] == ["100 10.0.0.10", "INVITE 192.0.2.1"]
+        stage.wait(400)
+        assert stage.proxy.held == 0
 
 
 def test_failure_of_an_attempt_that_nobody_knows_changes_nothing() -> None:

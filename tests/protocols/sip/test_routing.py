@@ -112,6 +112,16 @@ def test_what_a_strict_router_did_is_repaired() -> None:
     assert left(message) == []
 
 
+def test_what_a_strict_router_did_with_our_line_without_signature_is_repaired() -> None:
+    # The side that it is on gave it a line of its own, above the signed one.
+    message = asked(
+        f"{OWN}, <sip:192.0.2.1;lr>, <sip:edge@172.25.0.1>", uri="sip:10.0.0.2:5060;lr"
+    )
+    assert routes().take_own(message) == Hops(SITE, EDGE)
+    assert message.uri == b"sip:edge@172.25.0.1"
+    assert left(message) == ["<sip:192.0.2.1;lr>"]
+
+
 @pytest.mark.parametrize("uri", ["sip:x@evil.test;er=A", f"sip:x@evil.test;er={TOKEN}"])
 def test_request_uri_of_others_with_our_parameter_is_left_alone(uri: str) -> None:
     message = asked("<sip:10.0.0.2;lr>", uri=uri)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from protocols.sip.machines import Do, Event, Rules, State
+from protocols.sip.machines import LIFE, Do, Event, Rules, State
 from protocols.sip.timers import Timers
 from protocols.sip.transaction import Transaction
 from tests.protocols.sip.run import Run
@@ -66,6 +66,15 @@ def test_hushed_transaction_is_silent_and_begins_its_state_anew_when_resumed() -
     assert one.state is State.TRYING
     one.transaction.resume(50.0)
     assert one.when(Event.REPEAT, 52.0) == [50.5, 51.5]
+
+
+def test_timeout_that_went_on_begins_anew_when_resumed() -> None:
+    one = run()
+    one.on(Event.PROVISIONAL)
+    one.transaction.hush()
+    one.until(50.0)
+    one.transaction.resume(50.0)
+    assert one.until(200.0) == [(50.0 + LIFE, Event.TIMEOUT, Do.FAIL)]
 
 
 def test_hushing_a_transaction_without_timers_changes_nothing() -> None:

@@ -24,6 +24,7 @@ from tests.protocols.sip.stage import (
     one,
     pbx,
     request,
+    response,
     status,
     told,
     within,
@@ -326,6 +327,23 @@ def test_path_is_added_for_those_who_know_it_and_leads_back() -> None:
     assert told(stage.receive(call, EDGE)) == ["100 192.0.2.1", "INVITE 10.0.0.10"]
     # It is a new call, so that a dead telephone is told of as soon as a dead PBX.
     assert "503 192.0.2.1" in told(stage.wait(3.6))
+
+
+def test_dialog_that_came_by_a_path_is_with_whoever_came() -> None:
+    # Another address of the provider may use the Path than the one that registered.
+    stage = Stage()
+    data = request("REGISTER", uri="sip:trunk.pstn.test", more=["Supported: path"])
+    paths = message(stage.begin(data)).all(b"path")
+    call = FROM_EDGE.replace(
+        b"Contact:",
+        b"".join(b"Route: " + path + b"\r\n" for path in paths) + b"Contact:",
+    ).replace(b"call1@", b"call2@")
+    other = Peer(Side.EDGE, UDP, "192.0.2.2", 5060)
+    sent = stage.receive(call, other)[-1]
+    stage.receive(response(sent, "200 OK"), PBX)
+    assert stage.records[-1].edge == "edge2"
+    bye = back("BYE", sent.data).replace(b"UDP 192.0.2.1", b"UDP 10.0.0.10")
+    assert told(stage.receive(bye, PBX)) == ["BYE 192.0.2.2"]
 
 
 def test_no_path_is_added_for_those_who_do_not_say_so() -> None:

@@ -41,7 +41,8 @@ async def test_either_end_changes_asks_and_hangs_up(
     one.hang_up(own)
     assert await theirs.ended == "remote"
     assert await own.ended == "local"
-    assert one.count("BYE") == 1
+    # A busy machine may have it said again.
+    assert len({sent.sequence for sent in one.sent if sent.method == "BYE"}) == 1
     assert not caller.calls
     assert not callee.calls
 
