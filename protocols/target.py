@@ -69,9 +69,13 @@ class Target:
         return hash(self.key)
 
     def __str__(self) -> str:
-        host = f"[{self.address}]" if ":" in self.address else self.address
-        place, address = self.label or self.host, f"{host}:{self.port}"
+        place, address = self.label or self.host, hostport(self.address, self.port)
         return address if place == address else f"{place} {address}"
+
+
+def hostport(host: str, port: int) -> str:
+    """Both as URIs have them: an IPv6 address in brackets (RFC 3986 section 3.2.2)."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class Result(enum.StrEnum):

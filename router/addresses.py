@@ -8,7 +8,7 @@ from typing import Annotated
 
 import pydantic
 
-from protocols.target import Transport
+from protocols.target import Transport, hostport
 from router.units import as_text, read_text, wrong
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -32,7 +32,7 @@ class Bind:
     "What is accepted there; TCP for everything above it but TLS of SIP."
 
     def __str__(self) -> str:
-        return _joined(str(self.address), self.port)
+        return hostport(str(self.address), self.port)
 
     def meets(self, other: "Bind") -> bool:
         """Whether both cannot be listened on at once."""
@@ -63,16 +63,12 @@ class Receiver:
 
     def __str__(self) -> str:
         named = f";transport={self.transport}" if self.transport else ""
-        return _joined(self.host, self.port) + named
+        return hostport(self.host, self.port) + named
 
     @property
     def tls(self) -> bool:
         """Whether it is spoken to under TLS."""
         return self.scheme in ("https", "wss", "sips")
-
-
-def _joined(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def host_and_port(text: str, port: int | None = None) -> tuple[str, int] | None:

@@ -5,6 +5,8 @@ import functools
 import math
 from collections.abc import Iterable, Sequence
 
+from protocols.target import hostport
+
 SLOTS = 100
 "Turns of a rotation at most, so that a share is true to one in a hundred."
 
@@ -25,8 +27,7 @@ class Location:
     def __str__(self) -> str:
         if not self.port:
             return self.address
-        host = f"[{self.address}]" if ":" in self.address else self.address
-        return f"{host}:{self.port}"
+        return hostport(self.address, self.port)
 
 
 def plain(addresses: Iterable[str]) -> tuple[Location, ...]:

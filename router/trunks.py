@@ -4,7 +4,6 @@ import asyncio
 import binascii
 import functools
 import os
-import socket
 from collections.abc import Iterator, Mapping, Sequence
 
 from protocols.net.admission import Refusal
@@ -15,7 +14,7 @@ from protocols.sip.bound import Bound, Wanted, bind
 from protocols.sip.endpoint import Endpoint
 from protocols.sip.guard import Guard
 from protocols.sip.peers import Side
-from protocols.target import Outcome, Probe, Result, Target, Transport
+from protocols.target import Outcome, Probe, Result, Target, Transport, hostport
 from router import events
 from router.checker import Checker
 from router.choice import Choice
@@ -142,7 +141,7 @@ class Trunks:
         self._log.say(
             events.LISTENER_BOUND,
             listener=name,
-            address=_shown(one.sock),
+            address=hostport(*one.sock.getsockname()[:2]),
             protocol=f"{Protocol.SIP} over {one.transport}",
             direction="to_provider" if one.side is Side.SITE else "from_provider",
         )
@@ -186,11 +185,6 @@ def _certificates(listener: Sip) -> dict[Side, Certificates]:
         for side, tls in shown.items()
         if tls is not None
     }
-
-
-def _shown(sock: socket.socket) -> str:
-    address, port = sock.getsockname()[:2]
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def _token() -> bytes:

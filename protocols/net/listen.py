@@ -15,6 +15,7 @@ from protocols.net.admission import Admission, Refusal
 from protocols.net.sockets import family, harden
 from protocols.net.tasks import Tasks
 from protocols.net.tls import Certificates
+from protocols.target import hostport
 
 HANDSHAKE_TIMEOUT = 5.0
 "Seconds that a client has for its TLS handshake."
@@ -39,8 +40,7 @@ class BindError(Exception):
     """An address cannot be listened on."""
 
     def __init__(self, address: str, port: int, reason: str) -> None:
-        place = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-        super().__init__(f"cannot listen on {place}: {reason}")
+        super().__init__(f"cannot listen on {hostport(address, port)}: {reason}")
         self.address = address
         "The address asked for."
         self.port = port

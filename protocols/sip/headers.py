@@ -47,6 +47,9 @@ _USUAL_VIA = re.compile(
     rb"(?:Via|v): SIP/2\.0/(" + _TOKEN + rb") " + _HOST + rb"(?::([0-9]{1,5}))?"
     rb"((?:;" + _TOKEN + rb'(?:=[^\s",;<>?]*+)?)*)'
 )
+_BRANCH = re.compile(
+    rb";[ \t\r\n]*branch[ \t\r\n]*=[ \t\r\n]*([^;, \t\r\n]+)", re.IGNORECASE
+)
 _CSEQ = re.compile(rb"([0-9]{1,20})[ \t]++(" + _TOKEN + rb")")
 # What stands before the angle bracket: a quoted string, or words. The words are taken
 # generously, since peers write names in UTF-8 or Latin-1 there without quotes.
@@ -165,6 +168,12 @@ def via_in(line: bytes) -> Via:
     transport, host, port, text = usual.groups()
     found = _separate(text, "parameter given twice")
     return Via(transport.upper(), host.strip(b"[]"), _port(port), found)
+
+
+def branch_in(line: bytes) -> bytes:
+    """The branch of the first Via of a line, by a look for it; empty without one."""
+    found = _BRANCH.search(line)
+    return found[1] if found is not None else b""
 
 
 def sent_by(value: bytes) -> Via:

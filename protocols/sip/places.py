@@ -5,7 +5,7 @@ from typing import NamedTuple
 from protocols.sip.headers import Uri
 from protocols.sip.peers import Side
 from protocols.sip.settings import Place, Settings
-from protocols.target import Transport
+from protocols.target import Transport, hostport
 
 
 class Face(NamedTuple):
@@ -25,7 +25,7 @@ class Places:
     def __init__(self, settings: Settings) -> None:
         self._places = settings.places
         self._names = settings.names
-        known = {(n, p.port) for p in settings.places for n in (p.host, p.named) if n}
+        known = {(n, p.port) for p in settings.places for n in p.hosts}
         self._own = {(host.lower(), port) for host, port in known}
         self._as_written = {(host.encode(), port) for host, port in known}
         self._hosts = {host for host, _ in self._own}
@@ -66,10 +66,7 @@ class Places:
 
         place = min(self._places, key=distance)
         is_bound = not any(distance(place))
-        host = source or place.named or place.host
-        if ":" in host:
-            host = f"[{host}]"
-        named = f"{host}:{place.port}"
+        named = hostport(source or place.named or place.host, place.port)
         kind = "" if transport is Transport.UDP else f";transport={transport}"
         return Face(
             f"Via: SIP/2.0/{transport.upper()} {named};rport;branch=".encode(),

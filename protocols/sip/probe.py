@@ -6,22 +6,19 @@ the source that it knows, and a path that is dead for calls is dead for probes.
 
 import asyncio
 import dataclasses
-import re
 import time
 from collections.abc import Callable
 
 from protocols.sip.branch import COOKIE
 from protocols.sip.connection import Connection
 from protocols.sip.failover import finding
+from protocols.sip.headers import branch_in
 from protocols.sip.machines import T1, T2
 from protocols.sip.message import Message
 from protocols.sip.peers import Side
 from protocols.sip.places import Places
 from protocols.sip.replies import reason_of
-from protocols.target import Outcome, Result, Target, Transport
-
-_BRANCH = re.compile(rb";[ \t]*branch[ \t]*=[ \t]*([^;, \t]+)", re.IGNORECASE)
-
+from protocols.target import Outcome, Result, Target, Transport, hostport
 
 Sends = Callable[[Side, Target, bytes, int], None]
 "Send a request; `Probes.failed` is told if it cannot be."
@@ -86,8 +83,7 @@ class Probes:
         """Take a response if it is to a probe; False if it is not."""
         if not self._asked:
             return False
-        branch = _BRANCH.search(response.first(b"via") or b"")
-        asked = self._asked.get(branch[1]) if branch is not None else None
+        asked = self._asked.get(branch_in(response.line(b"via")))
         if asked is None:
             return False
         if response.status >= 200 and not asked.outcome.done():
@@ -148,5 +144,4 @@ def _host(asked: _Asked) -> str:
     target = asked.target
     if asked.side is Side.EDGE:
         return target.host
-    host = f"[{target.address}]" if ":" in target.address else target.address
-    return f"{host}:{target.port}"
+    return hostport(target.address, target.port)

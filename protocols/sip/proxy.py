@@ -12,7 +12,7 @@ from protocols.sip import replies
 from protocols.sip.answering import Answering
 from protocols.sip.branch import COOKIE
 from protocols.sip.context import Context
-from protocols.sip.headers import Via, sent_by, via_in
+from protocols.sip.headers import Via, branch_in, sent_by, via_in
 from protocols.sip.machines import T1
 from protocols.sip.message import Message, MessageError, parse, value_of
 from protocols.sip.peers import Action, Dropped, Peer, Send, Side, TurnedDown
@@ -23,9 +23,6 @@ from protocols.sip.validity import check
 from protocols.sip.ways import Refused, Ways, count_hop
 from protocols.target import Choose, Result, Target, Transport
 
-_BRANCH = re.compile(
-    rb";[ \t\r\n]*branch[ \t\r\n]*=[ \t\r\n]*([^;, \t\r\n]+)", re.IGNORECASE
-)
 _RPORT = re.compile(rb";[ \t]*rport(?=[ \t]*(?:=|;|$))(?:[ \t]*=[ \t]*[0-9]*)?", re.I)
 _RECEIVED = re.compile(rb"[ \t]*;[ \t]*received[ \t]*=[^;]*", re.IGNORECASE)
 
@@ -130,8 +127,7 @@ class Proxy:
 
     def _response(self, message: Message, now: float) -> None:
         via = message.line(b"via")
-        branch = _BRANCH.search(via)
-        key = branch[1] if branch is not None else b""
+        key = branch_in(via)
         words = message.line(b"cseq").rsplit(None, 1)
         method = words[-1] if words else b""
         shared = self._shared

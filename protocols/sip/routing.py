@@ -16,7 +16,7 @@ from protocols.sip.places import Places
 from protocols.sip.seals import Seals
 from protocols.sip.settings import Network, Place, Settings
 from protocols.sip.token import Hop, Hops
-from protocols.target import Transport
+from protocols.target import Transport, hostport
 
 PARAMETER = b"er"
 "Name of the signed parameter of Record-Route and Path."
@@ -124,9 +124,8 @@ class Routes:
 
 def _as_written(places: Sequence[Place]) -> re.Pattern[bytes]:
     """Matches a line of Route as most peers give it back: just as we wrote it."""
-    hosts = (f"[{one.host}]" if ":" in one.host else one.host for one in places)
-    named = zip(hosts, places, strict=True)
-    own = b"|".join(re.escape(f"{h}:{p.port}".encode()) for h, p in named)
+    known = (hostport(host, one.port) for one in places for host in one.hosts)
+    own = b"|".join(re.escape(one.encode()) for one in known)
     return re.compile(
         rb"Route: <sip:(?:" + own + rb")(?:;transport=(?:tcp|tls))?;lr"
         rb"(?:;" + PARAMETER + rb"=([A-Za-z0-9_-]+))?>"

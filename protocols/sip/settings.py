@@ -26,6 +26,11 @@ class Place:
     named: str = ""
     "IP address by which that side reaches it, if it is another one: behind a NAT."
 
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """All addresses that mean it."""
+        return (self.host, self.named) if self.named else (self.host,)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Limits:

@@ -11,6 +11,7 @@ from protocols.sip.headers import (
     CSeq,
     Uri,
     address_of,
+    branch_in,
     parameters_of,
     parse_cseq,
     parse_uri,
@@ -433,3 +434,21 @@ def test_no_value_takes_more_than_one_pass(
     except MessageError:
         pass
     assert time.process_time() - before < 0.5
+
+
+@pytest.mark.parametrize(
+    ("line", "branch"),
+    [
+        (b"Via: SIP/2.0/UDP a;branch=z9hG4bK1;rport", b"z9hG4bK1"),
+        (
+            b"v: SIP/2.0/UDP a;\r\n Branch = z9hG4bK1, SIP/2.0/TCP b;branch=2",
+            b"z9hG4bK1",
+        ),
+        (b"Via: SIP/2.0/UDP a;rport", b""),
+        (b"", b""),
+    ],
+)
+def test_branch_is_found_however_the_line_is_written(
+    line: bytes, branch: bytes
+) -> None:
+    assert branch_in(line) == branch
