@@ -1,74 +1,50 @@
 """The daemon, composed: listeners and relays around the one policy.
 
-This is the one module that knows both halves: it gives each relay its `choose` and
-`report`, and tells the relays when the ranking moves.
+It starts with all that its configuration asks for, or not at all, and takes another
+configuration over while flows go on.
 """
 
 import asyncio
-import dataclasses
-import functools
 import importlib.metadata
 import os
-import socket
-from collections.abc import Callable, Iterable, Mapping
+import signal
 from pathlib import Path
 
-from protocols.http import tunnel
-from protocols.http.forward import Forward
-from protocols.http.passthrough import Passthrough
-from protocols.http.pool import Dial
 from protocols.http.probe import https_probe
-from protocols.http.relay import Relay
-from protocols.http.shared import Deadlines, Pace
-from protocols.http.tunnel import Tunnels
-from protocols.net.admission import Admission, Limits, Refusal
-from protocols.net.dial import dial
-from protocols.net.handshake import Contexts
-from protocols.net.listen import BindError, Listener, bind
+from protocols.net.listen import BindError
 from protocols.net.tasks import Tasks
-from protocols.net.tls import Certificates, TLSFileError
-from protocols.target import Choose, Target
+from protocols.net.tls import TLSFileError
+from protocols.target import Probe
 from protocols.websocket.probe import websocket_probe
 from router import events, service, state
 from router.access import Place, Places
-from router.changes import Change, Flip
-from router.choice import Choice
+from router.changes import Change
 from router.config import Loaded
+from router.differences import Difference, differences
 from router.election import Switch
 from router.endpoint import Protocol
-from router.endpoints import endpoints, products_of
-from router.forwarding import forward
-from router.health import State
-from router.hosts import host_names
+from router.endpoints import endpoints
+from router.files import read
+from router.keyring import Keyring
 from router.keys import KeyFileError
 from router.knowledge import Knowledge
-from router.listeners import (
-    FromProvider,
-    HttpsConnect,
-    HttpsFromProvider,
-    HttpsPassthrough,
-    HttpsTerminate,
-)
+from router.listeners import FromProvider
 from router.logs import Log, open_log
+from router.opened import Opened
 from router.problem import ConfigError
+from router.relays import Ground
 from router.service import Notifier, Stop
 from router.snapshot import Snapshot
-from router.sockets import Listening, Sockets
 from router.telling import tell_rejection
-from router.trunks import Trunks
 
 READY_AFTER = 3.0
 "Seconds after which the daemon counts as started, measured or not."
 
-_Relayed = HttpsTerminate | HttpsFromProvider
-_Tunnelled = HttpsConnect | HttpsPassthrough
-_Stream = _Relayed | _Tunnelled | Listening
+RENEW_INTERVAL = 10.0
+"Seconds between two looks at whether certificates and keys were written anew."
 
-Factory = Callable[[], asyncio.BaseProtocol]
-"Makes the protocol of a new client connection."
-
-DRAIN = 10.0
-"Seconds that flows have to end when the daemon stops."
+Unusable = (BindError, TLSFileError, KeyFileError)
+"What keeps a configuration that reads well from being served."
 
 
 def run(loaded: Loaded, path: Path) -> int:
@@ -98,48 +74,49 @@ def reject(error: ConfigError, path: Path) -> None:
 
 
 async def _serve(loaded: Loaded, path: Path, log: Log, stop: Stop) -> int:
-    return await Daemon(loaded, log).run(stop, path)
+    return await Daemon(loaded, path, log).run(stop)
 
 
 class Daemon:
     """Everything that runs, from the first socket to the last record."""
 
-    def __init__(self, loaded: Loaded, log: Log) -> None:
+    def __init__(self, loaded: Loaded, path: Path, log: Log) -> None:
         """Must be called within the event loop that `run` will use."""
         self._loaded = loaded
+        self._path = path
         self._log = log
         self._tasks = Tasks()
         self._loop = asyncio.get_running_loop()
         self._loop.set_exception_handler(log.crashed)
         self._started = self._loop.time()
         self._notifier = Notifier()
-        self._relays: dict[str, Relay] = {}
-        self._routes: dict[str, str] = {}
-        self._tunnels: dict[str, Tunnels] = {}
-        self._sockets = Sockets(log.log_flow, self._tasks)
-        self._listeners: dict[str, Listener] = {}
-        self._trunks: Trunks
+        self._keyring = Keyring()
+        self._opened = Opened(log, self._tasks, self._keyring)
+        self._reloading = asyncio.Lock()
         self._measured = asyncio.Event()
         self._knowledge: Knowledge
 
-    async def run(self, stop: Stop, path: Path) -> int:
+    async def run(self, stop: Stop) -> int:
         """Serve until `stop`; 0, or 1 if an address or file is not to be had."""
         self._log.capture_libraries()
         try:
             self._build()
-        except (BindError, TLSFileError, KeyFileError) as error:
+        except Unusable as error:
             self._log.say(events.LISTENER_FAILED, error=str(error))
             return 1
         self._knowledge.start()
         self._log.say(
             events.DAEMON_STARTED,
             version=importlib.metadata.version("edge-router"),
-            config=str(path),
+            config=str(self._path),
             listeners=len(self._loaded.config.listeners),
             edges=", ".join(self._loaded.config.provider.edges),
         )
         self._tasks.start(self._become_ready(), name="become ready")
+        self._tasks.start(self._renew(), name="renew certificates")
+        self._loop.add_signal_handler(signal.SIGHUP, self._hung_up)
         await stop.wait()
+        self._loop.remove_signal_handler(signal.SIGHUP)
         await self._end(stop.reason)
         return 0
 
@@ -147,190 +124,40 @@ class Daemon:
 
     def _build(self) -> None:
         """Bind every listener, then compose; on an error nothing is left behind."""
-        chosen = self._loaded.config.listeners
-        streams = {n: one for n, one in chosen.items() if isinstance(one, _Stream)}
-        places = [(str(s.bind.address), s.bind.port) for s in streams.values()]
-        self._trunks = Trunks(self._loaded, self._log, self._tasks)
-        try:
-            sockets = dict(zip(streams, bind(places), strict=True))
-        except BindError:
-            self._trunks.close()
-            raise
-        try:
-            self._compose(streams, sockets)
-        except (TLSFileError, KeyFileError):
-            self._trunks.close()
-            for sock in sockets.values():
-                sock.close()
-            raise
-
-    def _compose(
-        self,
-        streams: Mapping[str, _Stream],
-        sockets: dict[str, socket.socket],
-    ) -> None:
-        config = self._loaded.config
-        contexts = Contexts(config.provider.ca_file)
-        inward = {n: one for n, one in streams.items() if isinstance(one, FromProvider)}
-        theirs = {name: Contexts(stream.ca_file) for name, stream in inward.items()}
-        receivers = {
-            str(to): theirs[name]
-            for name, stream in inward.items()
-            for to in stream.to
-            if to.tls
-        }
-        probe = https_probe(contexts, receivers)
-        directory = state.directory(config.state_directory, os.environ)
+        probes = self._probes(self._loaded)
+        fresh = self._opened.bind(self._loaded)
         self._knowledge = Knowledge(
             self._loaded,
-            {
-                Protocol.HTTPS: probe,
-                Protocol.WEBSOCKET: websocket_probe(probe, contexts, self._paths()),
-                Protocol.SIP: self._trunks.probe,
-            },
+            probes,
             self._changed,
             log=self._log,
             tasks=self._tasks,
-            directory=directory,
+            directory=state.directory(self._loaded.config.state_directory, os.environ),
             now=self._loop.time(),
         )
-        for name, stream in streams.items():
-            trust = theirs.get(name, contexts)
-            factory: Factory
-            if isinstance(stream, HttpsConnect | HttpsPassthrough):
-                factory = self._tunnel(name, stream)
-            elif isinstance(stream, Listening):
-                refused = functools.partial(self._request_refused, name)
-                checker = self._knowledge.checker
-                factory = self._sockets.compose(name, stream, checker, trust, refused)
-            else:
-                factory = self._relay(name, stream, trust)
-            self._listeners[name] = self._listener(name, stream, sockets[name], factory)
-        self._trunks.compose(self._knowledge.checker)
-        for name, stream in streams.items():
-            self._listen(name, stream, sockets[name].getsockname()[1])
-        self._trunks.start()
+        ground = self._ground(self._loaded)
+        self._opened.switch(ground, self._opened.prepare(ground, fresh))
 
-    def _paths(self) -> dict[str, str]:
-        """Where WebSockets are opened to probe, by host; others are greeted only."""
-        products = self._loaded.catalogue.products
-        used = endpoints(self._loaded.catalogue, self._loaded.config)
-        asked = ((one.host, products[one.product].probe_path) for one in used)
-        return {host: path for host, path in asked if path is not None}
-
-    def _relay(self, name: str, stream: _Relayed, contexts: Contexts) -> Factory:
+    def _ground(self, loaded: Loaded) -> Ground:
         checker = self._knowledge.checker
-        deadlines = stream.deadlines
-        if isinstance(stream, HttpsTerminate):
-            product, to_provider = stream.product, True
-        else:
-            product, to_provider = name, False
-        connect: Dial = functools.partial(
-            dial,
-            contexts=contexts,
-            connect_timeout=deadlines.connect,
-            tls_timeout=deadlines.tls,
-        )
-        self._routes[name] = product
-        relay = self._relays[name] = Relay(
-            name,
-            to_provider=to_provider,
-            choose=Choice(checker, product),
-            report=checker.report,
-            record=self._log.log_flow,
-            refused=functools.partial(self._request_refused, name),
-            dial=connect,
-            tasks=self._tasks,
-            loop=self._loop,
-            head=stream.limits.header_size,
-            retry=stream.retry,
-            deadlines=Deadlines(
-                head=deadlines.header,
-                idle=deadlines.idle,
-                first_byte=deadlines.first_byte,
-            ),
-            request_id=(to_provider and self._loaded.config.log.request_id) or "",
-            pace=Pace(
-                window=deadlines.body_grace,
-                bytes=int(deadlines.body_grace * stream.limits.body_rate),
-            ),
-        )
-        return relay.connection
+        return Ground(loaded, checker, self._keyring, self._log, self._tasks)
 
-    def _tunnel(self, name: str, stream: _Tunnelled) -> Factory:
-        deadlines = stream.deadlines
-        catalogue, region = self._loaded.catalogue, self._loaded.config.provider.region
-        products = products_of(stream, catalogue)
-        checker = self._knowledge.checker
-        route = forward(
-            host_names(catalogue, products),
-            region,
-            {product: Choice(checker, product) for product in products},
-        )
-        tunnels = self._tunnels[name] = Tunnels(
-            listener=name,
-            direction=stream.direction.value,
-            report=checker.report,
-            record=self._log.log_flow,
-            tasks=self._tasks,
-            deadlines=tunnel.Deadlines(
-                hello=deadlines.header,
-                connect=deadlines.connect,
-                answer=deadlines.tls,
-            ),
-        )
-        if isinstance(stream, HttpsConnect):
-            return functools.partial(
-                Forward,
-                tunnels,
-                route,
-                functools.partial(self._request_refused, name),
-                head=stream.limits.header_size,
-                deadline=deadlines.header,
-            )
-
-        def by_name(host: str) -> Choose | None:
-            found = route(host, 443)
-            return None if isinstance(found, str) else found
-
-        return lambda: Passthrough(tunnels, by_name)
-
-    def _listener(
-        self,
-        name: str,
-        stream: _Stream,
-        sock: socket.socket,
-        factory: Factory,
-    ) -> Listener:
-        tls = None if isinstance(stream, _Tunnelled) else stream.tls
-        return Listener(
-            sock,
-            factory,
-            admission=Admission(
-                stream.allow,
-                Limits(
-                    total=stream.limits.connections,
-                    per_client=stream.limits.connections_per_client,
-                ),
-            ),
-            refused=functools.partial(self._client_refused, name),
-            tasks=self._tasks,
-            certificates=Certificates(tls.certificate, tls.key) if tls else None,
-            handshake_timeout=stream.deadlines.tls,
-        )
-
-    def _listen(self, name: str, stream: _Stream, port: int) -> None:
-        self._listeners[name].start()
-        bound = dataclasses.replace(stream.bind, port=port)
-        mode = None if isinstance(stream, FromProvider | Listening) else stream.mode
-        self._log.say(
-            events.LISTENER_BOUND,
-            listener=name,
-            address=str(bound),
-            protocol=stream.protocol.value,
-            direction=stream.direction.value,
-            mode=mode.value if mode is not None else None,
-        )
+    def _probes(self, loaded: Loaded) -> dict[Protocol, Probe]:
+        """How to ask targets for a sign of life. Raises TLSFileError."""
+        contexts = self._keyring.trust(loaded.config.provider.ca_file)
+        receivers = {
+            str(to): self._keyring.trust(listener.ca_file)
+            for listener in loaded.config.listeners.values()
+            if isinstance(listener, FromProvider)
+            for to in listener.to
+            if to.tls
+        }
+        greet = https_probe(contexts, receivers)
+        return {
+            Protocol.HTTPS: greet,
+            Protocol.WEBSOCKET: websocket_probe(greet, contexts, _paths(loaded)),
+            Protocol.SIP: self._opened.trunks.probe,
+        }
 
     async def _become_ready(self) -> None:
         """Tell systemd, as soon as home is known by measurement, or a little later."""
@@ -352,71 +179,99 @@ class Daemon:
 
     def _changed(self, snapshot: Snapshot, changes: tuple[Change, ...]) -> None:
         """The ranking or the health of something changed: tell whom it concerns."""
-        for name, relay in self._relays.items():
-            relay.keep_warm(snapshot.warm(self._routes[name]))
-        for change in changes:
-            if isinstance(change, Flip) and change.to is not State.UP:
-                self._forsake(change.targets)
-        self._sockets.changed(changes)
+        self._opened.changed(snapshot, changes)
         if all(edge.score is not None for edge in snapshot.edges.values()):
             self._measured.set()
         for change in changes:
             if isinstance(change, Switch):
                 self._notifier.status(f"home {change.to}")
 
-    def _forsake(self, targets: Iterable[Target]) -> None:
-        for target in targets:
-            for relay in self._relays.values():
-                relay.forsake(target)
+    async def reload(self) -> tuple[Difference, ...]:
+        """Read the configuration again and take it over; returns what differs.
 
-    def _client_refused(
-        self, listener: str, client: str, reason: Refusal, detail: str
-    ) -> None:
-        if reason is Refusal.HANDSHAKE_FAILED:
-            self._log.say(
-                events.TLS_FAILED, listener=listener, client=client, error=detail
-            )
-        else:
-            text = f"{reason}: {detail}" if detail else reason.value
-            self._log.say(
-                events.CLIENT_REFUSED, listener=listener, client=client, reason=text
-            )
-
-    def _request_refused(
-        self, listener: str, client: str, status: int, reason: str
-    ) -> None:
+        Flows go on. Raises ConfigError, BindError, TLSFileError or KeyFileError, and
+        then nothing has changed.
+        """
+        async with self._reloading:
+            try:
+                changed = await self._take_over()
+            except ConfigError as error:
+                tell_rejection(self._log, self._path, error)
+                raise
+            except Unusable as error:
+                self._log.say(
+                    events.CONFIG_REJECTED,
+                    path=str(self._path),
+                    errors=1,
+                    first=str(error),
+                )
+                raise
         self._log.say(
-            events.REQUEST_REFUSED,
-            listener=listener,
-            client=client,
-            status=status,
-            reason=reason,
+            events.CONFIG_RELOADED,
+            path=str(self._path),
+            changed="; ".join(map(str, changed)) or "nothing",
+            restart="; ".join(".".join(one.path) for one in changed if one.restart),
         )
+        return changed
+
+    async def _take_over(self) -> tuple[Difference, ...]:
+        # In a thread: a long file would hold up the flows.
+        loaded = await self._loop.run_in_executor(None, read, self._path)
+        probes = self._probes(loaded)
+        ground = self._ground(loaded)
+        plan = self._opened.prepare(ground, self._opened.bind(loaded))
+        self._knowledge.change(loaded, probes)
+        self._opened.switch(ground, plan)
+        changed = differences(self._loaded.config, loaded.config)
+        self._loaded = loaded
+        self._read_anew()
+        return changed
+
+    def _hung_up(self) -> None:
+        self._tasks.start(self._reload_quietly(), name="reload")
+
+    async def _reload_quietly(self) -> None:
+        """Reload for somebody who only reads the log."""
+        try:
+            await self.reload()
+        except (ConfigError, *Unusable):
+            pass  # the log says so
+
+    async def _renew(self) -> None:
+        """Look again and again whether certificates and keys were written anew."""
+        while True:
+            await asyncio.sleep(RENEW_INTERVAL)
+            self._read_anew()
+
+    def _read_anew(self) -> None:
+        for renewal in self._keyring.renew():
+            files = ", ".join(map(str, renewal.files))
+            if renewal.error:
+                self._log.say(
+                    events.CERTIFICATE_REJECTED, path=files, error=renewal.error
+                )
+                continue
+            self._log.say(events.CERTIFICATE_RENEWED, path=files)
+            ground = self._ground(self._loaded)
+            self._opened.trunks.renewed(ground, renewal.files)
 
     # ---- The end -----------------------------------------------------------------
 
     async def _end(self, reason: str) -> None:
         """Take no new flows, let those that run end, save what was learnt."""
-        flows = sum(relay.flows for relay in self._relays.values())
-        flows += sum(len(tunnels.open) for tunnels in self._tunnels.values())
-        flows += self._sockets.flows
-        flows += self._trunks.flows
+        flows = self._opened.flows
         self._notifier.stopping(f"{flows} flows to end")
         self._log.say(events.DAEMON_STOPPING, reason=reason, flows=flows)
-        listeners = self._loaded.config.listeners
-        for name, listener in self._listeners.items():
-            # Who opens a WebSocket meanwhile is told to come back, not turned away.
-            if not isinstance(listeners[name], Listening):
-                listener.close()
-        cut = await asyncio.gather(
-            *(relay.drain(DRAIN) for relay in self._relays.values()),
-            *(tunnels.drain(DRAIN) for tunnels in self._tunnels.values()),
-            self._sockets.drain(),
-            self._trunks.drain(DRAIN),
-        )
-        for listener in self._listeners.values():
-            listener.close()
+        cut = await self._opened.drain()
         await self._knowledge.close()
         await self._tasks.close()
         ran = round(self._loop.time() - self._started, 1)
-        self._log.say(events.DAEMON_STOPPED, flows=sum(cut), ran_s=ran)
+        self._log.say(events.DAEMON_STOPPED, flows=cut, ran_s=ran)
+
+
+def _paths(loaded: Loaded) -> dict[str, str]:
+    """Where WebSockets are opened to probe, by host; others are greeted only."""
+    products = loaded.catalogue.products
+    used = endpoints(loaded.catalogue, loaded.config)
+    asked = ((one.host, products[one.product].probe_path) for one in used)
+    return {host: path for host, path in asked if path is not None}

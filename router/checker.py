@@ -10,6 +10,7 @@ from router.changes import Change
 from router.endpoint import Protocol
 from router.location import Location
 from router.records import ProbeOrder
+from router.scope import Scope
 from router.snapshot import Snapshot
 from router.table import LATE, Table
 
@@ -94,6 +95,12 @@ class Checker:
     def addresses(self, name: str, found: Iterable[Location]) -> None:
         """Take over where a name leads; nowhere means that it does not exist."""
         self._table.addresses(name, found, self._time())
+        self._settle()
+
+    def change(self, scope: Scope, probes: Mapping[Protocol, Probe]) -> None:
+        """Know what is in this scope from now on, and probe it like this."""
+        self._probes = probes
+        self._table.change(scope, self._time())
         self._settle()
 
     def drain(self, edge: str) -> None:

@@ -146,6 +146,30 @@ CONFIG_REJECTED = _event(
     Field("errors", "how many"),
     Field("first", "the first one, with line and column"),
 )
+CONFIG_RELOADED = _event(
+    "config.reloaded",
+    Level.INFO,
+    "The configuration was read again and taken over.",
+    "Restart the daemon for the settings that `restart` names.",
+    Field("path", "the file"),
+    Field("changed", "the settings that differ, with what they were and are"),
+    Field("restart", "those of them that only a restart takes over"),
+)
+CERTIFICATE_RENEWED = _event(
+    "certificate.renewed",
+    Level.INFO,
+    "Files of a certificate, of authorities or of keys were found changed, and read.",
+    "Nothing; new connections use them.",
+    Field("path", "the files"),
+)
+CERTIFICATE_REJECTED = _event(
+    "certificate.rejected",
+    Level.ERROR,
+    "Such files were found changed and cannot be used; the old ones stay in use.",
+    "Write them anew: the certificate and its key both, and readable by the service.",
+    Field("path", "the files"),
+    ERROR,
+)
 LISTENER_BOUND = _event(
     "listener.bound",
     Level.INFO,
@@ -156,6 +180,14 @@ LISTENER_BOUND = _event(
     Field("protocol", "what is spoken there"),
     Field("direction", "`to_provider` or `from_provider`"),
     Field("mode", "how HTTPS is taken in: terminate, passthrough, connect"),
+)
+LISTENER_CLOSED = _event(
+    "listener.closed",
+    Level.INFO,
+    "A listener is no longer in the configuration: it accepts nothing more.",
+    "Nothing; its flows have 10 s to end.",
+    LISTENER,
+    Field("flows", "flows that it had at that moment"),
 )
 LISTENER_FAILED = _event(
     "listener.failed",

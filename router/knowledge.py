@@ -17,7 +17,7 @@ from router.changes import Change
 from router.checker import Checker
 from router.config import Loaded
 from router.election import Switch
-from router.endpoint import Endpoint, Kind, Protocol
+from router.endpoint import Endpoint, Protocol
 from router.endpoints import ANYWHERE, endpoints, receivers
 from router.logs import Log
 from router.lookup import Sources
@@ -25,6 +25,7 @@ from router.names import Answer
 from router.outage import Outage
 from router.resolver import Resolver
 from router.saved import Saved, dump, parse
+from router.scope import Scope
 from router.settings import Config
 from router.snapshot import Snapshot
 from router.table import Table
@@ -55,8 +56,18 @@ class Knowledge:
         self._log = log
         self._on_change = on_change
         self._directory = directory
+        scope = _scope(loaded)
         self._region = loaded.config.provider.region
-        table = _table(loaded, now)
+        table = Table(
+            scope.kinds,
+            scope.endpoints,
+            scope.receivers,
+            now=now,
+            uniform=random.uniform,
+            settings=scope.settings,
+            preference=scope.preference,
+        )
+        self._table = table
         self.checker = Checker(
             table,
             probes,
@@ -66,18 +77,14 @@ class Knowledge:
             look_up=lambda name: self._resolver.hurry(name),
         )
         "Takes reports, holds the snapshot."
-        self._names = table.names
-        # Preference is per edge, so the ranking of one product tells that of all.
-        every = endpoints(loaded.catalogue, loaded.config)
-        self._product = next((e.product for e in every if e.edge != ANYWHERE), "")
+        self._product = _ranked(scope)
         self._addresses: dict[str, tuple[str, ...]] = {}
         self._outage = Outage()
         self._keeper: state.Keeper | None = None
         saved = self._restore()
-        nameservers = loaded.config.resolver.nameservers
         self._resolver = Resolver(
             self._answered,
-            Sources(nameservers=[(str(ns.address), ns.port) for ns in nameservers]),
+            _sources(loaded.config),
             known=saved.addresses if saved is not None else {},
         )
 
@@ -89,8 +96,20 @@ class Knowledge:
             if not self._keeper.write():
                 self.checker.doubt()
             self._keeper.start()
-        self._resolver.watch(self._names)
+        self._resolver.watch(self._table.names)
         self.checker.start()
+
+    def change(self, loaded: Loaded, probes: Mapping[Protocol, Probe]) -> None:
+        """Go by another configuration; what is known of what stays is kept."""
+        scope = _scope(loaded)
+        self._region = loaded.config.provider.region
+        self._product = _ranked(scope)
+        self.checker.change(scope, probes)
+        self._resolver.change(_sources(loaded.config))
+        self._resolver.watch(self._table.names)
+        for name, answer in self._resolver.answers.items():
+            if answer.locations or answer.gone:  # new endpoints may share a name
+                self.checker.addresses(name, answer.locations)
 
     async def close(self) -> None:
         """Stop, and save what was learnt."""
@@ -156,26 +175,31 @@ class Knowledge:
             self._keeper.changed()
 
 
-def _table(loaded: Loaded, now: float) -> Table:
+def _scope(loaded: Loaded) -> Scope:
     config, catalogue = loaded.config, loaded.catalogue
-    kinds: dict[str, Kind] = {
-        name: catalogue.edges[name].kind for name in config.provider.edges
-    }
     ranked: list[Endpoint] = []
     # What has no edge in its name has nothing to choose: it is kept in health like a
     # receiver of the site, and takes no part in the ranking.
     fixed: list[Endpoint] = list(receivers(config))
     for endpoint in endpoints(catalogue, config):
         (fixed if endpoint.edge == ANYWHERE else ranked).append(endpoint)
-    return Table(
-        kinds,
-        ranked,
-        fixed,
-        now=now,
-        uniform=random.uniform,
-        settings=_health(config),
-        preference=_preference(config),
+    return Scope(
+        {name: catalogue.edges[name].kind for name in config.provider.edges},
+        tuple(ranked),
+        tuple(fixed),
+        _health(config),
+        _preference(config),
     )
+
+
+def _ranked(scope: Scope) -> str:
+    """A product that is ranked: preference is per edge, so one tells that of all."""
+    return next((endpoint.product for endpoint in scope.endpoints), "")
+
+
+def _sources(config: Config) -> Sources:
+    given = config.resolver.nameservers
+    return Sources(nameservers=[(str(ns.address), ns.port) for ns in given])
 
 
 def _health(config: Config) -> health.Settings:

@@ -265,6 +265,19 @@ class EdgeRecord:
     measured: bool = False
     "Whether the score is out of date."
 
+    @classmethod
+    def of(cls, name: str, kind: Kind, now: float) -> "EdgeRecord":
+        """The record of an edge of which nothing is known; `change` must follow."""
+        return cls(name, kind, now, Window(0.0), Losses(0.0), 0.0)
+
+    def change(self, kind: Kind, chosen: snapshot.Settings) -> None:
+        """Count as these say from now on. The endpoints are yet to be given anew."""
+        self.kind = kind
+        self.window.length = chosen.window
+        self.losses.length = chosen.loss_window
+        self.loss_cost = chosen.loss_cost
+        self.endpoints = []
+
     @property
     def records(self) -> tuple[Record, ...]:
         """What is known of the addresses of its endpoints."""

@@ -51,12 +51,24 @@ class Register:
     def __iter__(self) -> Iterator[Record]:
         return iter(self._by_key.values())
 
-    def add(self, endpoint: Endpoint, *, receiver: bool, now: float) -> EndpointRecord:
-        """Take up an endpoint; its addresses come with `resolve`."""
-        known = EndpointRecord(endpoint, receiver, now)
-        self.endpoints.append(known)
-        self.products.setdefault(endpoint.product, []).append(known)
-        return known
+    def arrange(
+        self, wanted: Iterable[tuple[Endpoint, bool]], now: float
+    ) -> tuple[Record, ...]:
+        """Have these endpoints and no others; each says whether it is a receiver.
+
+        Addresses of new ones come with `resolve`. Returns the records of addresses that
+        nobody has any more.
+        """
+        left = {(known.endpoint, known.receiver): known for known in self.endpoints}
+        self.endpoints, self.products = [], {}
+        for endpoint, receiver in wanted:
+            known = left.pop((endpoint, receiver), None) or EndpointRecord(
+                endpoint, receiver, now
+            )
+            self.endpoints.append(known)
+            self.products.setdefault(endpoint.product, []).append(known)
+        targets = [target for known in left.values() for target in known.targets]
+        return tuple(self._forget(dict.fromkeys(targets)))
 
     def resolve(
         self, known: EndpointRecord, wanted: Iterable[Location], now: float

@@ -41,6 +41,12 @@ class Resolver:
         self._followed: dict[str, _Followed] = {}
         self._tasks = Tasks()
 
+    def change(self, sources: Sources) -> None:
+        """Ask here from now on."""
+        if sources != self._sources:
+            self._sources = sources
+            self._lookup = Lookup(sources)
+
     @property
     def answers(self) -> Mapping[str, Answer]:
         """What is known of each watched name; an empty answer before the first one."""

@@ -52,6 +52,11 @@ class Schedule:
         "Of OPTIONS to one address."
         self._number = 0
 
+    def change(self, settings: Settings) -> None:
+        """Go by these from now on."""
+        self._settings = settings
+        self.spacing.interval = settings.sip_options_interval
+
     def add(
         self, record: Record, now: float, *, turn: tuple[int, int] = (0, 1)
     ) -> None:

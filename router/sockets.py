@@ -1,75 +1,59 @@
-"""The WebSocket listeners of the daemon: each with its relay around the one policy."""
+"""WebSocket listeners composed: relays around the one policy."""
 
 import asyncio
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from protocols.net.dial import dial
-from protocols.net.handshake import Contexts
-from protocols.net.tasks import Tasks
-from protocols.record import Record
 from protocols.target import Result
-from protocols.websocket.near import Near
 from protocols.websocket.relay import Relay
-from protocols.websocket.shared import Deadlines, Dial, Drain, Refused
+from protocols.websocket.shared import Deadlines, Dial, Drain
 from router.changes import Change, Flip
-from router.checker import Checker
 from router.choice import Choice
 from router.health import State
-from router.listeners import WebsocketFromProvider, WebsocketToProvider
-
-Listening = WebsocketToProvider | WebsocketFromProvider
-"A listener for WebSockets."
+from router.listeners import WebsocketToProvider
+from router.relays import Ground, Refusals, Sockets, serving
+from router.snapshot import Snapshot
 
 SILENCE = frozenset({Result.TIMEOUT, Result.SILENT})
 """Findings after which open WebSockets may hang for long. After any other their far end
 is there: it ends them itself, or still serves them."""
 
-
 STREAMS = 60.0
 "Seconds that WebSockets from the provider have to end by themselves, by default."
 
 
-class Sockets:
-    """All WebSocket relays of the daemon."""
+class SocketRelay:
+    """The WebSockets of one listener."""
 
-    def __init__(self, record: Record, tasks: Tasks) -> None:
-        self._record = record
-        self._tasks = tasks
-        self._relays: dict[str, Relay] = {}
+    answers_to_the_end = True
 
-    def compose(
-        self,
-        name: str,
-        listener: Listening,
-        checker: Checker,
-        contexts: Contexts,
-        refused: Refused,
-    ) -> Callable[[], Near]:
-        """Make the relay of a listener; gives its factory of protocols."""
+    def __init__(self, ground: Ground, name: str, listener: Sockets) -> None:
+        """Raises TLSFileError."""
         chosen = listener.deadlines
-        to_provider = isinstance(listener, WebsocketToProvider)
+        if isinstance(listener, WebsocketToProvider):
+            route, to_provider, patience = listener.product, True, 0.0
+            ca_file = ground.loaded.config.provider.ca_file
+        else:
+            route, to_provider, patience = name, False, STREAMS
+            ca_file = listener.ca_file
         wait = listener.drain.wait
-        if wait is None:
-            wait = 0.0 if to_provider else STREAMS
         connect: Dial = functools.partial(
             dial,
-            contexts=contexts,
+            contexts=ground.keyring.trust(ca_file),
             connect_timeout=chosen.connect,
             tls_timeout=chosen.tls,
         )
-        relay = self._relays[name] = Relay(
+        self.serving = serving(ground, name, listener, lambda: self._relay.connection())
+        self._relay = Relay(
             name,
             to_provider=to_provider,
-            choose=Choice(
-                checker,
-                listener.product if isinstance(listener, WebsocketToProvider) else name,
-            ),
-            report=checker.report,
-            record=self._record,
-            refused=refused,
+            choose=Choice(ground.checker, route),
+            report=ground.checker.report,
+            record=ground.log.log_flow,
+            refused=Refusals(ground.log, name).request,
             dial=connect,
-            tasks=self._tasks,
+            tasks=ground.tasks,
             loop=asyncio.get_running_loop(),
             head=listener.limits.header_size,
             deadlines=Deadlines(
@@ -78,11 +62,17 @@ class Sockets:
                 idle=chosen.silence,
                 closing=chosen.closing,
             ),
-            draining=Drain(wait=wait, spread=listener.drain.spread),
+            draining=Drain(
+                wait=patience if wait is None else wait, spread=listener.drain.spread
+            ),
         )
-        return relay.connection
 
-    def changed(self, changes: Iterable[Change]) -> None:
+    @property
+    def flows(self) -> int:
+        """Client connections that stand."""
+        return self._relay.flows
+
+    def changed(self, snapshot: Snapshot, changes: Iterable[Change]) -> None:
         """End WebSockets through addresses that fell silent."""
         for change in changes:
             if (
@@ -91,15 +81,16 @@ class Sockets:
                 and change.result in SILENCE
             ):
                 for target in change.targets:
-                    for relay in self._relays.values():
-                        relay.forsake(target)
+                    self._relay.forsake(target)
 
-    @property
-    def flows(self) -> int:
-        """Client connections that stand."""
-        return sum(relay.flows for relay in self._relays.values())
+    async def retire(self) -> None:
+        """Let WebSockets end by themselves."""
+        await self._relay.retire()
 
     async def drain(self) -> int:
-        """End all WebSockets, as configured; returns how many had to be cut."""
-        cut = await asyncio.gather(*(relay.drain() for relay in self._relays.values()))
-        return sum(cut)
+        """End all WebSockets, as configured; how many had to be cut."""
+        return await self._relay.drain()
+
+    def close(self) -> None:
+        """End everything now."""
+        self._relay.close()

@@ -21,7 +21,8 @@ class Spacing:
         self, interval: float, uniform: Callable[[float, float], float]
     ) -> None:
         """At least `interval` seconds apart; `uniform(low, high)` is random."""
-        self._interval = interval
+        self.interval = interval
+        "Seconds between two of them at least."
         self._uniform = uniform
         self._times: dict[str, tuple[float, float]] = {}
         self._unsure = -math.inf
@@ -29,7 +30,7 @@ class Spacing:
 
     def pause(self) -> float:
         """Seconds between two OPTIONS, different each time."""
-        return self._interval * self._uniform(1.0, JITTER)
+        return self.interval * self._uniform(1.0, JITTER)
 
     def next(self, address: str, *, known: bool = False) -> float:
         """When the next one may go to an address.
@@ -60,11 +61,11 @@ class Spacing:
 
     def sure(self, now: float) -> bool:
         """Whether an address that is not among `ages` may be asked at once."""
-        return now - self._unsure >= self._interval * JITTER
+        return now - self._unsure >= self.interval * JITTER
 
     def ages(self, now: float) -> dict[str, float]:
         """Seconds since the last one, for each address where that still counts."""
-        longest = self._interval * JITTER
+        longest = self.interval * JITTER
         return {
             address: now - sent
             for address, (sent, _) in self._times.items()

@@ -31,9 +31,9 @@ from router.register import Register
 from router.routes import alike, prepare
 from router.saved import MAX_ADDRESSES, Saved, dump, is_address, parse
 from router.schedule import Schedule
+from router.scope import Scope
 from router.snapshot import Home, Route, Score, Snapshot
 from router.uplink import TOGETHER, Uplink
-from router.window import Losses, Window
 
 SCAN_INTERVAL = 300.0
 "Seconds between two probes of everything."
@@ -68,21 +68,16 @@ class Table:
         listener. `uniform(low, high)` gives random numbers. Raises KeyError for an
         endpoint at an edge that `kinds` lacks.
         """
-        self._settings = settings or health.Settings()
-        self._preference = preference or policy.Settings()
-        self._schedule = Schedule(self._settings, uniform, now)
+        scope = Scope(
+            kinds,
+            tuple(endpoints),
+            tuple(receivers),
+            settings or health.Settings(),
+            preference or policy.Settings(),
+        )
+        self._schedule = Schedule(scope.settings, uniform, now)
         self._uplink = Uplink()
-        self._edges = {
-            name: EdgeRecord(
-                name,
-                kind,
-                now,
-                Window(self._preference.window),
-                Losses(self._preference.loss_window),
-                self._preference.loss_cost,
-            )
-            for name, kind in kinds.items()
-        }
+        self._edges: dict[str, EdgeRecord] = {}
         self._register = Register()
         self.carefree: Mapping[str, Record] = {}
         """Records of the targets in the routes, by key, for which one more answer to a
@@ -90,29 +85,50 @@ class Table:
         self._changes: list[Change] = []
         self._region_failed = math.inf
         self._home = Home(None, now)
-        self._order = list(self._edges)
+        self._order: list[str] = []
         self._void_before = -math.inf
         self._refresh_at = now
         self._scan_at = now + SCAN_INTERVAL
-        self._dirty = True
-        for endpoint in endpoints:
-            self._edges[endpoint.edge].endpoints.append(
-                self._register.add(endpoint, receiver=False, now=now)
-            )
-        for endpoint in receivers:
-            self._register.add(endpoint, receiver=True, now=now)
         self._snapshot = Snapshot(
             time=now,
-            settings=self._preference,
+            settings=scope.preference,
             home=self._home,
             frozen=False,
             edges={},
             services={},
         )
+        self.change(scope, now)
+
+    def change(self, scope: Scope, now: float) -> None:
+        """Know what is in this scope, and nothing else any more.
+
+        What is known of what stays is kept. Raises KeyError as the constructor.
+        """
+        self._settings = scope.settings
+        self._preference = scope.preference
+        self._schedule.change(scope.settings)
+        known_edges, self._edges = self._edges, {}
+        for name, kind in scope.kinds.items():
+            edge = known_edges.get(name) or EdgeRecord.of(name, kind, now)
+            edge.change(kind, scope.preference)
+            self._edges[name] = edge
+        self._order = list(self._edges)
+        ranked = [(endpoint, False) for endpoint in scope.endpoints]
+        site = [(endpoint, True) for endpoint in scope.receivers]
+        for record in self._register.arrange([*ranked, *site], now):
+            self._schedule.remove(record)
+        for known in self._register.endpoints:
+            if not known.receiver:
+                self._edges[known.endpoint.edge].endpoints.append(known)
+        self._dirty = True
         self._refresh(now)
         for known in self._register.endpoints:
-            if is_address(known.endpoint.resolve):
+            if is_address(known.endpoint.resolve) and not known.resolved:
                 self._resolve(known, plain([known.endpoint.resolve]), now)
+        for edge in self._edges.values():
+            # With an endpoint that is gone, what it said of its edge is gone.
+            if edge.endpoints:
+                self._judge_edge(edge, now, Cause("new configuration"))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -396,13 +412,21 @@ class Table:
         An edge that turns speaks for the endpoints that turn with it.
         """
         flips = [flip for known in owners if (flip := known.judge(now, cause))]
-        whole = None
-        if not owners[0].receiver:
-            whole = self._edges[owners[0].endpoint.edge].judge(now, cause)
+        if owners[0].receiver:
+            self._changes += joined(flips)
+        else:
+            self._judge_edge(self._edges[owners[0].endpoint.edge], now, cause, flips)
+
+    def _judge_edge(
+        self, edge: EdgeRecord, now: float, cause: Cause, flips: Iterable[Flip] = ()
+    ) -> None:
+        """Roll the endpoints of an edge up; it speaks for `flips` that go with it."""
+        whole = edge.judge(now, cause)
         if whole is not None:
             flips = [whole, *(flip for flip in flips if flip.to is not whole.to)]
-        self._changes += joined(flips)
+        self._changes += joined(list(flips))
         if whole is not None:
+            self._dirty = True
             self._judge_region(whole.edge, now, cause)
 
     def _judge_region(self, edge: str, now: float, cause: Cause) -> None:

@@ -4,69 +4,123 @@ import asyncio
 import binascii
 import functools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
 
 from protocols.net.admission import Refusal
-from protocols.net.handshake import Contexts
+from protocols.net.listen import BindError
 from protocols.net.tasks import Tasks
 from protocols.net.tls import Certificates
 from protocols.sip.bound import Bound, Wanted, bind
 from protocols.sip.endpoint import Endpoint
 from protocols.sip.guard import Guard
 from protocols.sip.peers import Side
+from protocols.sip.terms import Terms
 from protocols.target import Outcome, Probe, Result, Target, Transport, hostport
 from router import events
-from router.checker import Checker
 from router.choice import Choice
 from router.config import Loaded
 from router.endpoint import Protocol
 from router.endpoints import transport_to
-from router.keys import read_keys
+from router.keyring import Keyring, Keys
 from router.listeners import Sip
 from router.logs import Log
+from router.relays import DRAIN, Ground, Refusals
 from router.trunk import Belongs, PlaceNames, place_of, settings_of
 
+_NO_ALPN: tuple[str, ...] = ()  # SIP has no name there
+
 _NOT_COMPOSED = Outcome(Result.TIMEOUT, detail="no listener for this target")
+
+Bindings = Mapping[Wanted, Bound]
+"The sockets of one listener, by what was asked for."
 
 
 class Trunks:
     """All SIP listeners of a configuration, from their sockets on."""
 
-    def __init__(self, loaded: Loaded, log: Log, tasks: Tasks) -> None:
-        """Bind all of them, or raise BindError and leave none."""
-        self._loaded = loaded
+    def __init__(self, log: Log, tasks: Tasks, keyring: Keyring) -> None:
         self._log = log
         self._tasks = tasks
-        self._loop = asyncio.get_running_loop()
-        every = loaded.config.listeners.items()
-        self._listeners = {n: one for n, one in every if isinstance(one, Sip)}
-        self._bound: dict[str, Sequence[Bound]] = {}
-        sockets = iter(bind([w for one in self._listeners.values() for w in _of(one)]))
-        for name, listener in self._listeners.items():
-            count = len(listener.site.bind) + len(listener.edge.bind)
-            self._bound[name] = [next(sockets) for _ in range(count)]
+        self._keyring = keyring
+        self._keys: dict[Path | None, Keys] = {None: Keys(None)}
+        self._bound: dict[str, Bindings] = {}
         self._endpoints: dict[str, Endpoint] = {}
+        self._leaving: set[Endpoint] = set()
         self._probes: dict[tuple[str, Transport], Probe] = {}
 
-    def compose(self, checker: Checker) -> None:
-        """Make the proxies. Raises TLSFileError or KeyFileError."""
-        # SIP has no name in ALPN.
-        trusting = functools.cache(functools.partial(Contexts, alpn=()))
-        edge = trusting(self._loaded.config.provider.ca_file)
-        for name, listener in self._listeners.items():
-            contexts = {Side.SITE: trusting(listener.site.ca_file), Side.EDGE: edge}
-            endpoint = self._compose(name, listener, checker, contexts)
-            self._endpoints[name] = endpoint
+    def bind(self, loaded: Loaded) -> dict[str, Bindings]:
+        """Sockets for all listeners: those that there are, and new ones.
+
+        Raises BindError, and leaves no new ones then.
+        """
+        bound: dict[str, Bindings] = {}
+        try:
+            for name, listener in _sip(loaded).items():
+                have = self._bound.get(name, {})
+                wanted = list(_of(listener))
+                missing = [one for one in wanted if one not in have]
+                fresh = dict(zip(missing, bind(missing), strict=True))
+                bound[name] = {one: have.get(one) or fresh[one] for one in wanted}
+        except BindError:
+            self.release(bound)
+            raise
+        return bound
+
+    def release(self, bound: Mapping[str, Bindings]) -> None:
+        """Give up those sockets that no listener took."""
+        for name, bindings in bound.items():
+            for wanted, one in bindings.items():
+                if wanted not in self._bound.get(name, {}):
+                    one.sock.close()
+
+    def prepare(
+        self, ground: Ground, bound: Mapping[str, Bindings], before: Loaded | None
+    ) -> dict[str, Terms]:
+        """What new listeners, and those that changed, are to work by.
+
+        Raises TLSFileError or KeyFileError, and then nothing has changed.
+        """
+        return {
+            name: self._terms(ground, name, listener, bound[name])
+            for name, listener in _sip(ground.loaded).items()
+            if before is None or _basis(name, before) != _basis(name, ground.loaded)
+        }
+
+    def switch(
+        self,
+        ground: Ground,
+        bound: Mapping[str, Bindings],
+        terms: Mapping[str, Terms],
+    ) -> None:
+        """Work by these from now on; calls that stand, and requests, go on."""
+        for name in self._endpoints.keys() - bound.keys():
+            self._let_go(name)
+        announced = {name: set(bindings) for name, bindings in self._bound.items()}
+        self._bound = dict(bound)
+        for name, theirs in terms.items():
+            endpoint = self._endpoints.get(name)
+            if endpoint is not None:
+                endpoint.change(theirs)
+            else:
+                endpoint = self._endpoints[name] = self._endpoint(ground, name, theirs)
+                endpoint.start()
+            for wanted, one in bound[name].items():
+                if wanted not in announced.get(name, ()):
+                    self._announce(name, one)
+        self._probes.clear()
+        for name, listener in _sip(ground.loaded).items():
+            endpoint = self._endpoints[name]
             self._ask_by(endpoint, Side.EDGE, listener.host, listener.edge.transport)
             for to in listener.site.to:
                 self._ask_by(endpoint, Side.SITE, str(to), transport_to(listener, to))
 
-    def start(self) -> None:
-        """Take messages from now on."""
-        for name, endpoint in self._endpoints.items():
-            endpoint.start()
-            for one in self._bound[name]:
-                self._announce(name, one)
+    def renewed(self, ground: Ground, files: Collection[Path]) -> None:
+        """Sign with what is in these files by now."""
+        for name, listener in _sip(ground.loaded).items():
+            if listener.key_file in files:
+                terms = self._terms(ground, name, listener, self._bound[name])
+                self._endpoints[name].change(terms)
 
     async def probe(self, target: Target, timeout: float) -> Outcome:
         """Ask a target by way of the listener whose far side it is."""
@@ -76,21 +130,23 @@ class Trunks:
     @property
     def flows(self) -> int:
         """Requests under way."""
-        return sum(endpoint.pending for endpoint in self._endpoints.values())
+        every = (*self._endpoints.values(), *self._leaving)
+        return sum(endpoint.pending for endpoint in every)
 
-    async def drain(self, seconds: float) -> int:
+    async def drain(self) -> int:
         """Take no new calls, end requests under way; how many were cut off.
 
         Calls that stand need nothing of this process, and go on after a restart.
         """
-        endpoints = self._endpoints.values()
-        return sum(await asyncio.gather(*(one.drain(seconds) for one in endpoints)))
+        every = (*self._endpoints.values(), *self._leaving)
+        return sum(await asyncio.gather(*(one.drain(DRAIN) for one in every)))
 
-    def close(self) -> None:
-        """Give up the sockets of listeners that were not composed."""
-        for bound in self._bound.values():
-            for one in bound:
-                one.sock.close()
+    def _let_go(self, name: str) -> None:
+        endpoint = self._endpoints.pop(name)
+        self._log.say(events.LISTENER_CLOSED, listener=name, flows=endpoint.pending)
+        self._leaving.add(endpoint)
+        task = self._tasks.start(endpoint.drain(DRAIN), name=f"end {name}")
+        task.add_done_callback(lambda _: self._leaving.discard(endpoint))
 
     def _ask_by(
         self, endpoint: Endpoint, side: Side, host: str, transport: Transport
@@ -100,41 +156,61 @@ class Trunks:
         probe = functools.partial(endpoint.probe, side)
         self._probes.setdefault((host, transport), probe)
 
-    def _compose(
-        self,
-        name: str,
-        listener: Sip,
-        checker: Checker,
-        contexts: Mapping[Side, Contexts],
-    ) -> Endpoint:
-        catalogue = self._loaded.catalogue
-        own = self._loaded.config.provider.source_addresses.values()
-        sources = frozenset(map(str, own))
-        keys = read_keys(listener.key_file)
-        networks = catalogue.source_networks(Protocol.SIP)
+    def _terms(
+        self, ground: Ground, name: str, listener: Sip, bound: Bindings
+    ) -> Terms:
+        catalogue, provider = ground.loaded.catalogue, ground.loaded.config.provider
+        sources = frozenset(map(str, provider.source_addresses.values()))
+        keys = self._keys_in(listener.key_file)
         places = tuple(
             place_of(listener, one.side, one.transport, one.sock.getsockname(), sources)
-            for one in self._bound[name]
+            for one in bound.values()
         )
-        return Endpoint(
-            self._bound[name],
-            settings_of(listener, catalogue, places, keys, sources),
-            choose_edge=Choice(checker, listener.product, only=Belongs(listener)),
-            choose_site=Choice(checker, name),
-            names=PlaceNames(name, listener, catalogue, checker),
-            token=_token,
+        trust = functools.partial(self._keyring.trust, alpn=_NO_ALPN)
+        return Terms(
+            tuple(bound.values()),
+            settings_of(listener, catalogue, places, keys.values, sources),
+            choose_edge=Choice(
+                ground.checker, listener.product, only=Belongs(listener)
+            ),
+            choose_site=Choice(ground.checker, name),
+            names=PlaceNames(name, listener, catalogue, ground.checker),
             guards={
                 Side.SITE: Guard(listener.site.allow),
-                Side.EDGE: Guard(networks),
+                Side.EDGE: Guard(catalogue.source_networks(Protocol.SIP)),
             },
-            contexts=contexts,
-            certificates=_certificates(listener),
-            report=checker.report,
+            contexts={
+                Side.SITE: trust(listener.site.ca_file),
+                Side.EDGE: trust(provider.ca_file),
+            },
+            certificates=self._certificates(listener),
+        )
+
+    def _certificates(self, listener: Sip) -> dict[Side, Certificates]:
+        edge = listener.edge.tls
+        shown = {Side.SITE: listener.site.tls or edge, Side.EDGE: edge}
+        return {
+            side: self._keyring.certificates(tls, alpn=_NO_ALPN)
+            for side, tls in shown.items()
+            if tls is not None
+        }
+
+    def _keys_in(self, path: Path | None) -> Keys:
+        """The keys of a file; without one they are the same until the daemon ends."""
+        if path is not None:
+            self._keys[path] = self._keyring.keys(path)
+        return self._keys[path]
+
+    def _endpoint(self, ground: Ground, name: str, terms: Terms) -> Endpoint:
+        return Endpoint(
+            terms,
+            token=_token,
+            report=ground.checker.report,
             record=functools.partial(self._log.log_call, name),
             refused=functools.partial(self._refused, name),
-            turned_down=functools.partial(self._turned_down, name),
+            turned_down=Refusals(self._log, name).request,
             tasks=self._tasks,
-            loop=self._loop,
+            loop=asyncio.get_running_loop(),
         )
 
     def _announce(self, name: str, one: Bound) -> None:
@@ -144,17 +220,6 @@ class Trunks:
             address=hostport(*one.sock.getsockname()[:2]),
             protocol=f"{Protocol.SIP} over {one.transport}",
             direction="to_provider" if one.side is Side.SITE else "from_provider",
-        )
-
-    def _turned_down(
-        self, listener: str, client: str, status: int, reason: str
-    ) -> None:
-        self._log.say(
-            events.REQUEST_REFUSED,
-            listener=listener,
-            client=client,
-            status=status,
-            reason=reason,
         )
 
     def _refused(self, listener: str, address: str, reason: str, detail: str) -> None:
@@ -177,14 +242,20 @@ def _of(listener: Sip) -> Iterator[Wanted]:
             yield Wanted(side, one.transport, str(one.address), one.port)
 
 
-def _certificates(listener: Sip) -> dict[Side, Certificates]:
-    edge = listener.edge.tls
-    shown = {Side.SITE: listener.site.tls or edge, Side.EDGE: edge}
-    return {
-        side: Certificates(tls.certificate, tls.key, alpn=())
-        for side, tls in shown.items()
-        if tls is not None
-    }
+def _sip(loaded: Loaded) -> dict[str, Sip]:
+    every = loaded.config.listeners.items()
+    return {name: one for name, one in every if isinstance(one, Sip)}
+
+
+def _basis(name: str, loaded: Loaded) -> tuple[object, ...]:
+    """All that the terms of a listener are made from: the same makes the same."""
+    provider = loaded.config.provider
+    return (
+        loaded.config.listeners.get(name),
+        provider.ca_file,
+        provider.source_addresses,
+        loaded.catalogue,
+    )
 
 
 def _token() -> bytes:

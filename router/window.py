@@ -11,7 +11,8 @@ class Window:
     """Round trips of the last so many seconds, kept sorted as they come and go."""
 
     def __init__(self, length: float) -> None:
-        self._length = length
+        self.length = length
+        "Seconds."
         self._order: deque[tuple[float, float]] = deque()
         self._sorted: list[float] = []
 
@@ -28,7 +29,7 @@ class Window:
     def expire(self, now: float) -> bool:
         """Forget what is older than the window; True if anything was."""
         before = len(self._order)
-        while self._order and self._order[0][0] <= now - self._length:
+        while self._order and self._order[0][0] <= now - self.length:
             self._drop()
         return len(self._order) < before
 
@@ -45,7 +46,8 @@ class Losses:
     """How many of the probes of the last so many seconds were lost."""
 
     def __init__(self, length: float) -> None:
-        self._length = length
+        self.length = length
+        "Seconds."
         self._order: deque[tuple[float, bool]] = deque(maxlen=MAX_SAMPLES)
         self.lost = 0
 
@@ -62,7 +64,7 @@ class Losses:
     def expire(self, now: float) -> bool:
         """Forget what is older than the window; True if anything was."""
         before = len(self._order)
-        while self._order and self._order[0][0] <= now - self._length:
+        while self._order and self._order[0][0] <= now - self.length:
             self.lost -= self._order.popleft()[1]
         return len(self._order) < before
 

@@ -87,6 +87,7 @@ CORES = (
     "router.repeats",
     "router.routes",
     "router.saved",
+    "router.scope",
     "router.schedule",
     "router.schema",
     "router.services",
@@ -230,11 +231,25 @@ def test_core_imports_cores_only(name: str) -> None:
     assert ours <= {*CORES, "router.demo.clients"}, name
 
 
+COMPOSERS = {
+    f"router.{name}"
+    for name in ["app", "https", "keyring", "opened", "relays", "sockets", "trunks"]
+}
+
+
 @named("router")
 def test_shells_of_protocols_are_imported_by_composers_alone(name: str) -> None:
     owned = {"protocols.net.tasks"}  # tasks need an owner everywhere
     shells = {o for o in imports(name) if package(o) == "protocols"} - {*CORES} - owned
-    composers = ("router.app", "router.sockets", "router.trunks")
+    composers = (
+        "router.app",
+        "router.https",
+        "router.keyring",
+        "router.opened",
+        "router.relays",
+        "router.sockets",
+        "router.trunks",
+    )
     assert name in composers or not shells
 
 

@@ -329,7 +329,7 @@ class Exchange:
             self.head.keep_alive
             and self._reader.done
             and response.body is not Body.CLOSE
-            and not shared.draining
+            and not shared.leaving
         )
         close = not self._keep_alive
         data = fields.response(response, minor=self.head.minor, close=close)
@@ -476,7 +476,7 @@ class Exchange:
             self._abort(who, cause)
             return
         complete = self._reader.done
-        keep_alive = complete and self.head.keep_alive and not self._shared.draining
+        keep_alive = complete and self.head.keep_alive and not self._shared.leaving
         head_only = self.head.method == b"HEAD"
         data = answer(status, cause, close=not keep_alive, head_only=head_only)
         self._near.transport.write(data)

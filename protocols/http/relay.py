@@ -78,9 +78,21 @@ class Relay:
         self._pool.forsake(target)
         self._shared.watch.forsake(target)
 
+    async def retire(self) -> None:
+        """Answer one more request of each client that is there; return when all left.
+
+        Nobody is hung up on between requests: who is idle learns with the answer to the
+        next one that the connection ends (RFC 9112 section 9.6).
+        """
+        self._shared.leaving = True
+        self._pool.keep_warm(())
+        if self._nears:
+            await self._empty.wait()
+        self.close()
+
     async def drain(self, seconds: float) -> int:
         """Take no further requests, end those under way; returns how many were cut."""
-        self._shared.draining = True
+        self._shared.leaving = self._shared.draining = True
         for near in list(self._nears):
             near.drain()
         if self._nears:
@@ -113,7 +125,7 @@ class Relay:
 
     def _gone(self, near: Near) -> None:
         self._nears.discard(near)
-        if self._shared.draining and not self._nears:
+        if self._shared.leaving and not self._nears:
             self._empty.set()
 
     def _tick(self) -> None:

@@ -144,8 +144,10 @@ class Shared:
     "Whether a request that is safe to repeat goes to the next target when broken."
     request_id: re.Pattern[bytes] | None = None
     "Finds what the far side calls a request, in its answer; None to look for nothing."
+    leaving: bool = False
+    "Each answer says that its connection ends with it."
     draining: bool = False
-    "No further request is taken from a connection."
+    "No further request is taken from a connection, whatever it was told."
 
     @property
     def direction(self) -> str:

@@ -75,12 +75,16 @@ class Tunnels:
         await self._ended_within(_CUTTING)
         return cut
 
+    async def retire(self) -> None:
+        """Return when the last of those that are open has ended by itself."""
+        while self.open:
+            self.empty.clear()
+            await self.empty.wait()
+
     async def _ended_within(self, seconds: float) -> bool:
         try:
             async with asyncio.timeout(seconds):
-                while self.open:
-                    self.empty.clear()
-                    await self.empty.wait()
+                await self.retire()
         except TimeoutError:
             return False
         return True

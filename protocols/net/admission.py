@@ -55,6 +55,11 @@ class Admission:
         self.handshakes = 0
         "Those of them within their TLS handshake."
 
+    def change(self, allow: Sequence[Network] | None, limits: Limits) -> None:
+        """Decide by these from now on; whoever is in stays, and counts."""
+        self._allow = allow
+        self._limits = limits
+
     def admit(self, address: str) -> Refusal | None:
         """Admit a connection, or say why not. If admitted, `leave` must follow."""
         count = self._clients.get(address, 0)

@@ -34,41 +34,60 @@ class Contexts:
         self, ca_file: Path | None = None, *, alpn: Sequence[str] = HTTP_1_1
     ) -> None:
         """Trust `ca_file`, or else the system. Raises TLSFileError."""
-        self._checking = client_context(ca_file, alpn=alpn)
-        self._checking.sslobject_class = _Connection
+        self._ca_file = ca_file
+        self._alpn = alpn
+        self._checking: ssl.SSLContext
+        self._trusting: ssl.SSLContext
+        self._sessions: Sessions
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the authorities again. On TLSFileError the old ones stay trusted.
+
+        Sessions are forgotten: resumed, they would ask nobody for a certificate.
+        """
+        checking = client_context(self._ca_file, alpn=self._alpn)
+        checking.sslobject_class = _Connection
         # For targets whose certificate bears another name than the one indicated;
         # `_Connection` then checks that name itself, and as strictly.
-        self._trusting = client_context(ca_file, alpn=alpn)
-        self._trusting.check_hostname = False
-        self._trusting.sslobject_class = _Connection
-        self._sessions: collections.OrderedDict[Place, ssl.SSLSession] = (
-            collections.OrderedDict()
-        )
+        trusting = client_context(self._ca_file, alpn=self._alpn)
+        trusting.check_hostname = False
+        trusting.sslobject_class = _Connection
+        self._checking, self._trusting = checking, trusting
+        self._sessions = Sessions()
 
     def handshake(self, target: Target, *, resume: bool = True) -> "Handshake":
         """What to hand to the event loop for one dial to `target`."""
         if not target.verify_name:
             raise AssertionError(f"{target} has no name to verify")
         same = target.verify_name == target.server_name
-        return Handshake(
-            self, self._checking if same else self._trusting, target, resume
+        context = self._checking if same else self._trusting
+        return Handshake(self._sessions, context, target, resume)
+
+
+class Sessions:
+    """TLS sessions of one context, to be resumed with it and no other."""
+
+    def __init__(self) -> None:
+        self._kept: collections.OrderedDict[Place, ssl.SSLSession] = (
+            collections.OrderedDict()
         )
 
-    def session(self, place: Place) -> ssl.SSLSession | None:
+    def get(self, place: Place) -> ssl.SSLSession | None:
         """The session to offer, if one is kept."""
         # Departs from RFC 8446 appendix C.4, "Clients SHOULD NOT reuse a ticket for
         # multiple connections": that hides a client from observers, and all our
         # connections come from one address anyway.
-        if place in self._sessions:
-            self._sessions.move_to_end(place)
-        return self._sessions.get(place)
+        if place in self._kept:
+            self._kept.move_to_end(place)
+        return self._kept.get(place)
 
     def keep(self, place: Place, session: ssl.SSLSession) -> None:
         """Remember a session for the next handshake at `place`."""
-        self._sessions[place] = session
-        self._sessions.move_to_end(place)
-        if len(self._sessions) > SESSIONS:
-            self._sessions.popitem(last=False)
+        self._kept[place] = session
+        self._kept.move_to_end(place)
+        if len(self._kept) > SESSIONS:
+            self._kept.popitem(last=False)
 
 
 class Handshake:
@@ -76,20 +95,24 @@ class Handshake:
 
     __slots__ = (
         "_context",
-        "_contexts",
         "_outgoing",
         "_place",
         "_reads",
         "_resume",
+        "_sessions",
         "_verify",
         "answered",
         "started",
     )
 
     def __init__(
-        self, contexts: Contexts, context: ssl.SSLContext, target: Target, resume: bool
+        self,
+        sessions: Sessions,
+        context: ssl.SSLContext,
+        target: Target,
+        resume: bool,
     ) -> None:
-        self._contexts = contexts
+        self._sessions = sessions
         self._context = context
         self._verify = "" if context.check_hostname else target.verify_name
         self._place = (
@@ -135,7 +158,7 @@ class Handshake:
             outgoing,
             server_side=server_side,
             server_hostname=server_hostname,
-            session=self._contexts.session(self._place) if self._resume else None,
+            session=self._sessions.get(self._place) if self._resume else None,
         )
         cast(_Connection, connection).handshake = self
         return connection
@@ -170,7 +193,7 @@ class Handshake:
         session = connection.session
         if session is None or not session.has_ticket:
             return self._reads <= 0
-        self._contexts.keep(self._place, session)
+        self._sessions.keep(self._place, session)
         return True
 
 

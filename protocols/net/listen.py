@@ -6,12 +6,13 @@ to the loop.
 """
 
 import asyncio
+import dataclasses
 import os
 import socket
 import ssl
 from collections.abc import Callable, Sequence
 
-from protocols.net.admission import Admission, Refusal
+from protocols.net.admission import Admission, Limits, Network, Refusal
 from protocols.net.sockets import family, harden
 from protocols.net.tasks import Tasks
 from protocols.net.tls import Certificates
@@ -82,30 +83,45 @@ def _bind(address: str, port: int) -> socket.socket:
     return sock
 
 
+Factory = Callable[[], asyncio.BaseProtocol]
+"Makes the protocol of a new connection."
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Serving:
+    """How the connections of a listener are served."""
+
+    factory: Factory
+    "Makes the protocol of each."
+    refused: Refused
+    "Told of those that are not."
+    allow: Sequence[Network] | None = None
+    "Networks that may connect; None for all."
+    limits: Limits = Limits()  # noqa: RUF009 - frozen
+    "How many there may be."
+    certificates: Certificates | None = None
+    "What clients are shown; None for plain TCP."
+    handshake_timeout: float = HANDSHAKE_TIMEOUT
+    "Seconds for the TLS handshake of each."
+
+
 class Listener:
     """Accepts connections on one socket and serves those that are admitted."""
 
-    def __init__(
-        self,
-        sock: socket.socket,
-        factory: Callable[[], asyncio.BaseProtocol],
-        *,
-        admission: Admission,
-        refused: Refused,
-        tasks: Tasks,
-        certificates: Certificates | None = None,
-        handshake_timeout: float = HANDSHAKE_TIMEOUT,
-    ) -> None:
-        """Serve plain TCP, or TLS if `certificates` are given."""
+    def __init__(self, sock: socket.socket, serving: Serving, tasks: Tasks) -> None:
+        """The socket is its own from now on."""
         self._sock = sock
-        self._factory = factory
-        self._admission = admission
-        self._refused = refused
+        self._serving = serving
         self._tasks = tasks
-        self._certificates = certificates
-        self._handshake_timeout = handshake_timeout
         self._loop = asyncio.get_running_loop()
         self._resume: asyncio.TimerHandle | None = None
+        self.admission = Admission(serving.allow, serving.limits)
+        "Counts those who are in."
+
+    def change(self, serving: Serving) -> None:
+        """Serve new connections this way; those that stand go on as they began."""
+        self._serving = serving
+        self.admission.change(serving.allow, serving.limits)
 
     def start(self) -> None:
         """Accept from now on."""
@@ -136,36 +152,38 @@ class Listener:
 
     def _pause(self, error: OSError) -> None:
         """Wait for better times: the connection stays in the backlog meanwhile."""
-        self._refused("", Refusal.NO_RESOURCES, error.strerror or str(error))
+        reason = error.strerror or str(error)
+        self._serving.refused("", Refusal.NO_RESOURCES, reason)
         self._loop.remove_reader(self._sock.fileno())
         self._resume = self._loop.call_later(PAUSE, self.start)
 
     def _take(self, sock: socket.socket, address: str) -> None:
-        refusal = self._admission.admit(address)
+        refusal = self.admission.admit(address)
         if refusal is not None:
             sock.close()
-            self._refused(address, refusal, "")
+            self._serving.refused(address, refusal, "")
             return
-        admitted = _Admitted(sock, lambda: self._admission.leave(address))
+        admitted = _Admitted(sock, lambda: self.admission.leave(address))
         self._tasks.start(self._serve(admitted, address), name=f"accept {address}")
 
     async def _serve(self, sock: socket.socket, address: str) -> None:
-        if self._certificates is None:
-            await self._loop.connect_accepted_socket(self._factory, sock)
+        serving = self._serving
+        if serving.certificates is None:
+            await self._loop.connect_accepted_socket(serving.factory, sock)
             return
-        self._admission.handshakes += 1
+        self.admission.handshakes += 1
         try:
             await self._loop.connect_accepted_socket(
-                self._factory,
+                serving.factory,
                 sock,
-                ssl=self._certificates.context,
-                ssl_handshake_timeout=self._handshake_timeout,
+                ssl=serving.certificates.context,
+                ssl_handshake_timeout=serving.handshake_timeout,
                 ssl_shutdown_timeout=SHUTDOWN_TIMEOUT,
             )
         except OSError as error:
-            self._refused(address, Refusal.HANDSHAKE_FAILED, _words(error))
+            serving.refused(address, Refusal.HANDSHAKE_FAILED, _words(error))
         finally:
-            self._admission.handshakes -= 1
+            self.admission.handshakes -= 1
 
 
 class _Admitted(socket.socket):

@@ -7,29 +7,26 @@ core. Nothing here waits, but for the dialling of connections and for probes.
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 
-from protocols.net.admission import Admission, Limits
-from protocols.net.handshake import Contexts
-from protocols.net.listen import Listener
+from protocols.net.admission import Limits
+from protocols.net.listen import Listener, Serving
 from protocols.net.tasks import Tasks
-from protocols.net.tls import Certificates
 from protocols.sip import replies
 from protocols.sip.bound import Bound
 from protocols.sip.connection import Patience
-from protocols.sip.guard import Drop, Guard, is_scanner
+from protocols.sip.guard import Drop, is_scanner
 from protocols.sip.message import Message, MessageError, parse
 from protocols.sip.peers import Action, Ended, Observed, Peer, Send, Side, TurnedDown
 from protocols.sip.places import Places
 from protocols.sip.probe import Probes
 from protocols.sip.proxy import Proxy
 from protocols.sip.records import CallRecord
-from protocols.sip.settings import Settings
-from protocols.sip.shared import Names
-from protocols.sip.streams import Streams, dials_from
+from protocols.sip.streams import Streams
+from protocols.sip.terms import Terms
 from protocols.sip.token import Hop
 from protocols.sip.udp import Udp
-from protocols.target import Choose, Outcome, Report, Result, Target, Transport
+from protocols.target import Outcome, Report, Result, Target, Transport
 
 REASONS = 128
 "Reasons that are counted apart; further ones count as others."
@@ -55,16 +52,9 @@ class Endpoint:
 
     def __init__(
         self,
-        bound: Sequence[Bound],
-        settings: Settings,
+        terms: Terms,
         *,
-        choose_edge: Choose,
-        choose_site: Choose,
-        names: Names,
         token: Callable[[], bytes],
-        guards: Mapping[Side, Guard],
-        contexts: Mapping[Side, Contexts],
-        certificates: Mapping[Side, Certificates],
         report: Report,
         record: RecordCall,
         refused: Refused,
@@ -74,44 +64,38 @@ class Endpoint:
         limits: Limits = LIMITS,
         patience: Patience = Patience(),  # noqa: B008 - frozen
     ) -> None:
-        """`limits` are those of each stream socket; `certificates` are needed for the
-        sides that TLS is bound on, `guards` and `contexts` for both."""
+        """`limits` are those of each stream socket."""
         self._proxy = Proxy(
-            settings, choose_edge, choose_site, names, token, self._standing
+            terms.settings,
+            terms.choose_edge,
+            terms.choose_site,
+            terms.names,
+            token,
+            self._standing,
         )
-        self._guards = (guards[Side.SITE], guards[Side.EDGE])
+        self._guards = terms.by_side
         self._report = report
         self._record = record
         self._refused = refused
         self._turned_down = turned_down
         self._clock = loop.time
         self._loop = loop
-        self._udp = Udp(
-            self, [(b.side, b.sock) for b in bound if b.transport is Transport.UDP]
-        )
+        self._tasks = tasks
+        self._limits = limits
+        self._udp = Udp(self, terms.datagram_sockets)
         self._streams = Streams(
             self,
-            contexts,
-            dials_from((b.side, b.transport, b.sock.getsockname()[0]) for b in bound),
+            terms.contexts,
+            terms.sources,
             tasks=tasks,
             loop=loop,
             patience=patience,
         )
-        self._listeners = [
-            Listener(
-                one.sock,
-                self._streams.accepting(one.side, one.transport),
-                admission=Admission(guards[one.side].networks, limits),
-                refused=self._turned_away,
-                tasks=tasks,
-                certificates=(
-                    certificates[one.side] if one.transport is Transport.TLS else None
-                ),
-            )
-            for one in bound
-            if one.transport is not Transport.UDP
-        ]
-        self._probes = Probes(Places(settings), self._send, self._streams.find, token)
+        self._listeners: dict[Bound, Listener] = {}
+        self._probes = Probes(
+            Places(terms.settings), self._send, self._streams.find, token
+        )
+        self._listen(terms)
         self._failures: deque[tuple[int, Result, str]] = deque()
         self._busy = False
         self._closed = False
@@ -124,10 +108,20 @@ class Endpoint:
 
     def start(self) -> None:
         """Receive and accept from now on."""
-        self._udp.start()
-        for listener in self._listeners:
-            listener.start()
+        self._receive()
         self._looking = self._loop.call_later(_LOOK, self._look)
+
+    def change(self, terms: Terms) -> None:
+        """Work by these from now on; calls, and connections that stand, go on."""
+        self._proxy.change(
+            terms.settings, terms.choose_edge, terms.choose_site, terms.names
+        )
+        self._guards = terms.by_side
+        self._udp.change(terms.datagram_sockets)
+        self._streams.change(terms.contexts, terms.sources)
+        self._probes.change(Places(terms.settings))
+        self._listen(terms)
+        self._receive()
 
     async def probe(self, side: Side, target: Target, timeout: float) -> Outcome:
         """Ask a target by OPTIONS from this listener's sockets; never raises."""
@@ -158,7 +152,7 @@ class Endpoint:
                 handle.cancel()
         self._closed = True
         self._armed = -math.inf
-        for listener in self._listeners:
+        for listener in self._listeners.values():
             listener.close()
         self._streams.close()
         self._udp.close()
@@ -171,6 +165,30 @@ class Endpoint:
     def pending(self) -> int:
         """Requests under way, or not yet forgotten."""
         return self._proxy.pending
+
+    def _listen(self, terms: Terms) -> None:
+        """Have a listener for each socket of streams, and no others."""
+        for gone in self._listeners.keys() - set(terms.streams):
+            self._listeners.pop(gone).close()
+        for one in terms.streams:
+            serving = Serving(
+                self._streams.accepting(one.side, one.transport),
+                self._turned_away,
+                terms.guards[one.side].networks,
+                self._limits,
+                terms.certificates[one.side]
+                if one.transport is Transport.TLS
+                else None,
+            )
+            if one in self._listeners:
+                self._listeners[one].change(serving)
+            else:
+                self._listeners[one] = Listener(one.sock, serving, self._tasks)
+
+    def _receive(self) -> None:
+        self._udp.start()
+        for listener in self._listeners.values():
+            listener.start()
 
     # ---- What sockets tell ---------------------------------------------------------
 

@@ -58,6 +58,10 @@ class Probes:
         self._asked: dict[bytes, _Asked] = {}
         self._numbered: dict[int, _Asked] = {}
 
+    def change(self, places: Places) -> None:
+        """Name the router like this from now on."""
+        self._places = places
+
     async def ask(self, side: Side, target: Target, timeout: float) -> Outcome:
         """Send OPTIONS, again where it may be lost, until the first final answer.
 

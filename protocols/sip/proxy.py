@@ -54,13 +54,23 @@ class Proxy:
         standing: Standing = lambda _: 0,
     ) -> None:
         """`standing` knows the connections that the site has made."""
-        self._settings = settings
         self._shared = Shared(
             settings, (choose_site, choose_edge), names, token, standing
         )
         self._ways = Ways(self._shared)
         self.accepting = True
         "Whether new requests are taken; established dialogs go on without it."
+
+    def change(
+        self, settings: Settings, choose_edge: Choose, choose_site: Choose, names: Names
+    ) -> None:
+        """Go by these from now on; a request under way ends as it began.
+
+        Requests of dialogs are routed by what is signed into them: they need a key that
+        is still among the keys.
+        """
+        self._shared.change(settings, (choose_site, choose_edge), names)
+        self._ways = Ways(self._shared)
 
     def received(self, data: bytes | Message, source: Peer, now: float) -> list[Action]:
         """Take a datagram, or one message out of a stream."""
@@ -161,9 +171,12 @@ class Proxy:
                 self._acknowledge(message, via, source)
         elif asked is not None:
             asked.again(now)
-        elif self._shared.under_way[source.side] >= 2 * self._settings.transactions:
+        elif (
+            self._shared.under_way[source.side]
+            >= 2 * self._shared.settings.transactions
+        ):
             self._drop("table of transactions is full")
-        elif self._shared.held >= 2 * self._settings.memory:
+        elif self._shared.held >= 2 * self._shared.settings.memory:
             self._drop("memory for requests is full")
         else:
             self._new(message, via, key, source, now)
@@ -210,12 +223,12 @@ class Proxy:
 
         Those that were abandoned take room, too.
         """
-        bound = self._settings.transactions
+        bound = self._shared.settings.transactions
         return (
             self.accepting
             and self._shared.under_way[side] < bound
             and len(self._shared.branches) < 8 * bound
-            and self._shared.held < self._settings.memory
+            and self._shared.held < self._shared.settings.memory
         )
 
     def _cancel(self, message: Message, key: Key, peer: Peer, now: float) -> None:

@@ -80,13 +80,14 @@ class Shared:
         token: Callable[[], bytes],
         standing: Standing = lambda _: 0,
     ) -> None:
-        self.settings = settings
-        self.choose = choose
+        self.settings: Settings
+        self.choose: tuple[Choose, Choose]
         "Who is next, by the side that it is on."
-        self.names = names
+        self.names: Names
+        self.places: Places
+        self.change(settings, choose, names)
         self.token = token
         "Gives 8 to 32 unguessable letters or digits, new ones each time."
-        self.places = Places(settings)
         self.timers = Timers()
         self.pins = Pins(settings.pins)
         self.contexts: dict[Key, Asked] = {}
@@ -104,6 +105,15 @@ class Shared:
         self._number = 0
         self._targets: dict[tuple[Side, Hop], tuple[Target | None, Target]] = {}
         self._udp_only: dict[str, float] = {}
+
+    def change(
+        self, settings: Settings, choose: tuple[Choose, Choose], names: Names
+    ) -> None:
+        """Go by these from now on."""
+        self.settings = settings
+        self.choose = choose
+        self.names = names
+        self.places = Places(settings)
 
     def number(self) -> int:
         """A number for the next attempt."""

@@ -73,6 +73,11 @@ class Streams:
         self._ponging: dict[str, None] = {}
         self._closed = False
 
+    def change(self, contexts: Mapping[Side, Contexts], sources: Sources) -> None:
+        """Dial this way from now on; connections that stand go on."""
+        self._contexts = contexts
+        self._sources = sources
+
     def accepting(self, side: Side, kind: Transport) -> Callable[[], Connection]:
         """Makes the protocol of connections that are accepted on a side."""
         return lambda: self._new(side, kind)

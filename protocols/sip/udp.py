@@ -51,17 +51,38 @@ class Udp:
     ) -> None:
         """The sockets are its own from now on."""
         self._hears = hears
-        self._sockets: list[Datagrams] = []
+        self._bound: dict[socket.socket, tuple[int, Datagrams]] = {}
+        self._sockets: dict[int, Datagrams] = {}
         self._named: dict[tuple[Side, bool, str | None], Datagrams] = {}
         self._ways: tuple[dict[str, _Way], dict[str, _Way]] = ({}, {})
         self._asked: dict[Place, deque[int]] = {}
-        for side, sock in bound:
-            self._add(side, sock)
+        self._number = 0
+        self.change(bound)
 
     def start(self) -> None:
         """Receive from now on."""
-        for one in self._sockets:
+        for one in self._sockets.values():
             one.start()
+
+    def change(self, bound: Iterable[tuple[Side, socket.socket]]) -> None:
+        """Have these sockets, and no others any more; new ones are yet to be started.
+
+        A request whose socket is gone is answered by nobody, and lost.
+        """
+        bound = list(bound)
+        for sock in self._bound.keys() - {sock for _, sock in bound}:
+            number, datagrams = self._bound.pop(sock)
+            del self._sockets[number]
+            datagrams.close()
+        self._named.clear()
+        for ways in self._ways:
+            ways.clear()
+        for side, sock in bound:
+            if sock not in self._bound:
+                self._add(side, sock)
+            address, datagrams = sock.getsockname()[0], self._bound[sock][1]
+            self._named.setdefault((side, ":" in address, None), datagrams)
+            self._named.setdefault((side, ":" in address, address), datagrams)
 
     def send(self, side: Side, target: Target, data: bytes, attempt: int) -> None:
         """Send a request; `Hears.broken` is told if it cannot be."""
@@ -77,8 +98,8 @@ class Udp:
 
     def answer(self, peer: Peer, data: bytes) -> bool:
         """Send an answer from the socket that received; False if it cannot be."""
-        way = self._sockets[peer.connection]
-        return not way.send(data, (peer.address, peer.port))
+        way = self._sockets.get(peer.connection)
+        return way is not None and not way.send(data, (peer.address, peer.port))
 
     def has_asked(self, address: str, port: int) -> bool:
         """Whether a request was sent there, so that answers are expected."""
@@ -86,11 +107,10 @@ class Udp:
 
     def close(self) -> None:
         """Receive no more."""
-        for one in self._sockets:
-            one.close()
+        self.change(())
 
     def _add(self, side: Side, sock: socket.socket) -> None:
-        number = len(self._sockets)
+        number, self._number = self._number, self._number + 1
         peers: dict[Place, Peer] = {}
         datagram = self._hears.datagram
 
@@ -102,11 +122,9 @@ class Udp:
                 peer = peers[source] = Peer(side, Transport.UDP, *source, number)
             datagram(data, peer)
 
-        address = sock.getsockname()[0]
         datagrams = Datagrams(sock, received, self._unreachable)
-        self._sockets.append(datagrams)
-        self._named.setdefault((side, ":" in address, None), datagrams)
-        self._named.setdefault((side, ":" in address, address), datagrams)
+        self._sockets[number] = datagrams
+        self._bound[sock] = number, datagrams
 
     def _find(self, side: Side, target: Target) -> _Way | None:
         one = self._named.get((side, ":" in target.address, target.source))

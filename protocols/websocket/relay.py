@@ -65,6 +65,13 @@ class Relay:
         for near in self._nears:
             near.forsake(target)
 
+    async def retire(self) -> None:
+        """Serve those who are there until all left by themselves."""
+        while self._nears:
+            self._left.clear()
+            await self._left.wait()
+        self.close()
+
     async def drain(self) -> int:
         """Open no more, end those that are open; returns how many had to be cut.
 

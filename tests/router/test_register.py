@@ -19,10 +19,19 @@ def register() -> Register:
     return Register()
 
 
+def enter(
+    register: Register, endpoint: Endpoint, *, receiver: bool = False
+) -> EndpointRecord:
+    """Have one more endpoint, without addresses."""
+    before = [(known.endpoint, known.receiver) for known in register.endpoints]
+    register.arrange([*before, (endpoint, receiver)], 0.0)
+    return register.endpoints[-1]
+
+
 def add(
     register: Register, endpoint: Endpoint, *addresses: str, receiver: bool = False
 ) -> EndpointRecord:
-    known = register.add(endpoint, receiver=receiver, now=0.0)
+    known = enter(register, endpoint, receiver=receiver)
     register.resolve(known, plain(addresses), 0.0)
     return known
 
@@ -30,7 +39,7 @@ def add(
 def test_addresses_have_the_ports_of_the_look_up(
     register: Register, provider: Any
 ) -> None:
-    known = register.add(provider.endpoint("a"), receiver=False, now=0.0)
+    known = enter(register, provider.endpoint("a"))
     at = (Location(ONE), Location(ONE, 5070, 10, 60), Location(TWO, 5070))
     moved = register.resolve(known, at, 0.0)
     assert [record.target.port for record in moved.new] == [443, 5070, 5070]
@@ -47,7 +56,7 @@ def test_products_at_one_address_of_an_edge_share_a_record(
     register: Register, provider: Any
 ) -> None:
     api = add(register, provider.endpoint("a"), ONE, TWO)
-    voice = register.add(provider.endpoint("a", "voice"), receiver=False, now=0.0)
+    voice = enter(register, provider.endpoint("a", "voice"))
     moved = register.resolve(voice, plain([ONE]), 0.0)
     assert (moved.new, moved.gone) == ((), ())
     assert len(list(register)) == 2
@@ -115,3 +124,23 @@ def test_target_that_another_listener_has_too_stays(
     (target,) = first.targets
     assert register.resolve(first, (), 1.0).gone == ()
     assert len(register[target].targets) == 1
+
+
+def test_arranged_anew_keeps_what_is_known_of_those_that_stay(
+    register: Register, provider: Any
+) -> None:
+    api = add(register, provider.endpoint("a"), ONE, TWO)
+    voice = add(register, provider.endpoint("a", "voice"), TWO)
+    other = provider.endpoint("b")
+    (alone, shared) = api.records
+    gone = register.arrange([(other, False), (voice.endpoint, False)], 1.0)
+    assert gone == (alone,)
+    assert [known.endpoint for known in register.endpoints] == [other, voice.endpoint]
+    assert register.products == {
+        "api": [register.endpoints[0]],
+        "voice": [register.endpoints[1]],
+    }
+    assert voice.records == (shared,)
+    assert list(register) == [shared]
+    assert [target.host for target in shared.targets] == [voice.endpoint.host]
+    assert not register.endpoints[0].resolved

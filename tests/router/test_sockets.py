@@ -2,25 +2,33 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import trustme
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from protocols.net.handshake import Contexts
 from protocols.net.tasks import Tasks
 from protocols.record import FlowRecord
 from protocols.target import Outcome, Result, Target, Transport
 from router.changes import Flip
 from router.checker import Checker
+from router.config import Loaded
 from router.health import State
+from router.keyring import Keyring
 from router.listeners import WebsocketFromProvider
-from router.snapshot import Route
-from router.sockets import Sockets
+from router.logs import Log
+from router.relays import Ground
+from router.snapshot import Route, Snapshot
+from router.sockets import SocketRelay
 
 CLOSING = 0.1
+
+SNAPSHOT = cast(Snapshot, None)
+"These relays do not look at it."
 
 
 class Known:
@@ -38,10 +46,11 @@ class Known:
 class Site:
     """A receiver, and the listener before it."""
 
-    def __init__(self) -> None:
+    def __init__(self, pem: Path) -> None:
         self.records: asyncio.Queue[FlowRecord] = asyncio.Queue()
         self.tasks = Tasks()
-        self.sockets = Sockets(self.records.put_nowait, self.tasks)
+        self.pem = pem
+        self.relay: SocketRelay
         self.target: Target
         self._receiver: Server
         self._listener: asyncio.Server
@@ -59,21 +68,25 @@ class Site:
                 "protocol": "websocket",
                 "direction": "from_provider",
                 "bind": "127.0.0.1:0",
-                "tls": {"certificate": "a.pem", "key": "a.pem"},
+                "tls": {"certificate": str(self.pem), "key": str(self.pem)},
                 "to": [f"ws://127.0.0.1:{port}"],
                 "deadlines": {"closing": f"{CLOSING * 1000:g}ms"},
                 "drain": {"wait": "0s", "spread": "0s"},
             }
         )
-        factory = self.sockets.compose(
-            "media",
-            listener,
-            cast(Checker, Known(self.target)),
-            Contexts(),
-            lambda *_: None,
-        )
+        checker = cast(Checker, Known(self.target))
+        log = cast(Log, self)
+        loaded = cast(Loaded, None)
+        ground = Ground(loaded, checker, Keyring(), log, self.tasks)
+        self.relay = SocketRelay(ground, "media", listener)
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(factory, "127.0.0.1", 0)
+        self._listener = await loop.create_server(
+            self.relay.serving.factory, "127.0.0.1", 0
+        )
+
+    def log_flow(self, record: FlowRecord) -> None:
+        """The one method of a log that a relay uses."""
+        self.records.put_nowait(record)
 
     async def client(self) -> ClientConnection:
         port = self._listener.sockets[0].getsockname()[1]
@@ -81,7 +94,7 @@ class Site:
 
     async def end(self) -> None:
         self._listener.close()
-        await self.sockets.drain()
+        await self.relay.drain()
         self._receiver.close()
         await self._receiver.wait_closed()
         await self.tasks.close()
@@ -92,8 +105,11 @@ class Site:
 
 
 @pytest.fixture
-async def site() -> AsyncIterator[Site]:
-    running = Site()
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    certificate = trustme.CA().issue_cert("site.test")
+    pem = tmp_path / "site.pem"
+    certificate.private_key_and_cert_chain_pem.write_to_path(str(pem))
+    running = Site(pem)
     await running.open()
     yield running
     await running.end()
@@ -111,22 +127,20 @@ async def test_what_says_nothing_of_open_websockets_does_not_end_them(
     to: State, result: Result, site: Site
 ) -> None:
     client = await site.client()
-    site.sockets.changed([site.flip(to, result)])
+    site.relay.changed(SNAPSHOT, [site.flip(to, result)])
     await asyncio.sleep(0)
-    for relay in site.sockets._relays.values():
-        relay.look()
+    site.relay._relay.look()
     await client.send("still here")
     assert await client.recv() == "still here"
-    assert site.sockets.flows == 1
+    assert site.relay.flows == 1
     await client.close()
     assert (await site.records.get()).ended == "--"
 
 
 async def test_silent_address_ends_its_websockets(site: Site) -> None:
     client = await site.client()
-    site.sockets.changed([site.flip(State.DOWN, Result.TIMEOUT)])
-    for relay in site.sockets._relays.values():
-        relay.look()
+    site.relay.changed(SNAPSHOT, [site.flip(State.DOWN, Result.TIMEOUT)])
+    site.relay._relay.look()
     with pytest.raises(ConnectionClosed) as closed:
         await client.recv()
     assert closed.value.rcvd is not None
@@ -136,9 +150,20 @@ async def test_silent_address_ends_its_websockets(site: Site) -> None:
 
 async def test_drain_asks_clients_to_come_back(site: Site) -> None:
     client = await site.client()
-    assert await site.sockets.drain() == 0
+    assert await site.relay.drain() == 0
     with pytest.raises(ConnectionClosed) as closed:
         await client.recv()
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1012
     assert (await site.records.get()).close_code == 1012
+
+
+async def test_retired_relay_serves_who_is_there_until_all_left(site: Site) -> None:
+    client = await site.client()
+    retiring = site.tasks.start(site.relay.retire(), name="retire")
+    await client.send("still here")
+    assert await client.recv() == "still here"
+    assert not retiring.done()
+    await client.close()
+    await asyncio.wait_for(retiring, 2)
+    assert (await site.records.get()).ended == "--"

@@ -19,8 +19,10 @@ from router.checker import Checker
 from router.config import Loaded
 from router.endpoints import endpoints, receivers
 from router.files import read
+from router.keyring import Keyring
 from router.location import Location
 from router.logs import open_log
+from router.relays import Ground
 from router.table import Table
 from router.trunks import Trunks
 from tests.protocols.sip.peers import telephone
@@ -185,13 +187,15 @@ async def composed(text: str, directory: Path) -> AsyncIterator[tuple[Trunks, Lo
     )
     with (directory / "log").open("w") as file_of_log:
         log = open_log("json", stream=file_of_log)
-        trunks = Trunks(loaded, log, tasks)
-        trunks.compose(checker)
-        trunks.start()
+        keyring = Keyring()
+        ground = Ground(loaded, checker, keyring, log, tasks)
+        trunks = Trunks(log, tasks, keyring)
+        bound = trunks.bind(loaded)
+        trunks.switch(ground, bound, trunks.prepare(ground, bound, None))
         try:
             yield trunks, loaded
         finally:
-            await trunks.drain(0)
+            await trunks.drain()
             await tasks.close()
             log.close()
 

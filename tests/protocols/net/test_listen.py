@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from protocols.net.admission import Admission, Limits, Refusal
-from protocols.net.listen import BindError, Listener, bind
+from protocols.net.listen import BindError, Listener, Serving, bind
 from protocols.net.tasks import Tasks
 from protocols.net.tls import Certificates
 
@@ -55,23 +55,15 @@ async def refusals() -> Refusals:
 async def listening(
     tasks: Tasks,
     refusals: Refusals,
-    admission: Admission | None = None,
     address: str = "127.0.0.1",
     **fields: Any,
-) -> AsyncIterator[int]:
+) -> AsyncIterator[tuple[int, Admission]]:
     (sock,) = bind([(address, 0)])
     port: int = sock.getsockname()[1]
-    listener = Listener(
-        sock,
-        Greeter,
-        admission=Admission() if admission is None else admission,
-        refused=refusals,
-        tasks=tasks,
-        **fields,
-    )
+    listener = Listener(sock, Serving(Greeter, refusals, **fields), tasks)
     listener.start()
     try:
-        yield port
+        yield port, listener.admission
     finally:
         listener.close()
         listener.close()
@@ -96,8 +88,8 @@ async def gone(admission: Admission) -> None:
 async def test_admitted_client_is_served_and_counted_until_it_leaves(
     tasks: Tasks, refusals: Refusals
 ) -> None:
-    admission = Admission(limits=Limits(per_client=1))
-    async with listening(tasks, refusals, admission) as port:
+    limits = Limits(per_client=1)
+    async with listening(tasks, refusals, limits=limits) as (port, admission):
         assert await greeting(port) == b"hello"
         await gone(admission)
         assert await greeting(port) == b"hello"
@@ -119,10 +111,10 @@ async def test_accepted_connection_inherits_the_options_of_its_listener(
 async def test_client_that_is_not_allowed_is_closed_before_tls(
     tasks: Tasks, refusals: Refusals, pair: Pair
 ) -> None:
-    admission = Admission([ipaddress.ip_network("10.0.0.0/8")])
+    allow = [ipaddress.ip_network("10.0.0.0/8")]
     async with listening(
-        tasks, refusals, admission, certificates=Certificates(*pair)
-    ) as port:
+        tasks, refusals, allow=allow, certificates=Certificates(*pair)
+    ) as (port, admission):
         assert await greeting(port) == b""
     assert refusals.all == [("127.0.0.1", Refusal.NOT_ALLOWED, "")]
     assert admission.total == 0
@@ -131,11 +123,11 @@ async def test_client_that_is_not_allowed_is_closed_before_tls(
 async def test_tls_client_is_served(
     tasks: Tasks, refusals: Refusals, pair: Pair, ca_file: Path
 ) -> None:
-    admission = Admission()
     context = ssl.create_default_context(cafile=ca_file)
-    async with listening(
-        tasks, refusals, admission, certificates=Certificates(*pair)
-    ) as port:
+    async with listening(tasks, refusals, certificates=Certificates(*pair)) as (
+        port,
+        admission,
+    ):
         assert (
             await greeting(port, ssl=context, server_hostname="edge.test") == b"hello"
         )
@@ -151,8 +143,10 @@ async def test_replaced_certificate_serves_the_next_handshake(
 ) -> None:
     certificates = Certificates(*issue("old.test"))
     context = ssl.create_default_context(cafile=ca_file)
-    admission = Admission()
-    async with listening(tasks, refusals, admission, certificates=certificates) as port:
+    async with listening(tasks, refusals, certificates=certificates) as (
+        port,
+        admission,
+    ):
         reader, writer = await asyncio.open_connection(
             "127.0.0.1", port, ssl=context, server_hostname="old.test"
         )
@@ -165,17 +159,38 @@ async def test_replaced_certificate_serves_the_next_handshake(
         await gone(admission)
 
 
+async def test_change_serves_the_next_connection_and_counts_those_that_stand(
+    tasks: Tasks, refusals: Refusals
+) -> None:
+    class Other(Greeter):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            transport.write(b"other")  # type: ignore[attr-defined]
+
+    (sock,) = bind([("127.0.0.1", 0)])
+    port = sock.getsockname()[1]
+    listener = Listener(sock, Serving(Greeter, refusals), tasks)
+    listener.start()
+    with contextlib.closing(listener):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        assert await reader.readexactly(5) == b"hello"
+        listener.change(Serving(Other, refusals, limits=Limits(per_client=2)))
+        assert await greeting(port) == b"other"
+        listener.change(Serving(Other, refusals, limits=Limits(per_client=1)))
+        assert await greeting(port) == b""
+        writer.transport.abort()
+        await gone(listener.admission)
+    assert [one[1] for one in refusals.all] == [Refusal.CLIENT_LIMIT]
+
+
 async def test_silent_handshake_ends_at_its_deadline(
     tasks: Tasks, refusals: Refusals, pair: Pair
 ) -> None:
-    admission = Admission()
     async with listening(
         tasks,
         refusals,
-        admission,
         certificates=Certificates(*pair),
         handshake_timeout=0.05,
-    ) as port:
+    ) as (port, admission):
         assert await greeting(port) == b""
         await refusals.wait(1)
         await gone(admission)
@@ -187,10 +202,10 @@ async def test_silent_handshake_ends_at_its_deadline(
 async def test_client_without_tls_is_refused_with_the_reason(
     tasks: Tasks, refusals: Refusals, pair: Pair
 ) -> None:
-    admission = Admission()
-    async with listening(
-        tasks, refusals, admission, certificates=Certificates(*pair)
-    ) as port:
+    async with listening(tasks, refusals, certificates=Certificates(*pair)) as (
+        port,
+        admission,
+    ):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET / HTTP/1.1\r\n\r\n")
         with contextlib.suppress(ConnectionResetError):
@@ -233,7 +248,7 @@ async def test_ipv6_and_ipv4_listen_on_one_port_side_by_side(
         port = probe.getsockname()[1]
     for sock in bind([("0.0.0.0", port), ("::", port)]):
         sock.close()
-    async with listening(tasks, refusals, address="::1") as port:
+    async with listening(tasks, refusals, address="::1") as (port, _):
         assert await greeting(port, address="::1") == b"hello"
 
 
@@ -250,8 +265,7 @@ def no_descriptors() -> Iterator[None]:
 async def test_shortage_of_descriptors_pauses_and_then_serves(
     tasks: Tasks, refusals: Refusals
 ) -> None:
-    admission = Admission()
-    async with listening(tasks, refusals, admission) as port:
+    async with listening(tasks, refusals) as (port, admission):
         waiting = [socket.create_connection(("127.0.0.1", port)) for _ in range(2)]
         with no_descriptors():
             await refusals.wait(1)
@@ -267,7 +281,7 @@ async def test_shortage_of_descriptors_pauses_and_then_serves(
 async def test_closing_while_paused_accepts_no_more(
     tasks: Tasks, refusals: Refusals
 ) -> None:
-    async with listening(tasks, refusals) as port:
+    async with listening(tasks, refusals) as (port, _):
         waiting = socket.create_connection(("127.0.0.1", port))
         with no_descriptors():
             await refusals.wait(1)
@@ -298,10 +312,9 @@ async def test_hostile_handshakes_leave_memory_and_descriptors_as_they_were(
     data: bytes, tasks: Tasks, refusals: Refusals, pair: Pair
 ) -> None:
     """Failed ones, and half-open ones that send a part and fall silent."""
-    admission = Admission()
     loop = asyncio.get_running_loop()
 
-    async def batch(port: int) -> None:
+    async def batch(port: int, admission: Admission) -> None:
         sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(BATCH)]
         for sock in sockets:
             sock.setblocking(False)
@@ -317,14 +330,13 @@ async def test_hostile_handshakes_leave_memory_and_descriptors_as_they_were(
     async with listening(
         tasks,
         refusals,
-        admission,
         certificates=Certificates(*pair),
         handshake_timeout=0.05,
-    ) as port:
+    ) as (port, admission):
         for _ in range(3):
-            await batch(port)
+            await batch(port, admission)
         before, descriptors = memory(), len(os.listdir("/proc/self/fd"))
         for _ in range(HOSTILE // BATCH):
-            await batch(port)
+            await batch(port, admission)
         assert memory() < before * 1.05
         assert len(os.listdir("/proc/self/fd")) == descriptors

@@ -23,6 +23,7 @@ from protocols.sip.peers import Side
 from protocols.sip.records import CallRecord
 from protocols.sip.settings import Place, Settings
 from protocols.sip.stream import Stream
+from protocols.sip.terms import Terms
 from protocols.target import Outcome, Result, Target, Transport
 from tests.protocols.sip.stage import KEYS, Known, in_order
 
@@ -251,7 +252,7 @@ async def serving(
     refused: asyncio.Queue[tuple[str, str, str]] = asyncio.Queue()
     turned_down: list[tuple[str, int, str]] = []
     guard = Guard(tuple(networks), pace)
-    endpoint = Endpoint(
+    terms = Terms(
         bound,
         Settings(
             places=places,
@@ -262,10 +263,13 @@ async def serving(
         choose_edge=in_order(edges),
         choose_site=in_order(site),
         names=Known([*edges, *site]),
-        token=lambda: b"token%d" % next(counter),
         guards={Side.SITE: guard, Side.EDGE: guard},
         contexts={Side.SITE: trust, Side.EDGE: trust},
         certificates={} if certificates is None else dict.fromkeys(Side, certificates),
+    )
+    endpoint = Endpoint(
+        terms,
+        token=lambda: b"token%d" % next(counter),
         report=lambda target, outcome: observed.append((target, outcome)),
         record=records.append,
         refused=lambda *told: refused.put_nowait(told),

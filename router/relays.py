@@ -1,0 +1,128 @@
+"""A listener at work, as the daemon sees it, whatever it serves."""
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Protocol
+
+from protocols.net.admission import Limits, Refusal
+from protocols.net.listen import Factory, Serving
+from protocols.net.tasks import Tasks
+from router import events
+from router.changes import Change
+from router.checker import Checker
+from router.config import Loaded
+from router.keyring import Keyring
+from router.listeners import (
+    HttpsConnect,
+    HttpsFromProvider,
+    HttpsPassthrough,
+    HttpsTerminate,
+    WebsocketFromProvider,
+    WebsocketToProvider,
+)
+from router.logs import Log
+from router.snapshot import Snapshot
+
+Relayed = HttpsTerminate | HttpsFromProvider
+"Listeners whose requests are read."
+
+Tunnelled = HttpsConnect | HttpsPassthrough
+"Listeners whose TLS passes unopened."
+
+Sockets = WebsocketToProvider | WebsocketFromProvider
+"Listeners for WebSockets."
+
+OverTcp = Relayed | Tunnelled | Sockets
+"Listeners whose connections are flows, or carry them one after the other."
+
+DRAIN = 10.0
+"Seconds that flows have to end when their listener, or the daemon, stops."
+
+
+class Relaying(Protocol):
+    """The flows of one listener, for as long as its configuration holds."""
+
+    serving: Serving
+    "How new connections are served."
+    answers_to_the_end: bool
+    "Whether new connections are of use while it drains: they are told to come back."
+
+    @property
+    def flows(self) -> int:
+        """Client connections that stand."""
+
+    def changed(self, snapshot: Snapshot, changes: Iterable[Change]) -> None:
+        """The ranking or the health of something changed."""
+
+    async def retire(self) -> None:
+        """Let clients go on until they leave by themselves; then end."""
+
+    async def drain(self) -> int:
+        """End what can be ended, then everything; how many flows were cut."""
+
+    def close(self) -> None:
+        """End everything now."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ground:
+    """What relays are built on."""
+
+    loaded: Loaded
+    "The configuration."
+    checker: Checker
+    "Whom they ask, and tell."
+    keyring: Keyring
+    "Certificates and trust."
+    log: Log
+    "Where records go."
+    tasks: Tasks
+    "Owner of what runs by itself."
+
+
+def serving(ground: Ground, name: str, listener: OverTcp, factory: Factory) -> Serving:
+    """How a listener serves with the protocol of its relay. Raises TLSFileError."""
+    tls = None if isinstance(listener, Tunnelled) else listener.tls
+    return Serving(
+        factory,
+        Refusals(ground.log, name).client,
+        listener.allow,
+        Limits(
+            total=listener.limits.connections,
+            per_client=listener.limits.connections_per_client,
+        ),
+        None if tls is None else ground.keyring.certificates(tls),
+        listener.deadlines.tls,
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Refusals:
+    """Tells the log of what a listener turned away."""
+
+    log: Log
+    listener: str
+
+    def client(self, client: str, reason: Refusal, detail: str) -> None:
+        """A connection was not served."""
+        if reason is Refusal.HANDSHAKE_FAILED:
+            self.log.say(
+                events.TLS_FAILED, listener=self.listener, client=client, error=detail
+            )
+        else:
+            self.log.say(
+                events.CLIENT_REFUSED,
+                listener=self.listener,
+                client=client,
+                reason=f"{reason}: {detail}" if detail else reason.value,
+            )
+
+    def request(self, client: str, status: int, reason: str) -> None:
+        """A request was answered with a refusal of our own."""
+        self.log.say(
+            events.REQUEST_REFUSED,
+            listener=self.listener,
+            client=client,
+            status=status,
+            reason=reason,
+        )
