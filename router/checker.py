@@ -98,7 +98,7 @@ class Checker:
 
     def drain(self, edge: str) -> None:
         """Rank an edge last, cutting nothing. Raises KeyError for an unknown one."""
-        self._table.drain(edge)
+        self._table.drain(edge, self._time())
         self._settle()
 
     def undrain(self, edge: str) -> None:

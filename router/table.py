@@ -192,14 +192,16 @@ class Table:
             self._changes.append(Stalled(late))
         self._void_before = now
 
-    def drain(self, edge: str) -> None:
+    def drain(self, edge: str, now: float) -> None:
         """Rank an edge last, cutting nothing. Raises KeyError for an unknown one."""
-        self._edges[edge].draining = True
-        self._dirty = True
+        record = self._edges[edge]
+        if record.drained is None:
+            record.drained = now
+            self._dirty = True
 
     def undrain(self, edge: str) -> None:
         """Rank an edge by merit again. Raises KeyError for an unknown one."""
-        self._edges[edge].draining = False
+        self._edges[edge].drained = None
         self._dirty = True
 
     def snapshot(self, now: float) -> Snapshot:
