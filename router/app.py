@@ -10,7 +10,7 @@ import functools
 import importlib.metadata
 import os
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from protocols.http import tunnel
@@ -27,13 +27,16 @@ from protocols.net.handshake import Contexts
 from protocols.net.listen import BindError, Listener, bind
 from protocols.net.tasks import Tasks
 from protocols.net.tls import Certificates, TLSFileError
+from protocols.record import UnderWay
 from protocols.target import Choose, Target
 from protocols.websocket.probe import websocket_probe
 from router import events, service, state
 from router.access import Place, Places
+from router.asked import Asked
 from router.changes import Change, Flip
 from router.choice import Choice
 from router.config import Loaded
+from router.control import CommandError
 from router.election import Switch
 from router.endpoint import Protocol
 from router.endpoints import endpoints, products_of
@@ -121,6 +124,7 @@ class Daemon:
         self._trunks: Trunks
         self._measured = asyncio.Event()
         self._knowledge: Knowledge
+        self._asked: Asked | None = None
 
     async def run(self, stop: Stop, path: Path) -> int:
         """Serve until `stop`; 0, or 1 if an address or file is not to be had."""
@@ -131,6 +135,19 @@ class Daemon:
             self._log.say(events.LISTENER_FAILED, error=str(error))
             return 1
         self._knowledge.start()
+        self._asked = Asked(
+            self._loaded,
+            path,
+            checker=self._knowledge.checker,
+            log=self._log,
+            tasks=self._tasks,
+            environ=os.environ,
+            under_way=self._under_way,
+            retire=self._retire,
+            sockets=self._sockets,
+            reload=self._reload,
+        )
+        await self._asked.start()
         self._log.say(
             events.DAEMON_STARTED,
             version=importlib.metadata.version("edge-router"),
@@ -352,6 +369,8 @@ class Daemon:
 
     def _changed(self, snapshot: Snapshot, changes: tuple[Change, ...]) -> None:
         """The ranking or the health of something changed: tell whom it concerns."""
+        if self._asked is not None:
+            self._asked.changed(changes)
         for name, relay in self._relays.items():
             relay.keep_warm(snapshot.warm(self._routes[name]))
         for change in changes:
@@ -368,6 +387,24 @@ class Daemon:
         for target in targets:
             for relay in self._relays.values():
                 relay.forsake(target)
+
+    def _retire(self, edge: str) -> None:
+        """Keep no idle connections to an edge."""
+        for target in self._knowledge.checker.snapshot.targets_at(edge):
+            for relay in self._relays.values():
+                relay.retire(target)
+
+    def _under_way(self) -> Iterator[UnderWay]:
+        """All flows that have not ended."""
+        for relay in self._relays.values():
+            yield from relay.under_way()
+        for tunnels in self._tunnels.values():
+            yield from tunnels.under_way()
+        yield from self._sockets.under_way()
+        yield from self._trunks.under_way()
+
+    async def _reload(self, *, wait: bool) -> Mapping[str, object]:
+        raise CommandError("this version cannot reload: restart the daemon", 1)
 
     def _client_refused(
         self, listener: str, client: str, reason: Refusal, detail: str
@@ -416,6 +453,8 @@ class Daemon:
         )
         for listener in self._listeners.values():
             listener.close()
+        if self._asked is not None:
+            self._asked.close()
         await self._knowledge.close()
         await self._tasks.close()
         ran = round(self._loop.time() - self._started, 1)

@@ -10,6 +10,7 @@ from collections import deque
 from router.changes import (
     Change,
     Flip,
+    PinEnded,
     RegionFailed,
     RegionRecovered,
     Stalled,
@@ -128,6 +129,8 @@ def in_words(change: Change) -> str:
             return f"{change.edge} is of use again, after {change.lasted:.0f} s of none"
         case Stalled():
             return f"our event loop stalled for {change.late:.1f} s"
+        case PinEnded():
+            return f"{change.edge} is pinned no more: its time is over"
 
 
 def subject(flip: Flip) -> str:

@@ -12,6 +12,7 @@ from router.election import (
     Switch,
     challenge,
     elect,
+    is_pinned,
     ms,
     needed_gain,
     unusable,
@@ -158,13 +159,18 @@ def _verdict(
     if here is None:
         return "no home yet"
     if edge.name == here.name:
-        return f"home for {now - snapshot.home.since:.0f} s"
+        held = f"home for {now - snapshot.home.since:.0f} s"
+        return f"{held}, pinned" if is_pinned(snapshot, edge.name, now) else held
     if snapshot.frozen:
         return "our uplink is in doubt: home stays"
     if not electable(edge):
         return f"not fit to be home: {_unfit(edge)}"
     if unusable(here):
         return "home is about to move"
+    if is_pinned(snapshot, here.name, now):
+        return "home is pinned"
+    if is_pinned(snapshot, edge.name, now):
+        return "home is about to move here: pinned"
     assert here.score is not None
     assert edge.score is not None
     slower = edge.score.value - here.score.value

@@ -5,7 +5,7 @@ can be pickled, so that further processes can be fed.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from protocols.target import Target
 from router.endpoint import Endpoint, Kind
@@ -191,6 +191,15 @@ class Snapshot:
     "By product or listener."
     pin: Pin | None = None
     "Which edge an operator wants for home, if any."
+    refusing: bool = False
+    "Whether an operator wants no new flow to go to any edge."
+
+    def targets_at(self, edge: str) -> Iterator[Target]:
+        """All targets of an edge, or of a receiver."""
+        for services in self.services.values():
+            for service in services:
+                if service.endpoint.edge == edge:
+                    yield from (address.target for address in service.addresses)
 
     def warm(self, product: str) -> tuple[Target, ...]:
         """Where to keep warm connections: at the first endpoint and the runner-up."""

@@ -2,12 +2,12 @@
 
 import asyncio
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from protocols.net.dial import dial
 from protocols.net.handshake import Contexts
 from protocols.net.tasks import Tasks
-from protocols.record import Record
+from protocols.record import Record, UnderWay
 from protocols.target import Result
 from protocols.websocket.near import Near
 from protocols.websocket.relay import Relay
@@ -98,6 +98,15 @@ class Sockets:
     def flows(self) -> int:
         """Client connections that stand."""
         return sum(relay.flows for relay in self._relays.values())
+
+    def under_way(self) -> Iterator[UnderWay]:
+        """WebSockets that are open or being opened."""
+        for relay in self._relays.values():
+            yield from relay.under_way()
+
+    async def leave(self, edge: str) -> None:
+        """End WebSockets through an edge in good order."""
+        await asyncio.gather(*(relay.leave(edge) for relay in self._relays.values()))
 
     async def drain(self) -> int:
         """End all WebSockets, as configured; returns how many had to be cut."""

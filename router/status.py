@@ -232,10 +232,11 @@ def as_json(status: Status) -> dict[str, object]:
 
     The samples are left out: thousands of numbers that a picture shows better.
     """
-    return {"schema": SCHEMA, **_plain(status)}
+    return {"schema": SCHEMA, **plain(status)}
 
 
-def _plain(value: object) -> dict[str, object]:
+def plain(value: object) -> dict[str, object]:
+    """The fields of a frozen value as data that JSON can hold."""
     assert dataclasses.is_dataclass(value)
     return dict(
         _member(field.name, getattr(value, field.name))
@@ -272,7 +273,7 @@ def _data(value: object) -> object:
         case Mapping():
             return {str(key): _data(one) for key, one in value.items()}
         case _ if dataclasses.is_dataclass(value):
-            return _plain(value)
+            return plain(value)
         case _:
             return value
 

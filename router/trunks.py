@@ -10,6 +10,7 @@ from protocols.net.admission import Refusal
 from protocols.net.handshake import Contexts
 from protocols.net.tasks import Tasks
 from protocols.net.tls import Certificates
+from protocols.record import UnderWay
 from protocols.sip.bound import Bound, Wanted, bind
 from protocols.sip.endpoint import Endpoint
 from protocols.sip.guard import Guard
@@ -77,6 +78,11 @@ class Trunks:
     def flows(self) -> int:
         """Requests under way."""
         return sum(endpoint.pending for endpoint in self._endpoints.values())
+
+    def under_way(self) -> Iterator[UnderWay]:
+        """Requests that wait for their final answer: calls that stand are not here."""
+        for name, endpoint in self._endpoints.items():
+            yield from endpoint.under_way(name)
 
     async def drain(self, seconds: float) -> int:
         """Take no new calls, end requests under way; how many were cut off.

@@ -7,13 +7,14 @@ core. Nothing here waits, but for the dialling of connections and for probes.
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from protocols.net.admission import Admission, Limits
 from protocols.net.handshake import Contexts
 from protocols.net.listen import Listener
 from protocols.net.tasks import Tasks
 from protocols.net.tls import Certificates
+from protocols.record import UnderWay
 from protocols.sip import replies
 from protocols.sip.bound import Bound
 from protocols.sip.connection import Patience
@@ -171,6 +172,10 @@ class Endpoint:
     def pending(self) -> int:
         """Requests under way, or not yet forgotten."""
         return self._proxy.pending
+
+    def under_way(self, listener: str) -> Iterator[UnderWay]:
+        """The requests that wait for their final answer."""
+        return self._proxy.under_way(listener)
 
     # ---- What sockets tell ---------------------------------------------------------
 
