@@ -52,7 +52,10 @@ def assess(
     )
     pinned = Pinned(pin.edge, pin.until + offset) if pin is not None else None
     suspect = history.suspect_since + offset if snapshot.frozen else None
-    found = _troubles(edges, sites, suspect)
+    found = (
+        *_troubles(edges, sites, suspect),
+        *(_refused(edges) if snapshot.refusing else _drained(edges)),
+    )
     troubles = tuple(sorted(found, key=lambda one: _GRAVITY[one.condition]))
     status = Status(
         time=unix,
@@ -209,15 +212,29 @@ def _lone(edges: tuple[EdgeStatus, ...]) -> Iterator[Trouble]:
 def _of_edge(edge: EdgeStatus) -> Iterator[Trouble]:
     """What is wrong there: what concerns home is grave, all else is told."""
     grave = Condition.DEGRADED if edge.reasons.home else Condition.OK
-    if edge.drained is not None:
-        state = "is drained, but still home" if edge.reasons.home else "is drained"
-        yield Trouble(edge.name, state, edge.drained, "", grave)
     if edge.state is not State.UP:
         yield _trouble(edge.name, edge, grave)
         return
     for service in edge.services:
         if service.state is not State.UP:
             yield _trouble(f"{service.product} at {edge.name}", service, grave)
+
+
+def _drained(edges: tuple[EdgeStatus, ...]) -> Iterator[Trouble]:
+    """What an operator has taken out of use, if he has not taken all."""
+    for edge in edges:
+        if edge.drained is not None:
+            home = edge.reasons.home
+            state = "is drained, but still home" if home else "is drained"
+            grave = Condition.DEGRADED if home else Condition.OK
+            yield Trouble(edge.name, state, edge.drained, "", grave)
+
+
+def _refused(edges: tuple[EdgeStatus, ...]) -> Iterator[Trouble]:
+    """That an operator wants no new flows at all."""
+    since = max(edge.drained or 0.0 for edge in edges)
+    state = "are drained, new flows to the provider refused,"
+    yield Trouble("all edges", state, since, "", Condition.FAILED)
 
 
 def _named(site: ServiceStatus) -> str:

@@ -29,6 +29,8 @@ WATCH = (0.2, 60.0)
 
 Request = Mapping[str, Any]
 
+_OPTIONS = ("for", "wait")
+
 
 class Reload(Protocol):
     """Reads the configuration again, and goes by it."""
@@ -167,15 +169,21 @@ class Commands:
         return done
 
     def _tell(self, request: Request, caller: Caller, result: str) -> None:
-        given = (f"{key} {one}" for key, one in request.items() if key != "command")
         self._served.log.say(
             events.CONTROL_COMMANDED,
-            command=" ".join([request["command"], *given]),
+            command=_words(request),
             pid=caller.pid,
             uid=caller.uid,
             gid=caller.gid,
             result=result,
         )
+
+
+def _words(request: Request) -> str:
+    """A request as it is typed."""
+    words = [str(one) for key, one in request.items() if key not in _OPTIONS]
+    options = [f"--{key} {one}" for key, one in request.items() if key in _OPTIONS]
+    return " ".join([*words, *options])
 
 
 def _check(request: Request, members: set[str]) -> None:

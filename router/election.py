@@ -226,11 +226,13 @@ def unusable(here: Edge | None) -> str:
 
 
 def _first_home(snapshot: Snapshot, now: float) -> Election:
-    if snapshot.frozen or now - snapshot.home.since < snapshot.settings.settle:
+    if snapshot.frozen:
         return Election(snapshot.home)
     pinned = wanted(snapshot, now)
     if pinned is not None:
         return _move(snapshot, pinned, PINNED, now)
+    if now - snapshot.home.since < snapshot.settings.settle:
+        return Election(snapshot.home)
     for name in order_edges(snapshot):
         if electable(snapshot.edges[name]):
             return _move(

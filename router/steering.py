@@ -102,10 +102,12 @@ class Steering:
     def _now_go(self) -> str:
         """Where new flows go as things are."""
         snapshot = self._checker.snapshot
-        fit = [one for one in snapshot.edges.values() if _takes_flows(one)]
-        if fit:
-            return f"new flows go to {snapshot.home.edge or 'the best edge'}"
-        return "but no other edge is up, and new flows go there all the same"
+        firsts = [r.first[0].label for r in snapshot.routes.values() if r.first]
+        used = [name for name in snapshot.edges if name in firsts]
+        line = f"new flows go to {' and '.join(used) or 'no edge'}"
+        if any(snapshot.edges[name].draining for name in used):
+            return f"{line} all the same: nothing else is up"
+        return line
 
     # ---- The pin -----------------------------------------------------------------
 
@@ -166,10 +168,6 @@ def known_edge(snapshot: Snapshot, name: object) -> Edge:
         raise CommandError(f"edge: expected {one_of(snapshot.edges)}")
     hint = did_you_mean(name, snapshot.edges) or f"there are {one_of(snapshot.edges)}"
     raise CommandError(f"no edge '{str(name)[:40]}' is configured; {hint}")
-
-
-def _takes_flows(edge: Edge) -> bool:
-    return edge.state is not State.DOWN and not edge.draining
 
 
 def _unfitness(edge: Edge) -> str:
