@@ -21,6 +21,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import NamedTuple
 
 from protocols.target import Result, Target
 
@@ -100,3 +101,18 @@ class FlowRecord:
 
 Record = Callable[[FlowRecord], None]
 "Take the record of a flow that ended. Never raises, never waits."
+
+
+class UnderWay(NamedTuple):
+    """One flow that has not ended; made when somebody asks for it."""
+
+    listener: str
+    "Name of the listener."
+    protocol: str
+    "As in the record that it will give."
+    client: str
+    "Address of the peer that opened it."
+    edge: str
+    "Edge or receiver that serves it; empty as long as there is none."
+    since: float
+    "When it began, in monotonic seconds."

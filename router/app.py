@@ -11,13 +11,12 @@ import signal
 from pathlib import Path
 
 from protocols.http.probe import https_probe
-from protocols.net.listen import BindError
 from protocols.net.tasks import Tasks
-from protocols.net.tls import TLSFileError
 from protocols.target import Probe
 from protocols.websocket.probe import websocket_probe
 from router import events, service, state
 from router.access import Place, Places
+from router.asked import Asked
 from router.changes import Change
 from router.config import Loaded
 from router.differences import Difference, differences
@@ -26,11 +25,10 @@ from router.endpoint import Protocol
 from router.endpoints import endpoints
 from router.files import read
 from router.keyring import Keyring
-from router.keys import KeyFileError
 from router.knowledge import Knowledge
 from router.listeners import FromProvider
 from router.logs import Log, open_log
-from router.opened import Opened
+from router.opened import Opened, Unusable
 from router.problem import ConfigError
 from router.relays import Ground
 from router.service import Notifier, Stop
@@ -42,9 +40,6 @@ READY_AFTER = 3.0
 
 RENEW_INTERVAL = 10.0
 "Seconds between two looks at whether certificates and keys were written anew."
-
-Unusable = (BindError, TLSFileError, KeyFileError)
-"What keeps a configuration that reads well from being served."
 
 
 def run(loaded: Loaded, path: Path) -> int:
@@ -95,6 +90,7 @@ class Daemon:
         self._reloading = asyncio.Lock()
         self._measured = asyncio.Event()
         self._knowledge: Knowledge
+        self._asked: Asked | None = None
 
     async def run(self, stop: Stop) -> int:
         """Serve until `stop`; 0, or 1 if an address or file is not to be had."""
@@ -105,6 +101,19 @@ class Daemon:
             self._log.say(events.LISTENER_FAILED, error=str(error))
             return 1
         self._knowledge.start()
+        self._asked = Asked(
+            self._loaded,
+            self._path,
+            checker=self._knowledge.checker,
+            log=self._log,
+            tasks=self._tasks,
+            environ=os.environ,
+            under_way=self._opened.under_way,
+            leave=self._opened.leave,
+            reload=self.reload,
+            settled=self._opened.settled,
+        )
+        await self._asked.start()
         self._log.say(
             events.DAEMON_STARTED,
             version=importlib.metadata.version("edge-router"),
@@ -179,6 +188,8 @@ class Daemon:
 
     def _changed(self, snapshot: Snapshot, changes: tuple[Change, ...]) -> None:
         """The ranking or the health of something changed: tell whom it concerns."""
+        if self._asked is not None:
+            self._asked.changed(changes)
         self._opened.changed(snapshot, changes)
         if all(edge.score is not None for edge in snapshot.edges.values()):
             self._measured.set()
@@ -224,6 +235,8 @@ class Daemon:
         self._opened.switch(ground, plan)
         changed = differences(self._loaded.config, loaded.config)
         self._loaded = loaded
+        if self._asked is not None:
+            self._asked.reloaded(loaded)
         self._read_anew()
         return changed
 

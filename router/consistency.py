@@ -27,14 +27,14 @@ def check_alone(config: Config, document: Document) -> Iterator[Problem]:
         yield document.problem(("listeners",), "no listener", "at least one")
     for name, listener in config.listeners.items():
         yield from _listener(name, listener, document)
-    if "admin" in document.tree:
+    http = config.admin.http
+    if http is not None:
         yield document.problem(
-            ("admin",),
+            ("admin", "http"),
             "nothing answers there in this version",
             hint="leave it out",
             severity=_WARNING,
         )
-    http = config.admin.http
     if http is not None and not http.address.is_loopback:
         found = f"found {http}, which others can reach"
         yield document.problem(

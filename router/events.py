@@ -137,6 +137,43 @@ DAEMON_STOPPED = _event(
     Field("flows", "how many flows were cut"),
     Field("ran_s", "seconds since the start"),
 )
+CONTROL_OPENED = _event(
+    "control.opened",
+    Level.DEBUG,
+    "Commands can ask the daemon at its control socket.",
+    "Nothing.",
+    PATH,
+)
+CONTROL_FAILED = _event(
+    "control.failed",
+    Level.WARNING,
+    "The control socket could not be opened: `edge-router status` and all other "
+    "commands that ask the daemon will not reach it. Flows are not concerned.",
+    "Cure the cause, or set `admin.socket` to a path that this user may write, or off.",
+    PATH,
+    ERROR,
+)
+CONTROL_COMMANDED = _event(
+    "control.commanded",
+    Level.INFO,
+    "Somebody has changed something by a command.",
+    "Nothing; it says who, by the credentials that the kernel gives.",
+    Field("command", "the command with its arguments"),
+    Field("pid", "process that sent it"),
+    Field("uid", "user of that process"),
+    Field("gid", "group of that process"),
+    Field("result", "what came of it, in words"),
+)
+CONTROL_REFUSED = _event(
+    "control.refused",
+    Level.WARNING,
+    "Something that is no command came over the control socket, or too many clients.",
+    "Look for what speaks to the socket, beside `edge-router`.",
+    Field("pid", "process that sent it"),
+    Field("uid", "user of that process"),
+    REASON,
+    once_per=("reason",),
+)
 CONFIG_REJECTED = _event(
     "config.rejected",
     Level.ERROR,
@@ -280,6 +317,13 @@ LOOP_STALLED = _event(
     "Look at the load of this machine, and whether it was suspended.",
     Field("late_ms", "milliseconds for which it was held up"),
     once_per=("late_ms",),
+)
+PIN_ENDED = _event(
+    "pin.ended",
+    Level.INFO,
+    "The time is over for which an operator had pinned an edge; home goes by merit.",
+    "Nothing; `edge-router pin` pins it again.",
+    EDGE,
 )
 UPLINK_SUSPECT = _event(
     "uplink.suspect",

@@ -2,7 +2,7 @@
 
 import asyncio
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from protocols.http import tunnel
 from protocols.http.forward import Forward
@@ -13,7 +13,8 @@ from protocols.http.shared import Deadlines, Pace
 from protocols.http.tunnel import Tunnels
 from protocols.net.dial import dial
 from protocols.net.listen import Factory
-from protocols.target import Choose
+from protocols.record import UnderWay
+from protocols.target import Choose, Target
 from router.changes import Change, Flip
 from router.choice import Choice
 from router.endpoints import products_of
@@ -86,6 +87,15 @@ class HttpsRelay:
                 for target in change.targets:
                     self._relay.forsake(target)
 
+    def under_way(self) -> Iterator[UnderWay]:
+        """Requests that are served now."""
+        return self._relay.under_way()
+
+    async def leave(self, edge: str, targets: Iterable[Target]) -> None:
+        """Keep no idle connection to an edge; requests under way there go on."""
+        for target in targets:
+            self._relay.vacate(target)
+
     async def retire(self) -> None:
         """Let clients go with the answer to their next request."""
         self._leaving = True
@@ -128,6 +138,13 @@ class HttpsTunnels:
 
     def changed(self, snapshot: Snapshot, changes: Iterable[Change]) -> None:
         """A tunnel stays where it is, whatever becomes of others there."""
+
+    def under_way(self) -> Iterator[UnderWay]:
+        """Tunnels that are open or being opened."""
+        return self._tunnels.under_way()
+
+    async def leave(self, edge: str, targets: Iterable[Target]) -> None:
+        """Nobody can ask a tunnel to go elsewhere: it ends by itself."""
 
     async def retire(self) -> None:
         """Let tunnels end by themselves."""

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
@@ -33,6 +34,9 @@ GATHER = 0.01
 "Seconds that lines may gather: a thread that wakes for each costs more than its work."
 PATIENCE = 2.0
 "Seconds to wait for the last lines to be written at the end."
+
+Sort = tuple[str, str, str]
+"A sort of flows: listener, protocol, edge; the last is empty for what reached none."
 
 _FLOW = events.FLOW_ENDED
 _CALL = events.CALL_ENDED
@@ -64,6 +68,8 @@ class Log:
         self._why_dropped = ""
         self._flows = self.enabled(_FLOW.level)
         self._calls = self.enabled(_CALL.level)
+        self.ended: Counter[Sort] = Counter()
+        "How many flows have ended of each sort, whether or not that was logged."
         self._libraries: _Libraries | None = None
         self._writer = threading.Thread(target=self._write, name="log", daemon=True)
         self._writer.start()
@@ -71,6 +77,19 @@ class Log:
     def enabled(self, level: Level) -> bool:
         """Whether events of this level are logged; ask before preparing costly ones."""
         return level >= self._level
+
+    @property
+    def level(self) -> Level:
+        """The least severe events that are logged."""
+        return self._level
+
+    @level.setter
+    def level(self, level: Level) -> None:
+        self._level = level
+        self._flows = self.enabled(_FLOW.level)
+        self._calls = self.enabled(_CALL.level)
+        if self._libraries is not None:
+            self._hear_libraries()
 
     def say(
         self, event: Event, /, *, at: Level | None = None, **fields: object
@@ -100,11 +119,13 @@ class Log:
 
     def log_flow(self, record: FlowRecord) -> None:
         """Log the access record of a flow. Never raises, never waits."""
+        self.ended[record.listener, record.protocol, record.edge] += 1
         if self._flows:
             self._put(Said(time.time_ns(), _FLOW.level, _FLOW, record))
 
     def log_call(self, listener: str, record: CallRecord) -> None:
         """Log the record of a call. Never raises, never waits."""
+        self.ended[listener, "sip", record.edge] += 1
         if self._calls:
             self._put(Said(time.time_ns(), _CALL.level, _CALL, Call(listener, record)))
 
@@ -136,9 +157,7 @@ class Log:
         root = logging.getLogger()
         root.addHandler(self._libraries)
         self._libraries.level_before = root.level
-        # At their own INFO, libraries talk of what events say better.
-        quiet = self._level > Level.DEBUG
-        root.setLevel(max(self._level, Level.WARNING) if quiet else Level.DEBUG)
+        self._hear_libraries()
         logging.captureWarnings(True)
 
     def close(self, patience: float = PATIENCE) -> None:
@@ -151,6 +170,12 @@ class Log:
             self._libraries = None
         self._waiting.put(None)
         self._writer.join(patience)
+
+    def _hear_libraries(self) -> None:
+        # At their own INFO, libraries talk of what events say better.
+        quiet = self._level > Level.DEBUG
+        least = max(self._level, Level.WARNING) if quiet else Level.DEBUG
+        logging.getLogger().setLevel(least)
 
     def _put(self, said: Said) -> None:
         if self._waiting.qsize() < self._capacity:

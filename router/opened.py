@@ -7,14 +7,15 @@ composed, which may fail, and then nothing has changed. The second step only swi
 import asyncio
 import dataclasses
 import socket
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from typing import Any
 
 from protocols.net.listen import BindError, Listener, bind
 from protocols.net.tasks import Tasks
 from protocols.net.tls import TLSFileError
+from protocols.record import UnderWay
 from protocols.sip.terms import Terms
-from protocols.target import hostport
+from protocols.target import Target, hostport
 from router import events
 from router.changes import Change
 from router.config import Loaded
@@ -27,6 +28,9 @@ from router.relays import Ground, OverTcp, Relayed, Relaying, Sockets, Tunnelled
 from router.snapshot import Snapshot
 from router.sockets import SocketRelay
 from router.trunks import Bindings, Trunks
+
+Unusable = (BindError, TLSFileError, KeyFileError)
+"What keeps a configuration that reads well from being served."
 
 Place = tuple[str, str, int]
 "Address and port; where the system chooses the port, the listener comes first."
@@ -65,7 +69,8 @@ class Opened:
         self._loaded: Loaded | None = None
         self._doors: dict[Place, Listener] = {}
         self._relays: dict[str, Relaying] = {}
-        self._leaving: dict[Relaying, asyncio.Task[object]] = {}
+        self._leaving: set[Relaying] = set()
+        self._closing: set[asyncio.Task[object]] = set()
         self.trunks = Trunks(log, tasks, keyring)
         "The SIP listeners."
 
@@ -109,7 +114,9 @@ class Opened:
             self._doors.pop(place).close()
         for name in self._relays.keys() - places.keys():
             relay = self._relays.pop(name)
-            self._let_go(relay, relay.drain(), name)
+            task = self._let_go(relay, relay.drain(), name)
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
             self._log.say(events.LISTENER_CLOSED, listener=name, flows=relay.flows)
         for name, relay in plan.relays.items():
             if name in self._relays:
@@ -125,6 +132,18 @@ class Opened:
         """The ranking or the health of something changed: tell whom it concerns."""
         for relay in (*self._relays.values(), *self._leaving):
             relay.changed(snapshot, changes)
+
+    def under_way(self) -> Iterator[UnderWay]:
+        """All flows that have not ended; of calls, the requests without an answer."""
+        for relay in (*self._relays.values(), *self._leaving):
+            yield from relay.under_way()
+        yield from self.trunks.under_way()
+
+    async def leave(self, edge: str, targets: Iterable[Target]) -> None:
+        """New flows shall go elsewhere: end in good order what would stay there."""
+        relays = (*self._relays.values(), *self._leaving)
+        targets = tuple(targets)
+        await asyncio.gather(*(relay.leave(edge, targets) for relay in relays))
 
     @property
     def flows(self) -> int:
@@ -145,6 +164,10 @@ class Opened:
         for door in self._doors.values():
             door.close()
         return sum(cut)
+
+    async def settled(self) -> None:
+        """Return when what was taken out of service has ended."""
+        await asyncio.gather(*self._closing, *self.trunks.closing)
 
     def _is_same(self, name: str, loaded: Loaded) -> bool:
         return self._loaded is not None and _basis(name, self._loaded) == _basis(
@@ -173,10 +196,11 @@ class Opened:
 
     def _let_go(
         self, relay: Relaying, ending: Coroutine[Any, Any, object], name: str
-    ) -> None:
+    ) -> asyncio.Task[object]:
         task = self._tasks.start(ending, name=f"end {name}")
-        self._leaving[relay] = task
-        task.add_done_callback(lambda _: self._leaving.pop(relay, None))
+        self._leaving.add(relay)
+        task.add_done_callback(lambda _: self._leaving.discard(relay))
+        return task
 
 
 def _compose(ground: Ground, name: str, listener: OverTcp) -> Relaying:

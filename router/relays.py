@@ -1,12 +1,14 @@
 """A listener at work, as the daemon sees it, whatever it serves."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from protocols.net.admission import Limits, Refusal
 from protocols.net.listen import Factory, Serving
 from protocols.net.tasks import Tasks
+from protocols.record import UnderWay
+from protocols.target import Target
 from router import events
 from router.changes import Change
 from router.checker import Checker
@@ -53,6 +55,13 @@ class Relaying(Protocol):
 
     def changed(self, snapshot: Snapshot, changes: Iterable[Change]) -> None:
         """The ranking or the health of something changed."""
+
+    def under_way(self) -> Iterator[UnderWay]:
+        """The flows that have not ended."""
+
+    async def leave(self, edge: str, targets: Iterable[Target]) -> None:
+        """New flows shall go elsewhere than to an edge, which has these targets: end in
+        good order what would stay there for long."""
 
     async def retire(self) -> None:
         """Let clients go on until they leave by themselves; then end."""

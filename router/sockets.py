@@ -2,10 +2,11 @@
 
 import asyncio
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from protocols.net.dial import dial
-from protocols.target import Result
+from protocols.record import UnderWay
+from protocols.target import Result, Target
 from protocols.websocket.relay import Relay
 from protocols.websocket.shared import Deadlines, Dial, Drain
 from router.changes import Change, Flip
@@ -86,6 +87,14 @@ class SocketRelay:
     async def retire(self) -> None:
         """Let WebSockets end by themselves."""
         await self._relay.retire()
+
+    def under_way(self) -> Iterator[UnderWay]:
+        """WebSockets that are open or being opened."""
+        return self._relay.under_way()
+
+    async def leave(self, edge: str, targets: Iterable[Target]) -> None:
+        """End WebSockets through an edge in good order."""
+        await self._relay.leave(edge)
 
     async def drain(self) -> int:
         """End all WebSockets, as configured; how many had to be cut."""

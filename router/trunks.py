@@ -11,6 +11,7 @@ from protocols.net.admission import Refusal
 from protocols.net.listen import BindError
 from protocols.net.tasks import Tasks
 from protocols.net.tls import Certificates
+from protocols.record import UnderWay
 from protocols.sip.bound import Bound, Wanted, bind
 from protocols.sip.endpoint import Endpoint
 from protocols.sip.guard import Guard
@@ -47,6 +48,8 @@ class Trunks:
         self._bound: dict[str, Bindings] = {}
         self._endpoints: dict[str, Endpoint] = {}
         self._leaving: set[Endpoint] = set()
+        self.closing: set[asyncio.Task[int]] = set()
+        "Ends of listeners that are no longer in the configuration."
         self._probes: dict[tuple[str, Transport], Probe] = {}
 
     def bind(self, loaded: Loaded) -> dict[str, Bindings]:
@@ -133,6 +136,11 @@ class Trunks:
         every = (*self._endpoints.values(), *self._leaving)
         return sum(endpoint.pending for endpoint in every)
 
+    def under_way(self) -> Iterator[UnderWay]:
+        """Requests that wait for their final answer: calls that stand are not here."""
+        for name, endpoint in self._endpoints.items():
+            yield from endpoint.under_way(name)
+
     async def drain(self) -> int:
         """Take no new calls, end requests under way; how many were cut off.
 
@@ -146,6 +154,8 @@ class Trunks:
         self._log.say(events.LISTENER_CLOSED, listener=name, flows=endpoint.pending)
         self._leaving.add(endpoint)
         task = self._tasks.start(endpoint.drain(DRAIN), name=f"end {name}")
+        self.closing.add(task)
+        task.add_done_callback(self.closing.discard)
         task.add_done_callback(lambda _: self._leaving.discard(endpoint))
 
     def _ask_by(

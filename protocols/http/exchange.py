@@ -30,7 +30,7 @@ from protocols.http.head import (
 from protocols.http.search import Search
 from protocols.http.shared import Shared
 from protocols.net.sockets import reset
-from protocols.record import FlowRecord
+from protocols.record import FlowRecord, UnderWay
 from protocols.target import ALIVE, Outcome, Result, Target
 
 PENDING = 65_536
@@ -114,6 +114,14 @@ class Exchange:
         else:
             self._search = Search(self, shared, surely=surely)
             self._search.go()
+
+    def under_way(self) -> UnderWay:
+        """What there is to tell before it ends."""
+        shared, far = self._shared, self._far
+        edge = far.target.label if far is not None else ""
+        return UnderWay(
+            shared.listener, "https", self._near.client, edge, self._started
+        )
 
     def wants_body(self) -> bool:
         """Whether the request's body is still to come."""

@@ -11,7 +11,7 @@ from protocols.http.head import HeadBuffer, HeadError, RequestHead, parse_reques
 from protocols.http.shared import Shared
 from protocols.net.buffered import Buffered
 from protocols.net.sockets import peer_address
-from protocols.record import FlowRecord
+from protocols.record import FlowRecord, UnderWay
 
 QUEUED = 65_536
 "Bytes of further requests kept while one is served; then the client is not read."
@@ -130,6 +130,10 @@ class Near(Buffered):
                 self._refuse(error, fresh=False)
             else:
                 self.transport.abort()
+
+    def under_way(self) -> UnderWay | None:
+        """The request that is served, if there is one."""
+        return self._exchange.under_way() if self._exchange is not None else None
 
     def drain(self) -> None:
         """Close if idle; else after the exchange under way."""

@@ -7,11 +7,12 @@ core. Nothing here waits, but for the dialling of connections and for probes.
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from protocols.net.admission import Limits
 from protocols.net.listen import Listener, Serving
 from protocols.net.tasks import Tasks
+from protocols.record import UnderWay
 from protocols.sip import replies
 from protocols.sip.bound import Bound
 from protocols.sip.connection import Patience
@@ -165,6 +166,10 @@ class Endpoint:
     def pending(self) -> int:
         """Requests under way, or not yet forgotten."""
         return self._proxy.pending
+
+    def under_way(self, listener: str) -> Iterator[UnderWay]:
+        """The requests that wait for their final answer."""
+        return self._proxy.under_way(listener)
 
     def _listen(self, terms: Terms) -> None:
         """Have a listener for each socket of streams, and no others."""

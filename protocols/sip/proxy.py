@@ -6,8 +6,9 @@ no table of dialogs; what a dialog needs is in its route set (`protocols.sip.tok
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+from protocols.record import UnderWay
 from protocols.sip import replies
 from protocols.sip.answering import Answering
 from protocols.sip.branch import COOKIE
@@ -116,6 +117,11 @@ class Proxy:
     def pending(self) -> int:
         """How many requests are under way, or not yet forgotten."""
         return len(self._shared.contexts)
+
+    def under_way(self, listener: str) -> Iterator[UnderWay]:
+        """The requests that wait for their final answer. Looks at each."""
+        found = (one.under_way(listener) for one in self._shared.contexts.values())
+        return (one for one in found if one is not None)
 
     @property
     def unanswered(self) -> int:

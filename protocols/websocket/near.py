@@ -20,7 +20,7 @@ from protocols.net.hedge import NoTarget, Won, hedge
 from protocols.net.race import LAST_RESORT
 from protocols.net.sockets import keep_nothing, peer_address
 from protocols.net.splice import Splice, Spliced
-from protocols.record import FlowRecord
+from protocols.record import FlowRecord, UnderWay
 from protocols.target import Result, Target
 from protocols.websocket import handshake
 from protocols.websocket.far import Answer, Far, ask
@@ -121,6 +121,15 @@ class Near(Buffered):
     def is_open(self) -> bool:
         """Whether a far side is asked, or was joined."""
         return self._task is not None and not self._over
+
+    def under_way(self) -> UnderWay | None:
+        """What there is to tell of a WebSocket that is open or being opened."""
+        if not self.is_open():
+            return None
+        record = self._record
+        return UnderWay(
+            record.listener, record.protocol, record.client, record.edge, self._began
+        )
 
     def leave(self, reason: str) -> None:
         """End an open WebSocket in good order."""

@@ -1,10 +1,11 @@
 """The WebSocket relay of one listener, for either direction."""
 
 import asyncio
+from collections.abc import Callable, Iterator
 
 from protocols.http.head import HEAD
 from protocols.net.tasks import Tasks
-from protocols.record import Record
+from protocols.record import Record, UnderWay
 from protocols.target import ALIVE, Choose, Report, Target
 from protocols.websocket.near import Near
 from protocols.websocket.shared import Deadlines, Dial, Drain, Refused, Shared
@@ -85,13 +86,28 @@ class Relay:
         finally:
             self.close()
 
+    async def leave(self, place: str) -> None:
+        """End those that lead to a place in good order, one after the other."""
+        await self._end_in_order(
+            lambda near: near.target is not None and near.target.label == place,
+            f"{place} is drained",
+        )
+
+    def under_way(self) -> Iterator[UnderWay]:
+        """The WebSockets that are open or being opened."""
+        found = (near.under_way() for near in self._nears)
+        return (one for one in found if one is not None)
+
     async def _end_all(self) -> None:
-        await self._ended_within(self._drain.wait)
-        remaining = [near for near in self._nears if near.is_open()]
-        for near in remaining:
-            near.leave("the router stops")
-            await self._ended_within(self._drain.spread / len(remaining))
+        await self._end_in_order(lambda _: True, "the router stops")
         await self._ended_within(self._closing + _MARGIN)
+
+    async def _end_in_order(self, concerns: Callable[[Near], bool], why: str) -> None:
+        await self._ended_within(self._drain.wait)
+        remaining = [n for n in self._nears if n.is_open() and concerns(n)]
+        for near in remaining:
+            near.leave(why)
+            await self._ended_within(self._drain.spread / len(remaining))
 
     def look(self) -> None:
         """See who is heard; the relay calls it about every second itself."""

@@ -163,7 +163,7 @@ def edge_of(
 ) -> Edge:
     """An edge; its score in seconds."""
     found = None if score is None else Score(score, score, samples=samples)
-    return Edge(name, kind, state, since, found, draining, flips)
+    return Edge(name, kind, state, since, found, since if draining else None, flips)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ EDGES = st.lists(
             st.floats(0.001, 0.5),
             samples=st.sampled_from([0, 6, 60]),
         ),
-        draining=st.booleans(),
+        drained=st.none() | st.just(0.0),
     ),
     min_size=1,
     max_size=6,

@@ -585,7 +585,7 @@ def test_receivers_keep_their_order_and_share_what_is_known_of_an_address(
 def test_drained_edge_is_last_among_the_usable_and_home_moves(provider: Any) -> None:
     table = provider.table({"ashburn": 0.020, "dublin": 0.040})
     provider.run(table, 30.0)
-    table.drain("ashburn")
+    table.drain("ashburn", 0.0)
     snapshot = table.snapshot(30.0)
     assert first(snapshot) == "dublin"
     assert [change.reason for change in table.changes()] == ["home is draining"]
@@ -596,7 +596,7 @@ def test_drained_edge_is_last_among_the_usable_and_home_moves(provider: Any) -> 
     snapshot = table.snapshot(35.0)
     assert not snapshot.edges["ashburn"].draining
     with pytest.raises(KeyError):
-        table.drain("atlantis")
+        table.drain("atlantis", 0.0)
 
 
 def test_saved_scores_and_addresses_order_the_next_start(provider: Any) -> None:
