@@ -49,7 +49,7 @@ def test_status_is_told_edge_by_edge_and_flow_by_flow() -> None:
     assert found["flows_ended_total", ("ashburn", "api", "https")] == 48_211
     assert found["condition", ("ok",)] == 1
     assert found["condition", ("failed",)] == 0
-    assert found["info", ("1.2.3", "us1")] == 1
+    assert found["info", ("us1", "1.2.3")] == 1
     assert found["log_dropped_lines_total", ()] == 2
     assert found["log_lines_total", ()] == 7
     assert found["loop_lag_seconds", ()] == 0.25
