@@ -207,9 +207,11 @@ class Daemon:
             try:
                 changed = await self._take_over()
             except ConfigError as error:
+                self._rejected()
                 tell_rejection(self._log, self._path, error)
                 raise
             except Unusable as error:
+                self._rejected()
                 self._log.say(
                     events.CONFIG_REJECTED,
                     path=str(self._path),
@@ -224,6 +226,10 @@ class Daemon:
             restart="; ".join(".".join(one.path) for one in changed if one.restart),
         )
         return changed
+
+    def _rejected(self) -> None:
+        if self._asked is not None:
+            self._asked.rejected()
 
     async def _take_over(self) -> tuple[Difference, ...]:
         # In a thread: a long file would hold up the flows.

@@ -5,9 +5,12 @@ import functools
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
+from protocols.net.listen import BindError, bind
 from protocols.net.tasks import Tasks
 from protocols.record import UnderWay
-from router import events
+from protocols.target import hostport
+from router import events, settings
+from router.admin import Admin
 from router.changes import Change
 from router.checker import Checker
 from router.commanding import Commands, Served
@@ -15,10 +18,12 @@ from router.config import Loaded
 from router.control import Caller, CommandError, Control, ControlError
 from router.differences import Difference
 from router.logs import Log
+from router.metrics import Counts, Lines, Metrics
 from router.opened import Unusable
 from router.overview import Overview
 from router.problem import EX_CONFIG, ConfigError
-from router.settings import SOCKET, Admin
+from router.relays import Refusals
+from router.settings import SOCKET
 from router.steering import Leave, Steering
 
 Reload = Callable[[], Awaitable[tuple[Difference, ...]]]
@@ -67,32 +72,58 @@ class Asked:
         if place is not None:
             self._control = Control(place, commands, refused=self._refused, tasks=tasks)
         self._place = place
+        self._counts = Counts(reloaded=self.overview.about.loaded)
+        metrics = Metrics(
+            self.overview.status,
+            self._counts,
+            lambda: Lines(log.taken, log.dropped),
+            lambda: checker.lag,
+        )
+        self._http = loaded.config.admin.http
+        refusals = Refusals(log, "admin.http")
+        self._admin = Admin(self.overview.status, metrics, refusals.client, tasks)
 
     async def start(self) -> None:
-        """Take commands from now on. A socket that cannot be opened is told of; no flow
-        hangs on it."""
+        """Take commands and show the status from now on. A socket that cannot be opened
+        is told of; no flow hangs on it."""
         self.overview.start()
-        if self._control is None:
-            return
-        try:
-            await self._control.start()
-        except ControlError as error:
-            self._log.say(
-                events.CONTROL_FAILED, path=str(self._place), error=str(error)
-            )
-        else:
-            self._log.say(events.CONTROL_OPENED, path=str(self._place))
+        if self._control is not None:
+            try:
+                await self._control.start()
+            except ControlError as error:
+                self._log.say(
+                    events.CONTROL_FAILED, path=str(self._place), error=str(error)
+                )
+            else:
+                self._log.say(events.CONTROL_OPENED, path=str(self._place))
+        if self._http is not None:
+            try:
+                (sock,) = bind([(str(self._http.address), self._http.port)])
+            except BindError as error:
+                self._log.say(events.ADMIN_FAILED, error=str(error))
+            else:
+                self._admin.start(sock)
+                where = hostport(*sock.getsockname()[:2])
+                self._log.say(events.ADMIN_BOUND, address=where)
 
     def changed(self, changes: Iterable[Change]) -> None:
         """Remember what changed."""
         self.overview.changed(changes)
+        self._counts.note(changes)
 
     def reloaded(self, loaded: Loaded) -> None:
         """Another configuration counts from now on."""
         self.overview.reloaded(loaded)
+        self._counts.reloaded = self.overview.about.loaded
+        self._counts.reload_failed = False
 
-    def close(self) -> None:
-        """Take no more commands."""
+    def rejected(self) -> None:
+        """Another configuration was refused."""
+        self._counts.reload_failed = True
+
+    async def close(self) -> None:
+        """Take no more commands, and show nothing any more."""
+        await self._admin.close()
         self.overview.close()
         self._steering.close()
         if self._control is not None:
@@ -127,7 +158,7 @@ async def _reloaded(
     return {"said": said, "changed": list(map(str, changed))}
 
 
-def control_path(admin: Admin, environ: Mapping[str, str]) -> Path | None:
+def control_path(admin: settings.Admin, environ: Mapping[str, str]) -> Path | None:
     """Where the control socket is to be; None for none.
 
     Where the configuration says nothing, in the directory that systemd has made

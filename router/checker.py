@@ -91,6 +91,8 @@ class Checker:
         self._notice: asyncio.Handle | None = None
         self._hearers: list[Callable[[ProbeOrder, Outcome, float], None]] = []
         self._closed = False
+        self.lag = 0.0
+        "Seconds by which the event loop was last late."
         self.snapshot = table.snapshot(self._time())
         "The latest snapshot."
 
@@ -203,6 +205,7 @@ class Checker:
 
     def _tick(self) -> None:
         now = self._time()
+        self.lag = max(0.0, now - self._armed)
         if now > self._armed + LATE:
             self._table.stalled(now, now - self._armed)
         self._armed = math.inf

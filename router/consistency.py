@@ -28,13 +28,6 @@ def check_alone(config: Config, document: Document) -> Iterator[Problem]:
     for name, listener in config.listeners.items():
         yield from _listener(name, listener, document)
     http = config.admin.http
-    if http is not None:
-        yield document.problem(
-            ("admin", "http"),
-            "nothing answers there in this version",
-            hint="leave it out",
-            severity=_WARNING,
-        )
     if http is not None and not http.address.is_loopback:
         found = f"found {http}, which others can reach"
         yield document.problem(

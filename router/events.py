@@ -144,6 +144,20 @@ CONTROL_OPENED = _event(
     "Nothing.",
     PATH,
 )
+ADMIN_BOUND = _event(
+    "admin.bound",
+    Level.INFO,
+    "The status page and the metrics are served.",
+    "Nothing.",
+    ADDRESS,
+)
+ADMIN_FAILED = _event(
+    "admin.failed",
+    Level.WARNING,
+    "The status page and the metrics are not served. Flows are not concerned.",
+    "See who holds the address: `ss -ltnp`; then restart, or change `admin.http`.",
+    ERROR,
+)
 CONTROL_FAILED = _event(
     "control.failed",
     Level.WARNING,

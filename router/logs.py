@@ -64,7 +64,10 @@ class Log:
         self._waiting: queue.SimpleQueue[Said | None] = queue.SimpleQueue()
         self._repeats = Repeats()
         self._lock = threading.Lock()  # of the repeats: libraries log from any thread
-        self._dropped = 0
+        self.dropped = 0
+        "Lines lost since the start, for whatever reason."
+        self.taken = 0
+        "Lines handed over since the start."
         self._why_dropped = ""
         self._flows = self.enabled(_FLOW.level)
         self._calls = self.enabled(_CALL.level)
@@ -178,24 +181,25 @@ class Log:
         logging.getLogger().setLevel(least)
 
     def _put(self, said: Said) -> None:
+        self.taken += 1
         if self._waiting.qsize() < self._capacity:
             self._waiting.put(said)
         else:
-            self._dropped += 1
+            self.dropped += 1
 
     def _write(self) -> None:
         dropped, open_ = 0, True
         while open_:
             batch, open_ = self._take()
             batch += self._sum_up(final=not open_)
-            if self._dropped > dropped:
-                batch.append(self._lost(self._dropped - dropped))
-                dropped = self._dropped
+            if self.dropped > dropped:
+                batch.append(self._lost(self.dropped - dropped))
+                dropped = self.dropped
             rendered = [entry for said in batch if (entry := self._render(said))]
             try:
                 self._sink.write(rendered)
             except OSError as error:
-                self._dropped += len(rendered)
+                self.dropped += len(rendered)
                 self._why_dropped = error.strerror or str(error)
             if open_ and len(batch) < BATCH:
                 time.sleep(GATHER)
@@ -219,7 +223,7 @@ class Log:
         try:
             return self._sink.render(said)
         except Exception as error:  # a value that cannot be shown must not end the log
-            self._dropped += 1
+            self.dropped += 1
             self._why_dropped = f"{said.event.name}: {error!r}"
             return b""
 

@@ -150,6 +150,16 @@ class _OfEdge:
         return family
 
 
+def _round_trip(edge: EdgeStatus) -> float | None:
+    score = edge.reasons.score
+    return score.round_trip if score is not None else None
+
+
+def _score(edge: EdgeStatus) -> float | None:
+    score = edge.reasons.score
+    return score.value if score is not None else None
+
+
 def _loss(edge: EdgeStatus) -> float | None:
     score = edge.reasons.score
     return score.lost / score.probes if score is not None and score.probes else None
@@ -177,12 +187,12 @@ _EDGE = (
     _OfEdge(
         "edge_round_trip_seconds",
         "Lower quartile of the latest round trips.",
-        lambda edge: edge.reasons.score and edge.reasons.score.round_trip,
+        _round_trip,
     ),
     _OfEdge(
         "edge_score_seconds",
         "What edges are compared by: round trip and penalties.",
-        lambda edge: edge.reasons.score and edge.reasons.score.value,
+        _score,
     ),
     _OfEdge("edge_probe_loss_ratio", "Share of its probes that were lost.", _loss),
 )

@@ -34,6 +34,7 @@ def told(*, at: float = 5_400.0) -> Status:
     provider.jitter = 0.002
     table = provider.table(ROUND_TRIPS)
     noted, second = 0, 0.0
+    snapshot = table.snapshot(second)
     while second < at:
         second += INTERVAL
         if 2_400 <= second < 3_600:
