@@ -8,8 +8,10 @@ that one buffer serves them all.
 import asyncio
 from typing import Any
 
-BUFFER = bytearray(65_536)
-"What the loop read last, from its beginning on; good until it reads again."
+BUFFER = bytearray(262_144)
+"""What the loop read last, from its beginning on; good until it reads again. uvloop
+takes as much at a time from a socket with TLS; with a quarter of it, a tunnel without
+TLS costs a third more CPU time for each byte."""
 _VIEW = memoryview(BUFFER)
 
 
