@@ -222,7 +222,11 @@ def test_chunk_is_followed_as_its_pieces_are(size: int, masked: bool) -> None:
     lengths = (struct.pack("!H", size - more) for more in (4, 5, 8, 9) if size >= more)
     ends = [length + bytes(size) for length in lengths] or [bytes(size)]
     firsts = (0x81, 0xC2, 0x01, 0x80, 0x89, 0x88, 0x83)
-    for first, second, end in itertools.product(firsts, range(256), ends):
+    near = {
+        (bit + length) & 0xFF for bit in (0, 128) for length in range(size - 9, size)
+    }
+    seconds = {*near, 0, 1, 125, 126, 127, 128, 253, 254, 255}
+    for first, second, end in itertools.product(firsts, seconds, ends):
         data = (bytes((first, second)) + end)[:size]
         whole, pieces = FrameTracker(masked=masked), FrameTracker(masked=masked)
         verdict = whole.feed(data)
