@@ -39,6 +39,7 @@ _MASK = functools.partial(secrets.token_bytes, 4)
 
 
 class Near(Buffered):
+_DEAD = "the health checks hold it for dead"
     """The client's end, from the connection to the record."""
 
     __slots__ = (
@@ -57,6 +58,7 @@ class Near(Buffered):
         "joined",
         "target",
         "transport",
+        "_silent",
     )
 
     def __init__(
@@ -80,6 +82,7 @@ class Near(Buffered):
         self.joined: Joined | None = None
         "The open WebSocket, once there is one."
         self.target: Target | None = None
+        self._silent = False
         "Where it leads."
         self.transport: asyncio.Transport
 
@@ -129,8 +132,12 @@ class Near(Buffered):
 
     def forsake(self, target: Target) -> None:
         """The target fell ill: leave it, unless it shows life."""
-        if self.joined is not None and target == self.target:
-            self._doubts = _DOUBTS
+        joined = self.joined
+        if joined is None or target != self.target:
+            return
+        self._doubts = _DOUBTS
+        if self._silent and joined.far.count == self._heard:
+            joined.forsake(_DEAD)
 
     def look(self) -> bool:
         """Whether the far side was heard since the last look, about a second ago."""
@@ -138,12 +145,12 @@ class Near(Buffered):
         if joined is None:
             return False
         before, self._heard = self._heard, joined.far.count
-        if before != self._heard:
+        self._silent = before == self._heard
+        if not self._silent:
             self._doubts = max(0, self._doubts - 1)
-            return True
-        if self._doubts:
-            joined.forsake("the health checks hold it for dead")
-        return False
+        elif self._doubts:
+            joined.forsake(_DEAD)
+        return not self._silent
 
     def cut(self, reason: str) -> None:
         """End it now."""
