@@ -7,6 +7,7 @@ of dead edges by a proper 503, and nothing passes unread before both ends agree.
 import asyncio
 import dataclasses
 import functools
+import math
 import secrets
 from collections.abc import Callable, Collection
 from typing import cast
@@ -33,18 +34,23 @@ RECEIVER_PATIENCE = 2.0
 """Seconds that a receiver of the site has for its answer before the next one is asked
 as well: what it starts upon a handshake is better not started twice."""
 
+DECLINED = 2.0
+"""Seconds in which others are asked after a target that answered with a failure of its
+own: where all of them do, the client had better hear of it than wait."""
+
 _DOUBTS = 5  # looks at which the far side must be heard to be spared
+_DEAD = "the health checks hold it for dead"
 
 _MASK = functools.partial(secrets.token_bytes, 4)
 
 
 class Near(Buffered):
-_DEAD = "the health checks hold it for dead"
     """The client's end, from the connection to the record."""
 
     __slots__ = (
         "_began",
         "_came",
+        "_declined",
         "_doubts",
         "_gone",
         "_heads",
@@ -52,13 +58,13 @@ _DEAD = "the health checks hold it for dead"
         "_over",
         "_record",
         "_shared",
+        "_silent",
         "_splice",
         "_task",
         "_timer",
         "joined",
         "target",
         "transport",
-        "_silent",
     )
 
     def __init__(
@@ -73,8 +79,10 @@ _DEAD = "the health checks hold it for dead"
         self._began = shared.loop.time()
         self._heads: HeadBuffer | None = HeadBuffer(shared.head)
         self._heard = 0
+        self._declined = math.inf
         self._doubts = 0
         self._over = False
+        self._silent = False
         self._record = FlowRecord(shared.listener, "websocket", shared.direction, "")
         self._splice: Splice | None = None
         self._task: asyncio.Task[None] | None = None
@@ -82,7 +90,6 @@ _DEAD = "the health checks hold it for dead"
         self.joined: Joined | None = None
         "The open WebSocket, once there is one."
         self.target: Target | None = None
-        self._silent = False
         "Where it leads."
         self.transport: asyncio.Transport
 
@@ -193,6 +200,8 @@ _DEAD = "the health checks hold it for dead"
             self._connect(won)
 
     def _choose(self, tried: Collection[Target]) -> Target | None:
+        if self._shared.loop.time() >= self._declined + DECLINED:
+            return None
         target = self._shared.choose(tried)
         if target is None or self._shared.to_provider:
             return target
@@ -220,10 +229,10 @@ _DEAD = "the health checks hold it for dead"
                 # Anybody may send to the site, and a receiver that hangs up on one
                 # handshake may do well with all others: no stranger shall take it out
                 # of service.
-                raise DialError(
-                    Result.SERVER_ERROR, error.detail, error.phase
-                ) from None
-            raise
+                error = DialError(Result.SERVER_ERROR, error.detail, error.phase)
+            if error.result is Result.SERVER_ERROR:
+                self._declined = min(self._declined, shared.loop.time())
+            raise error from None
 
     def _opened(self, task: asyncio.Task[None]) -> None:
         # Neither joined nor answered: the task was cancelled from above, or failed.

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from protocols.target import Result
+from protocols.websocket import near
 from tests.protocols.http.stage import OK as OK_ANSWER
 from tests.protocols.http.stage import Visit, answering, blackhole
 from tests.protocols.websocket.stage import (
@@ -269,6 +270,21 @@ async def test_nothing_to_reach_is_said_at_once(scripts: list[object]) -> None:
     assert b"\r\nRetry-After: 1\r\n" in answer
     assert (record.status, record.ended) == (503, "RC")
     assert len(record.attempts) == len(scripts)
+
+
+async def test_targets_that_decline_one_after_the_other_are_not_all_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(near, "DECLINED", 0.0)
+    async with stage(resetting, *[saying(UNAVAILABLE)] * 2) as scene:
+        client = await scene.client()
+        client.send(OPENING)
+        assert status(await client.rest()) == 503
+        record = await scene.recorded()
+    assert [one.result for one in record.attempts] == [
+        Result.RESET,
+        Result.SERVER_ERROR,
+    ]
 
 
 # ---- Ends before the joining -------------------------------------------------------
