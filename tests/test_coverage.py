@@ -34,6 +34,8 @@ CORES = (
     "router/spacing.py",
     "router/table.py",
     "router/units.py",
+    "simulator/messages.py",
+    "simulator/signalling.py",
 )
 
 

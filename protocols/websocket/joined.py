@@ -193,7 +193,8 @@ class Joined(Splice):
             if end.tracker.at_boundary():
                 self._say(end, code, "connection lost")
         peer.mute()
-        if not end.has_closed():
+        refused = end.tracker.breach and peer.has_closed()
+        if not (end.has_closed() or refused):
             reset(peer.transport)
         elif peer.tracker.ended() or peer.finished:
             peer.transport.close()

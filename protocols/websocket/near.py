@@ -28,6 +28,7 @@ from protocols.websocket.search import Asked, find
 from protocols.websocket.shared import Shared
 
 _DOUBTS = 5  # looks at which the far side must be heard to be spared
+_DEAD = "the health checks hold it for dead"
 
 _MASK = functools.partial(secrets.token_bytes, 4)
 
@@ -45,6 +46,7 @@ class Near(Buffered):
         "_over",
         "_record",
         "_shared",
+        "_silent",
         "_splice",
         "_task",
         "_timer",
@@ -67,6 +69,7 @@ class Near(Buffered):
         self._heard = 0
         self._doubts = 0
         self._over = False
+        self._silent = False
         self._record = FlowRecord(shared.listener, "websocket", shared.direction, "")
         self._splice: Splice | None = None
         self._task: asyncio.Task[None] | None = None
@@ -123,8 +126,12 @@ class Near(Buffered):
 
     def forsake(self, target: Target) -> None:
         """The target fell ill: leave it, unless it shows life."""
-        if self.joined is not None and target == self.target:
-            self._doubts = _DOUBTS
+        joined = self.joined
+        if joined is None or target != self.target:
+            return
+        self._doubts = _DOUBTS
+        if self._silent and joined.far.count == self._heard:
+            joined.forsake(_DEAD)
 
     def look(self) -> bool:
         """Whether the far side was heard since the last look, about a second ago."""
@@ -132,12 +139,12 @@ class Near(Buffered):
         if joined is None:
             return False
         before, self._heard = self._heard, joined.far.count
-        if before != self._heard:
+        self._silent = before == self._heard
+        if not self._silent:
             self._doubts = max(0, self._doubts - 1)
-            return True
-        if self._doubts:
-            joined.forsake("the health checks hold it for dead")
-        return False
+        elif self._doubts:
+            joined.forsake(_DEAD)
+        return not self._silent
 
     def cut(self, reason: str) -> None:
         """End it now."""

@@ -1,7 +1,7 @@
 """The search for a far side that answers an opening handshake, by yes or no."""
 
 import dataclasses
-import functools
+import math
 from collections.abc import Collection
 
 from protocols.http.fields import authority, forwarded_lines
@@ -20,6 +20,11 @@ RECEIVER_PATIENCE = 2.0
 as well: what it starts upon a handshake is better not started twice."""
 
 
+DECLINED = 2.0
+"""Seconds in which others are asked after a target that answered with a failure of its
+own: where all of them do, the client had better hear of it than wait."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Asked:
     """A client's opening handshake."""
@@ -36,39 +41,52 @@ class Asked:
 
 async def find(shared: Shared, asked: Asked) -> Won:
     """Ask one target after the other; each attempt is reported. Raises NoTarget."""
+    search = _Search(shared, asked)
     return await hedge(
-        functools.partial(_choose, shared),
-        functools.partial(_ask, shared, asked),
-        report=shared.report,
-        tasks=shared.tasks,
+        search.choose, search.ask, report=shared.report, tasks=shared.tasks
     )
 
 
-def _choose(shared: Shared, tried: Collection[Target]) -> Target | None:
-    target = shared.choose(tried)
-    if target is None or shared.to_provider:
-        return target
-    if target.patience < LAST_RESORT:
-        return target
-    patience = max(target.patience, RECEIVER_PATIENCE)
-    return dataclasses.replace(target, patience=patience)
+class _Search:
+    """One search, and when the first target declined."""
 
+    def __init__(self, shared: Shared, asked: Asked) -> None:
+        self._shared = shared
+        self._asked = asked
+        self._declined = math.inf
 
-async def _ask(shared: Shared, asked: Asked, target: Target) -> Dialled:
-    """Send the handshake under the name that this target wants. Raises DialError."""
-    if shared.to_provider:
-        data = handshake.to_provider(asked.request, authority(target))
-    else:
-        scheme = "https" if asked.secure else "http"
-        lines = forwarded_lines(asked.client, scheme)
-        data = handshake.to_site(asked.request, lines)
-    limit = shared.deadlines.answer
-    try:
-        return await ask(shared.dial, target, data, asked.offer, limit)
-    except DialError as error:
-        if error.phase == "answer" and not shared.to_provider:
-            # Anybody may send to the site, and a receiver that hangs up on one
-            # handshake may do well with all others: no stranger shall take it out of
-            # service.
-            raise DialError(Result.SERVER_ERROR, error.detail, error.phase) from None
-        raise
+    def choose(self, tried: Collection[Target]) -> Target | None:
+        """Whom to ask next; None to ask nobody any more."""
+        shared = self._shared
+        if shared.loop.time() >= self._declined + DECLINED:
+            return None
+        target = shared.choose(tried)
+        if target is None or shared.to_provider:
+            return target
+        if target.patience < LAST_RESORT:
+            return target
+        patience = max(target.patience, RECEIVER_PATIENCE)
+        return dataclasses.replace(target, patience=patience)
+
+    async def ask(self, target: Target) -> Dialled:
+        """Send the handshake under the name that this target wants, and wait for the
+        answer. Raises DialError."""
+        shared, asked = self._shared, self._asked
+        if shared.to_provider:
+            data = handshake.to_provider(asked.request, authority(target))
+        else:
+            scheme = "https" if asked.secure else "http"
+            lines = forwarded_lines(asked.client, scheme)
+            data = handshake.to_site(asked.request, lines)
+        limit = shared.deadlines.answer
+        try:
+            return await ask(shared.dial, target, data, asked.offer, limit)
+        except DialError as error:
+            if error.phase == "answer" and not shared.to_provider:
+                # Anybody may send to the site, and a receiver that hangs up on one
+                # handshake may do well with all others: no stranger shall take it out
+                # of service.
+                error = DialError(Result.SERVER_ERROR, error.detail, error.phase)
+            if error.result is Result.SERVER_ERROR:
+                self._declined = min(self._declined, shared.loop.time())
+            raise error from None

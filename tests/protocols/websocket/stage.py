@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from websockets.frames import Close, Frame, Opcode
+from websockets.protocol import Protocol, Side
 from websockets.utils import accept_key
 
 from protocols.websocket.relay import Relay
@@ -27,6 +28,8 @@ ACCEPTED = (
     f"Sec-WebSocket-Accept: {accept_key(KEY)}\r\nX-Odd:  spelt\r\n\r\n"
 ).encode()
 "The answer of a far side that agrees, in its own spelling."
+MOST = 1_000
+"Bytes of a message that `judge` takes."
 MASK = b"\x37\xfa\x21\x3d"
 
 
@@ -59,6 +62,21 @@ async def read_close(reader: asyncio.StreamReader) -> int:
     frame = await read_frame(reader)
     assert frame.opcode is Opcode.CLOSE, frame
     return int(Close.parse(frame.data).code)
+
+
+async def judge(
+    side: Side, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """Be an end that answers as the library does, until nothing more comes."""
+    end = Protocol(side, max_size=MOST)
+    while data := await reader.read(65_536):
+        end.receive_data(data)
+        for said in end.data_to_send():
+            if said:
+                writer.write(said)
+            else:
+                writer.write_eof()
+    writer.close()
 
 
 async def accepting(visit: Visit) -> None:

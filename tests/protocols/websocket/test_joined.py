@@ -6,12 +6,16 @@ import socket
 
 import pytest
 from websockets.frames import Frame, Opcode
+from websockets.protocol import CLIENT, SERVER
 
 from tests.protocols.http.stage import Client, Visit
 from tests.protocols.websocket.stage import (
+    ACCEPTED,
+    MOST,
     Stage,
     accepting,
     closing,
+    judge,
     read_close,
     read_frame,
     stage,
@@ -161,6 +165,101 @@ async def test_breach_is_left_to_the_judgement_of_its_receiver() -> None:
         record = await scene.recorded()
     assert (record.ended, record.close_code) == ("CD", 1002)
     assert record.reason == "the client sent a reserved opcode"
+
+
+Frames = list[tuple[int, bytes]]
+
+BREACHES: dict[str, tuple[int, str, Frames]] = {
+    "reserved opcode": (1002, "a reserved opcode", [(0x83, b"")]),
+    "reserved control opcode": (1002, "a reserved opcode", [(0x8B, b"")]),
+    "fragmented ping": (1002, "a fragmented control frame", [(0x09, b"")]),
+    "fragmented close": (1002, "a fragmented control frame", [(0x08, b"")]),
+    "long ping": (1002, "a control frame of more than 125 bytes", [(0x89, bytes(126))]),
+    "long close": (
+        1002,
+        "a control frame of more than 125 bytes",
+        [(0x88, bytes(126))],
+    ),
+    "continuation": (1002, "a continuation of no message", [(0x80, b"")]),
+    "message within another": (
+        1002,
+        "a new message within a fragmented one",
+        [(0x01, b"a"), (0x81, b"b")],
+    ),
+    "bit of an extension": (1002, "", [(0xC1, b"")]),
+    "half a code": (1002, "", [(0x88, b"\x03")]),
+    "code that is none": (1002, "", [(0x88, b"\x03\xed")]),
+    "code without UTF-8": (1007, "", [(0x88, b"\x03\xe8\xff")]),
+    "too much": (1009, "", [(0x82, bytes(MOST + 1))]),
+}
+"By what is wrong: the code that its receiver names, what the router saw, the frames."
+
+
+def raw(frames: Frames, *, masked: bool) -> bytes:
+    """Frames as told, be they right or wrong; the masking key is of zeros."""
+    data = b""
+    for first, payload in frames:
+        size = len(payload)
+        length = bytes((size,)) if size < 126 else b"\x7e" + size.to_bytes(2)
+        if masked:
+            length = bytes((length[0] | 0x80,)) + length[1:] + bytes(4)
+        data += bytes((first,)) + length + payload
+    return data
+
+
+async def assert_judged(data: bytes, code: int, seen: str, *, by_client: bool) -> None:
+    """What comes behind an honest message is answered by its receiver's own code."""
+
+    async def far_side(visit: Visit) -> None:
+        await visit.reader.readuntil(b"\r\n\r\n")
+        visit.writer.write(ACCEPTED)
+        if by_client:
+            await judge(SERVER, visit.reader, visit.writer)
+            return
+        visit.writer.write(text(b"honest", masked=False) + data)
+        told.append(await read_close(visit.reader))
+
+    told: list[int] = []
+    async with stage(far_side) as scene:
+        client, _ = await scene.open()
+        if by_client:
+            client.send(text(b"honest", masked=True) + data)
+            told.append(await read_close(client.reader))
+            client.writer.write_eof()
+        else:
+            await judge(CLIENT, client.reader, client.writer)
+        record = await scene.recorded()
+        assert len(scene.records) == 1
+    who = "client" if by_client else "far side"
+    assert told == [code]
+    if seen:
+        assert record.reason == f"the {who} sent {seen}"
+        assert record.close_code == code
+    assert (record.received_messages, record.sent_messages)[not by_client] >= 1
+
+
+@pytest.mark.parametrize("by_client", [True, False], ids=["client", "far side"])
+@pytest.mark.parametrize(("code", "seen", "frames"), BREACHES.values(), ids=BREACHES)
+async def test_breach_is_answered_by_its_receiver_and_recorded_once(
+    code: int, seen: str, frames: Frames, by_client: bool
+) -> None:
+    data = raw(frames, masked=by_client)
+    await assert_judged(data, code, seen, by_client=by_client)
+
+
+@pytest.mark.parametrize("by_client", [True, False], ids=["client", "far side"])
+async def test_wrong_masking_is_answered_by_its_receiver(by_client: bool) -> None:
+    data = raw([(0x81, b"")], masked=not by_client)
+    seen = f"{'no mask' if by_client else 'a mask'} on a frame"
+    await assert_judged(data, 1002, seen, by_client=by_client)
+
+
+@pytest.mark.parametrize("by_client", [True, False], ids=["client", "far side"])
+async def test_length_of_64_bits_is_answered_by_its_receiver(by_client: bool) -> None:
+    """RFC 6455 names 1002; the library, which has a limit, 1009."""
+    data = bytes((0x82, 0xFF if by_client else 0x7F)) + b"\xff" * 8 + bytes(4)
+    seen = "a length of more than 63 bits"
+    await assert_judged(data, 1009, seen, by_client=by_client)
 
 
 async def test_breach_that_nobody_minds_ends_the_connection_all_the_same() -> None:

@@ -1,10 +1,15 @@
 """The near side: what is served, what is refused, and that nothing slips through."""
 
+import contextlib
+
+import h11
 import pytest
 
-from tests.protocols.http.stage import Visit
+from tests.protocols.http.stage import OK as OK_ANSWER
+from tests.protocols.http.stage import Client, Visit, answering
 from tests.protocols.websocket.stage import (
     ACCEPTED,
+    KEY,
     OPENING,
     accepting,
     closing,
@@ -56,6 +61,40 @@ REFUSED = {
     "CONNECT": (405, opening(first=b"CONNECT voice.test:443 HTTP/1.1") + SMUGGLED),
     "HTTP/1.0": (505, opening(first=b"GET / HTTP/1.0") + SMUGGLED),
     "HTTP/2": (505, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+    "body in capitals": (400, opening(b"CONTENT-LENGTH: 45") + SMUGGLED),
+    "body behind a tab": (400, opening(b"Transfer-Encoding:\tchunked") + SMUGGLED),
+    "expectation": (400, opening(b"Expect: 100-continue") + SMUGGLED),
+    "another behind it": (400, OPENING + OPENING),
+    "h2c with settings": (
+        400,
+        opening(
+            b"Upgrade: h2c",
+            b"HTTP2-Settings: AAMAAABkAAQAAP__",
+            b"Connection: HTTP2-Settings",
+            without=b"Upgrade",
+        ),
+    ),
+    "other connection": (
+        400,
+        opening(b"Connection: keep-alive", without=b"Connection") + SMUGGLED,
+    ),
+    "nominated key": (400, opening(b"Connection: Sec-WebSocket-Key") + SMUGGLED),
+    "two versions": (400, opening(b"Sec-WebSocket-Version: 13") + SMUGGLED),
+    "short key": (
+        400,
+        opening(b"Sec-WebSocket-Key: c2hvcnQ=", without=b"Sec-WebSocket-Key"),
+    ),
+    "two keys": (400, opening(b"Sec-WebSocket-Key: " + KEY.encode()) + SMUGGLED),
+    "folded": (400, opening(b"X-Odd: a\r\n b") + SMUGGLED),
+    "folded upgrade": (
+        400,
+        opening(b"Upgrade:\r\n websocket", without=b"Upgrade") + SMUGGLED,
+    ),
+    "space before colon": (
+        400,
+        opening(b"Upgrade : websocket", without=b"Upgrade") + SMUGGLED,
+    ),
+    "NUL": (400, opening(b"X-Odd: a\0b") + SMUGGLED),
     "bare LF": (400, OPENING.replace(b"\r\n", b"\n")),
     "no HTTP": (400, b"\x16\x03\x01\x02\x00\r\n\r\n"),
 }
@@ -90,29 +129,140 @@ async def test_data_before_the_answer_ends_the_attempt() -> None:
     assert len(scene.records) == 1
 
 
-@pytest.mark.parametrize(
-    "refusal",
-    [
-        b"HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Content-Length: 2\r\n\r\nno",
-    ],
-)
-async def test_nothing_passes_behind_a_handshake_that_failed(refusal: bytes) -> None:
-    async with stage(saying(refusal)) as scene:
+def agreeing(*more: bytes, without: bytes = b"", first: bytes = b"") -> bytes:
+    """The usual agreement with lines more or fewer."""
+    lines = ACCEPTED.removesuffix(b"\r\n\r\n").split(b"\r\n")
+    kept = [line for line in lines if not without or not line.startswith(without)]
+    if first:
+        kept[0] = first
+    return b"\r\n".join((*kept, *more)) + b"\r\n\r\n"
+
+
+def refusing(status: bytes, *lines: bytes, body: bytes = b"") -> bytes:
+    """An ordinary response."""
+    return b"\r\n".join((b"HTTP/1.1 " + status, *lines, b"", body))
+
+
+TWO = b"Content-Length: 2"
+UPGRADED = (b"Connection: Upgrade", b"Upgrade: websocket")
+ANSWERS = {
+    "200": (200, refusing(b"200 OK", TWO, body=b"no")),
+    "200 that speaks of an upgrade": (
+        200,
+        refusing(b"200 OK", *UPGRADED, TWO, body=b"no"),
+    ),
+    "200 with the accept": (200, agreeing(TWO, first=b"HTTP/1.1 200 OK") + b"no"),
+    "chunked": (
+        200,
+        refusing(
+            b"200 OK", b"Transfer-Encoding: chunked", body=b"2\r\nno\r\n0\r\n\r\n"
+        ),
+    ),
+    "more than its length": (200, refusing(b"200 OK", TWO, body=b"nothing else")),
+    "two responses": (403, refusing(b"403 No", TWO, body=b"no" + ACCEPTED)),
+    "204": (204, refusing(b"204 Nothing")),
+    "302": (302, refusing(b"302 There", b"Location: /", b"Content-Length: 0")),
+    "401": (401, refusing(b"401 Who", b"WWW-Authenticate: Basic", TWO, body=b"no")),
+    "426": (426, refusing(b"426 Higher", b"Upgrade: h2c", TWO, body=b"no")),
+    "429": (429, refusing(b"429 Later", b"Retry-After: 1", TWO, body=b"no")),
+    "500": (500, refusing(b"500 Own", TWO, body=b"no")),
+    "503": (503, refusing(b"503 Full", TWO, body=b"no")),
+    "101 without accept": (503, agreeing(without=b"Sec-WebSocket-Accept")),
+    "101 with another accept": (
+        503,
+        ACCEPTED.replace(b"Accept: ", b"Accept: x"),
+    ),
+    "101 with two accepts": (503, agreeing(b"Sec-WebSocket-Accept: x")),
+    "101 without upgrade": (503, agreeing(without=b"upgrade")),
+    "101 without connection": (503, agreeing(without=b"Connection")),
+    "101 to h2c": (503, agreeing(b"Upgrade: h2c", without=b"upgrade")),
+    "101 to both": (503, agreeing(b"Upgrade: h2c")),
+    "101 with a body": (503, agreeing(TWO) + b"no"),
+    "101 that is chunked": (503, agreeing(b"Transfer-Encoding: chunked")),
+    "101 with what was not offered": (503, agreeing(b"Sec-WebSocket-Protocol: a")),
+    "101 folded": (503, agreeing(b"X-Odd: a\r\n b")),
+    "101 in HTTP/1.0": (503, agreeing(first=b"HTTP/1.0 101 Switching")),
+    "101 in bare LF": (503, ACCEPTED.replace(b"\r\n", b"\n")),
+    "100 with the accept": (503, agreeing(first=b"HTTP/1.1 100 Go on") * 17),
+}
+
+
+@pytest.mark.parametrize("to_provider", [True, False], ids=["to", "from"])
+@pytest.mark.parametrize(("expected", "said"), ANSWERS.values(), ids=ANSWERS)
+async def test_handshake_that_failed_leaves_one_response_and_nothing_behind_it(
+    expected: int, said: bytes, to_provider: bool
+) -> None:
+    heard: list[bytes] = []
+
+    async def recording(visit: Visit) -> None:
+        heard.append(await visit.reader.readuntil(b"\r\n\r\n"))
+        visit.writer.write(said)
+        heard.append(await visit.reader.read())
+
+    async with stage(recording, to_provider=to_provider) as scene:
         client = await scene.client()
         client.send(OPENING)
-        head = await client.head()
-        body = b""
-        while b"no" not in body:
-            body += await client.exactly(1)
+        response = await read_response(client)
+        client.send(SMUGGLED + text(b"early", masked=True))
+        with contextlib.suppress(ConnectionResetError):
+            assert await client.rest() == b""
+        await scene.recorded()
+        await scene.until(lambda: len(heard) == 2)
+    assert heard[0].startswith(b"GET /signal?token=hush HTTP/1.1\r\n")
+    assert heard[1] == b""
+    assert response.status_code == expected
+    assert b"upgrade" not in dict(response.headers)
+    assert len(scene.records) == 1
+
+
+async def read_response(client: Client) -> h11.Response:
+    """The answer to a GET, whole and the only one, as another parser reads it."""
+    parser = h11.Connection(h11.CLIENT)
+    parser.send(h11.Request(method="GET", target="/", headers=[("Host", "a")]))
+    parser.send(h11.EndOfMessage())
+    response = None
+    while not isinstance(event := parser.next_event(), h11.EndOfMessage):
+        if event is h11.NEED_DATA:
+            parser.receive_data(await client.reader.read(65_536))
+        elif isinstance(event, h11.Response):
+            response = event
+    assert response is not None
+    assert (parser.their_state, parser.trailing_data[0]) == (h11.MUST_CLOSE, b"")
+    return response
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [b"upgrade:websocket", b"connection:upgrade"],
+        [b"UPGRADE: WEBSOCKET", b"CONNECTION: UPGRADE"],
+        [b"Upgrade: WebSocket", b"Connection: keep-alive, Upgrade"],
+    ],
+)
+async def test_handshake_in_any_spelling_reaches_the_edge_in_one(
+    lines: list[bytes],
+) -> None:
+    others = [
+        line
+        for line in OPENING.removesuffix(b"\r\n\r\n").split(b"\r\n")
+        if not line.startswith((b"Upgrade", b"Connection"))
+    ]
+    async with stage(answering(OK_ANSWER)) as scene:
+        client = await scene.client()
+        client.send(b"\r\n".join((*others, *lines)) + b"\r\n\r\n")
+        await client.rest()
+        ((request, _),) = scene.origins[0].requests
+    said = [line for line in request.headers if line[0] in (b"upgrade", b"connection")]
+    assert said == [(b"connection", b"Upgrade"), (b"upgrade", b"websocket")]
+
+
+async def test_what_follows_an_agreement_is_no_http_any_more() -> None:
+    async with stage(accepting) as scene:
+        client, far = await scene.open()
         client.send(SMUGGLED)
-        assert status(head + body) == int(refusal.split()[1])
-        assert b"connection: close" in head.lower()
-        assert b"upgrade" not in head.lower()
-        far = scene.origins[0].visits[0]
-        assert SMUGGLED not in await far.reader.read()
+        assert await far.reader.readexactly(len(SMUGGLED)) == SMUGGLED
+        assert scene.dials == 1
+        client.close()
 
 
 async def test_frames_that_come_with_the_answer_are_not_lost() -> None:

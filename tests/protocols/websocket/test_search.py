@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from protocols.target import Result
+from protocols.websocket import search
 from tests.protocols.http.stage import OK as OK_ANSWER
 from tests.protocols.http.stage import Visit, answering, blackhole
 from tests.protocols.websocket.stage import (
@@ -14,6 +15,7 @@ from tests.protocols.websocket.stage import (
     saying,
     silent,
     stage,
+    status,
 )
 
 UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n"
@@ -145,3 +147,18 @@ async def test_receiver_that_is_held_for_dead_is_not_waited_for() -> None:
         client = await scene.client()
         client.send(OPENING)
         assert (await client.rest()).startswith(b"HTTP/1.1 503 ")
+
+
+async def test_targets_that_decline_one_after_the_other_are_not_all_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(search, "DECLINED", 0.0)
+    async with stage(resetting, *[saying(UNAVAILABLE)] * 2) as scene:
+        client = await scene.client()
+        client.send(OPENING)
+        assert status(await client.rest()) == 503
+        record = await scene.recorded()
+    assert [one.result for one in record.attempts] == [
+        Result.RESET,
+        Result.SERVER_ERROR,
+    ]
