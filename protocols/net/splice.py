@@ -115,9 +115,13 @@ class Splice:
         """Count bytes that the client sent before the joining."""
         self._client.count += count
 
-    def far_lost(self) -> None:
-        """Tell that the far side's end came before the joining."""
-        self._far.connection_lost(None)
+    def client_lost(self, error: Exception | None = None) -> None:
+        """Tell that the client's end came, which only its former protocol heard."""
+        self._client.connection_lost(error)
+
+    def far_lost(self, error: Exception | None = None) -> None:
+        """Tell that the far side's end came, which only its former protocol heard."""
+        self._far.connection_lost(error)
 
     def abort(self, code: str, reason: str) -> None:
         """Cut both connections."""

@@ -111,11 +111,15 @@ class Near(Buffered):
             self._refuse(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Called once by the loop, unless the far side was joined before."""
-        if self._over:
-            self._forget()
+        """Called once by the loop, unless the far side was joined well before.
+
+        With TLS the loop decides whom to call one turn before it does.
+        """
+        if self._splice is not None:
+            self._splice.client_lost(exc)
             return
-        self._break_off("C", "the client left")
+        if not self._over:
+            self._break_off("C", "the client left")
         self._forget()
 
     def is_open(self) -> bool:
@@ -242,8 +246,8 @@ class Near(Buffered):
         if not said.accepted:
             self._splice = relay_answer(
                 self.transport,
-                far.transport,
-                dataclasses.replace(said, rest=said.rest + far.more),
+                far,
+                said,
                 stall=deadlines.stall,
                 ended=self._ended,
             )
@@ -260,6 +264,8 @@ class Near(Buffered):
                 self._splice.give(said.rest + far.more)
         if far.lost:
             self._splice.far_lost()
+        else:
+            far.gone = self._splice.far_lost
 
     def _ended(self, spliced: Spliced) -> None:
         record, joined = self._record, self.joined

@@ -10,6 +10,7 @@ from tests.protocols.http.stage import Visit, answering, blackhole
 from tests.protocols.websocket.stage import (
     ACCEPTED,
     OPENING,
+    Tls,
     accepting,
     closing,
     read_close,
@@ -17,6 +18,7 @@ from tests.protocols.websocket.stage import (
     silent,
     stage,
     text,
+    turns,
 )
 
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: voice.test\r\n\r\n"
@@ -300,6 +302,29 @@ async def test_client_that_leaves_while_an_edge_is_asked_ends_that() -> None:
         await far.reader.read()
         assert far.reader.at_eof()
     assert (record.ended, record.reason) == ("CC", "the client left")
+
+
+@pytest.mark.parametrize("turn", range(4))
+async def test_client_that_leaves_as_it_is_answered_takes_the_far_side_along(
+    turn: int, tls: Tls
+) -> None:
+    """At some of these turns the near side hears of it once it has been joined."""
+    ended = asyncio.Event()
+
+    async def answering_late(visit: Visit) -> None:
+        await visit.reader.readuntil(b"\r\n\r\n")
+        visit.writer.write(ACCEPTED)
+        await turns(turn)
+        client.close()
+        await visit.reader.read(1)
+        ended.set()
+
+    async with stage(answering_late, tls=tls) as scene:
+        client = await scene.client()
+        client.send(OPENING)
+        await ended.wait()
+        await scene.until(lambda: scene.relay.flows == 0)
+    assert len(scene.records) == 1
 
 
 async def test_client_that_leaves_within_its_head_is_recorded() -> None:
