@@ -75,18 +75,18 @@ class FrameEnd(End):
         self._parting = True
         self._code = code
         self._farewell = close(code, reason, mask=self._mask() if self._mask else b"")
-        self._listen()
         self._part(b"")
 
     def mute(self) -> None:
         """Let nothing more pass: the peer is gone."""
         if not self.muted:
             self._code = 0  # a Close that waited for a boundary is not said any more
-            self._parting = self.muted = True
-            self._listen()
+            self._parting = True
+            self._mute()
 
-    def _listen(self) -> None:
+    def _mute(self) -> None:
         """Read on, however slow the peer is: what comes is not kept any more."""
+        self.muted = True
         if not self.transport.is_closing():
             self.transport.resume_reading()
 
@@ -98,7 +98,7 @@ class FrameEnd(End):
                 if self.tracker.ended():
                     self.splice.heard_last(self)
                 return
-            self.muted = True
+            self._mute()
             self.splice.said(self._code)
             self.peer.transport.write(data[:end] + self._farewell)
             data = data[end:]
@@ -148,8 +148,7 @@ class Joined(Splice):
     def abort(self, code: str, reason: str) -> None:
         """Break both connections."""
         self._note(code, reason)
-        for end in (self.near, self.far):
-            reset(end.transport)
+        self._cut()
 
     def heard_last(self, end: FrameEnd) -> None:
         """A Close came from `end`, or a breach."""
@@ -218,6 +217,12 @@ class Joined(Splice):
                 end.transport.close()
             else:
                 reset(end.transport)
+        self._expiry = self._loop.call_later(self._closing, self._cut)
+
+    def _cut(self) -> None:
+        """End what does not take its end: who does not read takes no Close."""
+        for end in (self.near, self.far):
+            reset(end.transport)
 
     def _who(self, end: FrameEnd) -> str:
         return "CD" if end is self.near else "FD"
