@@ -123,13 +123,16 @@ class Near(Buffered):
         self._forget()
 
     def is_open(self) -> bool:
-        """Whether a far side is asked, or was joined."""
-        return self._task is not None and not self._over
+        """Whether a handshake came, and what followed it has not ended."""
+        return self._heads is None
 
     def leave(self, reason: str) -> None:
-        """End an open WebSocket in good order."""
+        """End it in good order: an open WebSocket, or the search for a far side."""
         if self.joined is not None:
             self.joined.go_away(reason)
+        elif self._task is not None and not (self._over or self._splice is not None):
+            self._task.cancel()
+            self._answer(503, reason, "RC")
 
     def forsake(self, target: Target) -> None:
         """The target fell ill: leave it, unless it shows life."""
