@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Callable
 
 from protocols.net.buffered import Buffered
+from protocols.net.sockets import words
 
 HIGH_WATER = 65_536
 "Bytes that may wait for a slow reader before the other side is paused."
@@ -142,7 +143,7 @@ class Splice:
             end.peer.transport.close()
         else:
             who = "CD" if end is self._client else "FD"
-            self._note(who, str(error) or "connection lost")
+            self._note(who, words(error) or "connection lost")
             end.peer.transport.abort()
 
     def _note(self, code: str, reason: str) -> None:

@@ -8,7 +8,7 @@ passes, but what comes of it is followed until its own Close.
 import asyncio
 from collections.abc import Callable
 
-from protocols.net.sockets import reset
+from protocols.net.sockets import reset, words
 from protocols.net.splice import End, Splice, Spliced
 from protocols.websocket.frames import FrameTracker, close
 
@@ -99,7 +99,7 @@ class FrameEnd(End):
                     self.splice.heard_last(self)
                 return
             self._mute()
-            self.splice.said(self._code)
+            self.splice.said(self._code, "router")
             self.peer.transport.write(data[:end] + self._farewell)
             data = data[end:]
         if not self.tracker.feed(data):
@@ -129,6 +129,8 @@ class Joined(Splice):
         self.near, self.far = near, far
         self.code = 0
         "Code of the first Close; 0 while there was none."
+        self.closed_by = ""
+        "Who said it, as records have it."
         self._closing = closing
         self._last_code = GOING_AWAY
         self._expiry: asyncio.TimerHandle | None = None
@@ -159,15 +161,17 @@ class Joined(Splice):
             self._last_code = PROTOCOL_ERROR
             self._begin_closing()
             return
-        self.said(end.tracker.code or 0)
+        assert end.tracker.code is not None
+        self.said(end.tracker.code, "client" if end is self.near else "far_side")
         if end.peer.finished:
             end.transport.close()
         elif end.peer.has_closed():
             self._begin_closing()
 
-    def said(self, code: int) -> None:
-        """A Close was said to a side, by the other one or in its place."""
-        self.code = self.code or code
+    def said(self, code: int, who: str) -> None:
+        """A Close was said to a side: by the other one, or by the router."""
+        if not self.code:
+            self.code, self.closed_by = code, who
 
     def lost(self, end: End, error: Exception | None) -> None:
         """One end is gone: the other is told, and may answer."""
@@ -180,7 +184,7 @@ class Joined(Splice):
         peer = end.peer
         if not end.has_closed():
             if not self.code:
-                reason = str(error) if error is not None else "left without a Close"
+                reason = words(error) if error is not None else "left without a Close"
                 self._note(self._who(end), reason)
             code = GOING_AWAY if end is self.near else BAD_GATEWAY
             if end.tracker.at_boundary():

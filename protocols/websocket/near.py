@@ -277,6 +277,7 @@ class Near(Buffered):
             record.received_messages = joined.near.tracker.messages
             record.sent_messages = joined.far.tracker.messages
             record.close_code = joined.code
+            record.closed_by = joined.closed_by
         self._end(spliced.ended, spliced.reason)
         self._forget()
 

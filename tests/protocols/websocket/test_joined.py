@@ -34,6 +34,7 @@ async def test_closing_handshake_passes_and_the_connections_end() -> None:
         assert await client.rest() == b""
         record = await scene.recorded()
     assert (record.ended, record.reason, record.close_code) == ("--", "", 4000)
+    assert record.closed_by == "far_side"
 
 
 async def test_peers_that_never_hang_up_are_hung_up_on() -> None:
@@ -73,6 +74,7 @@ async def test_client_that_left_after_its_close_is_answered_no_more() -> None:
         assert await far.reader.read() == b""
         record = await scene.recorded()
     assert (record.ended, record.close_code) == ("--", 1001)
+    assert record.closed_by == "client"
 
 
 # ---- Loss ---------------------------------------------------------------------------
@@ -94,8 +96,9 @@ async def test_client_hears_of_a_lost_far_side_by_a_close(broken: bool) -> None:
         assert await client.rest() == b""
         record = await scene.recorded()
     assert record.ended == "FD"
-    assert record.reason
-    assert record.close_code == 1014
+    why = "Connection reset by peer" if broken else "left without a Close"
+    assert record.reason == why
+    assert (record.close_code, record.closed_by) == (1014, "router")
 
 
 async def test_far_side_hears_of_a_lost_client_by_a_masked_close() -> None:
