@@ -71,8 +71,8 @@ class Limits(Section):
     "Size of a request line and its header fields."
 
 
-class HttpsLimits(Limits):
-    """How much a listener for HTTPS bears."""
+class RequestLimits(Limits):
+    """How much a listener bears that reads requests."""
 
     body_rate: Rate = 240
     "Slowest body that is borne, once `deadlines.body_grace` is over."
@@ -91,8 +91,8 @@ class Deadlines(Section):
     "For the first byte of an answer, once the request is written."
 
 
-class HttpsDeadlines(Deadlines):
-    """How long a listener for HTTPS waits."""
+class RequestDeadlines(Deadlines):
+    """How long a listener waits that reads requests."""
 
     body_grace: Annotated[Seconds, between("1s", "10m")] = 20.0
     "Before a body must keep up `limits.body_rate`."
@@ -159,32 +159,12 @@ class FromProvider(Stream):
     anywhere, and the receiver checks their signature."""
 
 
-class Https(Stream):
-    """What all listeners for HTTPS have."""
-
-    protocol: Annotated[Protocol, _fixed("https")]
-    "What is spoken."
-    limits: HttpsLimits = HttpsLimits()
-    "How much the listener bears."
-    deadlines: HttpsDeadlines = HttpsDeadlines()
-    "How long the listener waits."
-
-
-class Websocket(Stream):
-    """What all listeners for WebSockets have."""
-
-    protocol: Annotated[Protocol, _fixed("websocket")]
-    "What is spoken."
-    deadlines: SocketDeadlines = SocketDeadlines()
-    "How long the listener waits."
-    drain: Draining = Draining()
-    "How sockets are ended when the daemon stops."
-
-
-class HttpsTerminate(Https, ToProvider):
+class HttpsTerminate(ToProvider):
     """HTTPS to the provider, decrypted here under the site's certificate."""
 
     called: ClassVar[str] = "protocol https, direction to_provider, mode terminate"
+    protocol: Annotated[Protocol, _fixed("https")]
+    "What is spoken."
     mode: Annotated[Mode, _fixed("terminate")] = Mode.TERMINATE
     "How HTTPS is taken in."
     product: Name
@@ -194,22 +174,30 @@ class HttpsTerminate(Https, ToProvider):
     retry: _Flag = True
     """Whether an idempotent request without a body, broken before its answer began, is
     sent again to the next target, at most twice."""
+    limits: RequestLimits = RequestLimits()
+    "How much the listener bears."
+    deadlines: RequestDeadlines = RequestDeadlines()
+    "How long the listener waits."
 
 
-class HttpsPassthrough(Https, ToProvider):
+class HttpsPassthrough(ToProvider):
     """HTTPS to the provider, spliced by its TLS server name."""
 
     called: ClassVar[str] = "protocol https, direction to_provider, mode passthrough"
+    protocol: Annotated[Protocol, _fixed("https")]
+    "What is spoken."
     mode: Annotated[Mode, _fixed("passthrough")]
     "How HTTPS is taken in."
     product: Name
     "The product of the catalogue that the server name must be of."
 
 
-class HttpsConnect(Https, ToProvider):
+class HttpsConnect(ToProvider):
     """HTTPS to the provider through CONNECT, as a forward proxy."""
 
     called: ClassVar[str] = "protocol https, direction to_provider, mode connect"
+    protocol: Annotated[Protocol, _fixed("https")]
+    "What is spoken."
     mode: Annotated[Mode, _fixed("connect")]
     "How HTTPS is taken in."
     products: Annotated[tuple[Name, ...], pydantic.Field(min_length=1)] | None = None
@@ -217,33 +205,51 @@ class HttpsConnect(Https, ToProvider):
     that has an edge in its name."""
 
 
-class HttpsFromProvider(Https, FromProvider):
+class HttpsFromProvider(FromProvider):
     """Webhooks: HTTPS from the provider to the site."""
 
     called: ClassVar[str] = "protocol https, direction from_provider"
+    protocol: Annotated[Protocol, _fixed("https")]
+    "What is spoken."
     to: Annotated[tuple[HttpReceiver, ...], pydantic.Field(min_length=1)]
     "The site's receivers, the preferred one first."
     retry: _Flag = True
     """Whether an idempotent request without a body, broken before its answer began, is
     sent again to the next receiver, at most twice."""
+    limits: RequestLimits = RequestLimits()
+    "How much the listener bears."
+    deadlines: RequestDeadlines = RequestDeadlines()
+    "How long the listener waits."
 
 
-class WebsocketToProvider(Websocket, ToProvider):
+class WebsocketToProvider(ToProvider):
     """WebSockets of the site's clients to the provider."""
 
     called: ClassVar[str] = "protocol websocket, direction to_provider"
+    protocol: Annotated[Protocol, _fixed("websocket")]
+    "What is spoken."
     product: Name
     "The product of the catalogue that sockets go to."
     tls: Tls
     "The certificate that clients see."
+    deadlines: SocketDeadlines = SocketDeadlines()
+    "How long the listener waits."
+    drain: Draining = Draining()
+    "How sockets are ended when the daemon stops."
 
 
-class WebsocketFromProvider(Websocket, FromProvider):
+class WebsocketFromProvider(FromProvider):
     """WebSockets from the provider to the site, such as media streams."""
 
     called: ClassVar[str] = "protocol websocket, direction from_provider"
+    protocol: Annotated[Protocol, _fixed("websocket")]
+    "What is spoken."
     to: Annotated[tuple[WebsocketReceiver, ...], pydantic.Field(min_length=1)]
     "The site's receivers, the preferred one first."
+    deadlines: SocketDeadlines = SocketDeadlines()
+    "How long the listener waits."
+    drain: Draining = Draining()
+    "How sockets are ended when the daemon stops."
 
 
 class SipSite(Section):

@@ -5,7 +5,6 @@ of dead edges by a proper 503, and nothing passes unread before both ends agree.
 """
 
 import asyncio
-import dataclasses
 import functools
 import secrets
 from collections.abc import Callable
@@ -108,21 +107,28 @@ class Near(Buffered):
             self._refuse(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Called once by the loop, unless the far side was joined before."""
-        if self._over:
-            self._forget()
+        """Called once by the loop, unless the far side was joined well before.
+
+        With TLS the loop decides whom to call one turn before it does.
+        """
+        if self._splice is not None:
+            self._splice.client_lost(exc)
             return
-        self._break_off("C", "the client left")
+        if not self._over:
+            self._break_off("C", "the client left")
         self._forget()
 
     def is_open(self) -> bool:
-        """Whether a far side is asked, or was joined."""
-        return self._task is not None and not self._over
+        """Whether a handshake came, and what followed it has not ended."""
+        return self._heads is None
 
     def leave(self, reason: str) -> None:
-        """End an open WebSocket in good order."""
+        """End it in good order: an open WebSocket, or the search for a far side."""
         if self.joined is not None:
             self.joined.go_away(reason)
+        elif self._task is not None and not (self._over or self._splice is not None):
+            self._task.cancel()
+            self._answer(503, reason, "RC")
 
     def forsake(self, target: Target) -> None:
         """The target fell ill: leave it, unless it shows life."""
@@ -208,8 +214,8 @@ class Near(Buffered):
         if not said.accepted:
             self._splice = relay_answer(
                 self.transport,
-                far.transport,
-                dataclasses.replace(said, rest=said.rest + far.more),
+                far,
+                said,
                 stall=deadlines.stall,
                 ended=self._ended,
             )
@@ -226,6 +232,8 @@ class Near(Buffered):
                 self._splice.give(said.rest + far.more)
         if far.lost:
             self._splice.far_lost()
+        else:
+            far.gone = self._splice.far_lost
 
     def _ended(self, spliced: Spliced) -> None:
         record, joined = self._record, self.joined
@@ -234,6 +242,7 @@ class Near(Buffered):
             record.received_messages = joined.near.tracker.messages
             record.sent_messages = joined.far.tracker.messages
             record.close_code = joined.code
+            record.closed_by = joined.closed_by
         self._end(spliced.ended, spliced.reason)
         self._forget()
 

@@ -6,9 +6,9 @@ import pytest
 from router.listeners import (
     HttpsConnect,
     HttpsFromProvider,
-    HttpsLimits,
     HttpsPassthrough,
     HttpsTerminate,
+    Limits,
     Listener,
     Mode,
     Sip,
@@ -95,7 +95,7 @@ def test_defaults_are_the_documented_ones() -> None:
     listener = ADAPTER.validate_python({"protocol": "https", **TO, "mode": "connect"})
     assert listener.mode is Mode.CONNECT
     assert listener.products is None
-    assert listener.limits == HttpsLimits()
+    assert listener.limits == Limits()
     assert (listener.limits.connections, listener.limits.header_size) == (10000, 65536)
     deadlines = listener.deadlines
     assert (deadlines.connect, deadlines.tls, deadlines.header) == (1.0, 3.0, 10.0)

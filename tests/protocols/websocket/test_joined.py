@@ -20,6 +20,7 @@ from tests.protocols.websocket.stage import (
     read_frame,
     stage,
     text,
+    turns,
 )
 
 HALF = 10
@@ -37,6 +38,7 @@ async def test_closing_handshake_passes_and_the_connections_end() -> None:
         assert await client.rest() == b""
         record = await scene.recorded()
     assert (record.ended, record.reason, record.close_code) == ("--", "", 4000)
+    assert record.closed_by == "far_side"
 
 
 async def test_peers_that_never_hang_up_are_hung_up_on() -> None:
@@ -76,6 +78,7 @@ async def test_client_that_left_after_its_close_is_answered_no_more() -> None:
         assert await far.reader.read() == b""
         record = await scene.recorded()
     assert (record.ended, record.close_code) == ("--", 1001)
+    assert record.closed_by == "client"
 
 
 # ---- Loss ---------------------------------------------------------------------------
@@ -97,8 +100,9 @@ async def test_client_hears_of_a_lost_far_side_by_a_close(broken: bool) -> None:
         assert await client.rest() == b""
         record = await scene.recorded()
     assert record.ended == "FD"
-    assert record.reason
-    assert record.close_code == 1014
+    why = "Connection reset by peer" if broken else "left without a Close"
+    assert record.reason == why
+    assert (record.close_code, record.closed_by) == (1014, "router")
 
 
 async def test_far_side_hears_of_a_lost_client_by_a_masked_close() -> None:
@@ -334,6 +338,39 @@ async def test_slow_client_is_asked_to_leave_behind_what_waits_for_it() -> None:
         client.send(closing(1012, masked=True))
         assert await read_close(far.reader) == 1012
         far.writer.transport.abort()
+        assert (await scene.recorded()).ended == "RD"
+
+
+async def test_frame_that_has_to_end_first_is_not_kept_for_a_slow_client() -> None:
+    async with stage(accepting, deadlines={"closing": 0.2}) as scene:
+        client, far = await scene.open()
+        far.writer.write(Frame(Opcode.BINARY, bytes(2**26)).serialize(mask=False))
+        await client.exactly(10)
+        client.transport.pause_reading()
+        (near,) = scene.relay._nears
+        assert near.joined is not None
+        while near.joined.far.transport.is_reading():  # until all buffers are full
+            await turns(1)
+        scene.ask_to_leave()
+        record = await scene.recorded()
+    assert record.ended == "RD"
+    assert record.sent < 2**24  # what the kernel takes, and no more
+
+
+async def test_far_side_that_does_not_read_its_close_is_cut() -> None:
+    async with stage(accepting, deadlines={"closing": 0.05}) as scene:
+        client, far = await scene.open()
+        far.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        (near,) = scene.relay._nears
+        assert near.joined is not None
+        message = text(bytes(16_000), masked=True)
+        sent = 0
+        while near.joined.near.transport.is_reading():
+            client.send(message)
+            sent += len(message)
+            while near.joined.near.count < sent:
+                await turns(1)
+        scene.ask_to_leave()
         assert (await scene.recorded()).ended == "RD"
 
 

@@ -1,5 +1,6 @@
 """The near side: what is served, what is refused, and that nothing slips through."""
 
+import asyncio
 import contextlib
 
 import h11
@@ -11,24 +12,20 @@ from tests.protocols.websocket.stage import (
     ACCEPTED,
     KEY,
     OPENING,
+    Tls,
     accepting,
     closing,
     read_close,
     saying,
     silent,
     stage,
+    status,
     text,
+    turns,
 )
 
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: voice.test\r\n\r\n"
 UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n"
-
-
-def status(answer: bytes) -> int:
-    """The status of the only answer that came."""
-    assert answer.startswith(b"HTTP/1.1 "), answer
-    assert b"\nHTTP/1.1 " not in answer
-    return int(answer.split(b" ")[1])
 
 
 def opening(*more: bytes, without: bytes = b"", first: bytes = b"") -> bytes:
@@ -324,6 +321,29 @@ async def test_client_that_leaves_while_an_edge_is_asked_ends_that() -> None:
         await far.reader.read()
         assert far.reader.at_eof()
     assert (record.ended, record.reason) == ("CC", "the client left")
+
+
+@pytest.mark.parametrize("turn", range(4))
+async def test_client_that_leaves_as_it_is_answered_takes_the_far_side_along(
+    turn: int, tls: Tls
+) -> None:
+    """At some of these turns the near side hears of it once it has been joined."""
+    ended = asyncio.Event()
+
+    async def answering_late(visit: Visit) -> None:
+        await visit.reader.readuntil(b"\r\n\r\n")
+        visit.writer.write(ACCEPTED)
+        await turns(turn)
+        client.close()
+        await visit.reader.read(1)
+        ended.set()
+
+    async with stage(answering_late, tls=tls) as scene:
+        client = await scene.client()
+        client.send(OPENING)
+        await ended.wait()
+        await scene.until(lambda: scene.relay.flows == 0)
+    assert len(scene.records) == 1
 
 
 async def test_client_that_leaves_within_its_head_is_recorded() -> None:
