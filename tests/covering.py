@@ -123,6 +123,9 @@ class Measure:
         return "" if share == 100 else shown.getvalue()
 
 
+_PART = "The twin did not run whole before this test: run the file, or --dist loadfile."
+
+
 class LastTest(pytest.Item):
     """The test that ends a twin."""
 
@@ -140,7 +143,7 @@ class LastTest(pytest.Item):
 
     def runtest(self) -> None:
         if not self.measure.whole:
-            pytest.skip("other tests of its twin did not run before it")
+            pytest.fail(_PART, pytrace=False)
         if left_out := self.measure.left_out():
             pytest.fail(left_out, pytrace=False)
 
