@@ -20,8 +20,9 @@ $(STAMP): requirements.lock pyproject.toml
 demo: $(STAMP) ## a simulated provider, the daemon, real traffic, and an edge that dies
 	$(BIN)/edge-router demo
 
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(STAMP) ## the whole suite
-	$(BIN)/python -m pytest -q -n 2 --dist loadscope --max-worker-restart 0
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 check: $(STAMP) ## formatting, lint, types
 	$(BIN)/ruff format --check .
