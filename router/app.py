@@ -377,6 +377,7 @@ class Daemon:
             if isinstance(change, Flip) and change.to is not State.UP:
                 self._forsake(change.targets)
         self._sockets.changed(changes)
+        self._trunks.changed(snapshot)
         if all(edge.score is not None for edge in snapshot.edges.values()):
             self._measured.set()
         for change in changes:

@@ -25,6 +25,7 @@ from router.endpoints import transport_to
 from router.keys import read_keys
 from router.listeners import Sip
 from router.logs import Log
+from router.snapshot import Snapshot
 from router.trunk import Belongs, PlaceNames, place_of, settings_of
 
 _NOT_COMPOSED = Outcome(Result.TIMEOUT, detail="no listener for this target")
@@ -78,6 +79,11 @@ class Trunks:
     def flows(self) -> int:
         """Requests under way."""
         return sum(endpoint.pending for endpoint in self._endpoints.values())
+
+    def changed(self, snapshot: Snapshot) -> None:
+        """Refuse new calls of the site while an operator wants none at any edge."""
+        for endpoint in self._endpoints.values():
+            endpoint.lead(not snapshot.refusing)
 
     def under_way(self) -> Iterator[UnderWay]:
         """Requests that wait for their final answer: calls that stand are not here."""

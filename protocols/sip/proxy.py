@@ -62,6 +62,8 @@ class Proxy:
         self._ways = Ways(self._shared)
         self.accepting = True
         "Whether new requests are taken; established dialogs go on without it."
+        self.leading = True
+        "Whether those of the site are: an operator may want none at any edge."
 
     def received(self, data: bytes | Message, source: Peer, now: float) -> list[Action]:
         """Take a datagram, or one message out of a stream."""
@@ -219,6 +221,7 @@ class Proxy:
         bound = self._settings.transactions
         return (
             self.accepting
+            and (self.leading or side is Side.EDGE)
             and self._shared.under_way[side] < bound
             and len(self._shared.branches) < 8 * bound
             and self._shared.held < self._settings.memory
