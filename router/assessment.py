@@ -301,5 +301,13 @@ def _past(history: History, offset: float) -> Iterator[Past]:
         if isinstance(change, Switch):
             edge, state = change.to, "home"
         elif isinstance(change, Flip):
+            kind = _level(change)
             edge, state = change.edge, change.to.value
         yield Past(happening.time + offset, kind, edge, state, in_words(change))
+
+
+def _level(flip: Flip) -> str:
+    """What flipped: an address, a product there, or the edge as a whole."""
+    if flip.targets:
+        return "address"
+    return "product" if flip.product else "edge"

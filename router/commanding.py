@@ -7,6 +7,7 @@ changes something is logged with who asked for it.
 import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import aclosing
 from typing import Any, Protocol
 
 from protocols.record import UnderWay
@@ -86,8 +87,9 @@ class Commands:
         if name in self._asking:
             members, answers = self._asking[name]
             _check(request, members)
-            async for answer in answers(request):
-                yield answer
+            async with aclosing(answers(request)) as found:
+                async for answer in found:
+                    yield answer
         elif name in self._steering:
             members, steer = self._steering[name]
             _check(request, members)

@@ -13,7 +13,8 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ MODE = 0o660
 
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid (unix(7), SO_PEERCRED)
 
-Answers = AsyncIterator[Mapping[str, Any]]
+Answers = AsyncGenerator[Mapping[str, Any], None]
 "The answers to one request, as data that JSON can hold."
 
 
@@ -163,8 +164,9 @@ class Control:
     ) -> None:
         request = parse(line)
         try:
-            async for answer in self._serve_request(request, caller):
-                await self._say(writer, {"ok": True, **answer})
+            async with aclosing(self._serve_request(request, caller)) as answers:
+                async for answer in answers:
+                    await self._say(writer, {"ok": True, **answer})
         except CommandError as error:
             await self._say(writer, failure(error))
 

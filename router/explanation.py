@@ -164,7 +164,7 @@ def _gains(
     soon = here.score.value - needed_gain(settings, here.score)
     late = here.score.value - small_gain(settings, here.score)
     lasts = hold(snapshot, edge, now)
-    return (
-        f"becomes home below {ms(soon)}{after}, or below {ms(late)} for "
-        f"{lasts:.0f} s ({reasons.lead:.0f} s so far)"
-    )
+    slowly = f"below {ms(late)} for {lasts:.0f} s ({reasons.lead:.0f} s so far)"
+    if soon <= 0:  # nothing is as near as that
+        return f"becomes home {slowly}"
+    return f"becomes home below {ms(soon)}{after}, or {slowly}"

@@ -6,6 +6,7 @@ Times are monotonic seconds, as everywhere; what shows them turns them into othe
 import dataclasses
 import heapq
 from collections import deque
+from typing import assert_never
 
 from router.changes import (
     Change,
@@ -131,6 +132,8 @@ def in_words(change: Change) -> str:
             return f"our event loop stalled for {change.late:.1f} s"
         case PinEnded():
             return f"{change.edge} is pinned no more: its time is over"
+        case _:
+            assert_never(change)
 
 
 def subject(flip: Flip) -> str:

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import traceback
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
@@ -71,7 +71,7 @@ class Log:
         self._why_dropped = ""
         self._flows = self.enabled(_FLOW.level)
         self._calls = self.enabled(_CALL.level)
-        self.ended: Counter[Sort] = Counter()
+        self.ended: defaultdict[Sort, int] = defaultdict(int)
         "How many flows have ended of each sort, whether or not that was logged."
         self._libraries: _Libraries | None = None
         self._writer = threading.Thread(target=self._write, name="log", daemon=True)

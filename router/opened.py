@@ -132,6 +132,7 @@ class Opened:
         """The ranking or the health of something changed: tell whom it concerns."""
         for relay in (*self._relays.values(), *self._leaving):
             relay.changed(snapshot, changes)
+        self.trunks.changed(snapshot)
 
     def under_way(self) -> Iterator[UnderWay]:
         """All flows that have not ended; of calls, the requests without an answer."""

@@ -8,7 +8,6 @@ their logs and clocks.
 import dataclasses
 import datetime
 import enum
-from collections.abc import Mapping
 
 from router.endpoint import Kind
 from router.health import State
@@ -173,7 +172,7 @@ class Past:
     time: float
     "When it was, in Unix seconds."
     kind: str
-    "switch, flip, or the change's own name."
+    "switch; edge, product or address for a flip there; or the change's own name."
     edge: str
     "The edge or receiver concerned; empty for all."
     state: str
@@ -270,8 +269,6 @@ def _data(value: object) -> object:
             return [_data(one) for one in value]
         case enum.StrEnum():
             return value.value
-        case Mapping():
-            return {str(key): _data(one) for key, one in value.items()}
         case _ if dataclasses.is_dataclass(value):
             return plain(value)
         case _:

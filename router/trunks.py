@@ -27,6 +27,7 @@ from router.keyring import Keyring, Keys
 from router.listeners import Sip
 from router.logs import Log
 from router.relays import DRAIN, Ground, Refusals
+from router.snapshot import Snapshot
 from router.trunk import Belongs, PlaceNames, place_of, settings_of
 
 _NO_ALPN: tuple[str, ...] = ()  # SIP has no name there
@@ -111,6 +112,7 @@ class Trunks:
             for wanted, one in bound[name].items():
                 if wanted not in announced.get(name, ()):
                     self._announce(name, one)
+        self.changed(ground.checker.snapshot)
         self._probes.clear()
         for name, listener in _sip(ground.loaded).items():
             endpoint = self._endpoints[name]
@@ -135,6 +137,11 @@ class Trunks:
         """Requests under way."""
         every = (*self._endpoints.values(), *self._leaving)
         return sum(endpoint.pending for endpoint in every)
+
+    def changed(self, snapshot: Snapshot) -> None:
+        """Refuse new calls of the site while an operator wants none at any edge."""
+        for endpoint in self._endpoints.values():
+            endpoint.lead(not snapshot.refusing)
 
     def under_way(self) -> Iterator[UnderWay]:
         """Requests that wait for their final answer: calls that stand are not here."""

@@ -163,6 +163,7 @@ def configuration(
         "policy": {"switch": {"dwell": "1s"}},
         "health": SOON,
         "resolver": {"nameservers": [f"{host}:{port}"]},
+        "admin": {"socket": "off"},
         "log": {"format": "json"},
         "listeners": dict(listeners),
         **sections,

@@ -167,6 +167,10 @@ class Endpoint:
         """Requests under way, or not yet forgotten."""
         return self._proxy.pending
 
+    def lead(self, leads: bool) -> None:
+        """Take new requests of the site from now on, or refuse them."""
+        self._proxy.leading = leads
+
     def under_way(self, listener: str) -> Iterator[UnderWay]:
         """The requests that wait for their final answer."""
         return self._proxy.under_way(listener)

@@ -61,6 +61,8 @@ class Proxy:
         self._ways = Ways(self._shared)
         self.accepting = True
         "Whether new requests are taken; established dialogs go on without it."
+        self.leading = True
+        "Whether those of the site are: an operator may want none at any edge."
 
     def change(
         self, settings: Settings, choose_edge: Choose, choose_site: Choose, names: Names
@@ -232,6 +234,7 @@ class Proxy:
         bound = self._shared.settings.transactions
         return (
             self.accepting
+            and (self.leading or side is Side.EDGE)
             and self._shared.under_way[side] < bound
             and len(self._shared.branches) < 8 * bound
             and self._shared.held < self._shared.settings.memory

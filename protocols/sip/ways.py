@@ -75,7 +75,7 @@ class Ways:
         hops = self._routes.take_own(message)
         asks = message.method == b"OPTIONS" and not call.to_tag
         if asks and self._is_for_us(message):
-            raise self._welcome(source, accepting)
+            raise self._welcome(accepting)
         if hops is None and not call.to_tag:
             _know_scheme(message)
         count_hop(message)
@@ -84,7 +84,7 @@ class Ways:
             # Departs from RFC 3261 section 16: OPTIONS of the site are not forwarded,
             # whomever they name. What a PBX sends every few seconds would have the
             # provider ban the site.
-            raise self._welcome(source, accepting)
+            raise self._welcome(accepting)
         mark = _mark(message, call, source.side)
         if mark in b"".join(message.lines_of(b"via")):
             raise Refused(482)
@@ -171,13 +171,9 @@ class Ways:
         settings = self._shared.settings
         return settings.to_edge if side is Side.EDGE else settings.to_site
 
-    def _welcome(self, source: Peer, accepting: bool) -> Refused:
-        """What who asks by OPTIONS wants to know: whether calls are taken.
-
-        They are not while there is nobody to bring them to.
-        """
-        leads = self._shared.choose[source.side.other](()) is not None
-        return Refused(200) if accepting and leads else self.overloaded()
+    def _welcome(self, accepting: bool) -> Refused:
+        """What who asks by OPTIONS wants to know: whether calls are taken."""
+        return Refused(200) if accepting else self.overloaded()
 
     def _is_for_us(self, message: Message) -> bool:
         """Whether a request names the router or its trunk, and nobody there."""

@@ -99,7 +99,13 @@ def stream(
     _unreachable(path, "it has ended meanwhile")
 
 
-def _answer(answer: dict[str, Any]) -> dict[str, Any]:
+def _answer(answer: object) -> dict[str, Any]:
+    """What the daemon gave; ends the command if that is a refusal.
+
+    Raises ValueError for what no daemon gives.
+    """
+    if not isinstance(answer, dict) or not {"ok", "error"} & answer.keys():
+        raise ValueError(answer)
     if answer.pop("ok") is True:
         return answer
     for problem in answer.get("problems", ()):

@@ -151,7 +151,11 @@ def status_parts(found: Data) -> Iterator[Part]:
     yield _counts(found["flows"])
     yield Sheet(
         ("ago", "what happened"),
-        [(since(one["time"], now), one["text"]) for one in found["past"][:5]],
+        [
+            (since(one["time"], now), one["text"])
+            for one in found["past"]
+            if one["kind"] != "address"
+        ][:5],
     )
 
 

@@ -313,3 +313,19 @@ async def test_broken_connection_that_nobody_waits_for_is_no_fault(pipe: Pipe) -
     log.close()
     (crashed,) = pipe.events()
     assert "our own" in crashed["error"]
+
+
+def test_level_that_changes_holds_for_records_and_libraries_too(pipe: Pipe) -> None:
+    log = open_log("json", Level.ERROR, stream=pipe.writer, environ={})
+    log.capture_libraries()
+    log.log_flow(RECORD)
+    log.level = Level.DEBUG
+    log.log_flow(RECORD)
+    logging.getLogger("theirs").debug("a detail")
+    log.level = Level.WARNING
+    log.log_flow(RECORD)
+    logging.getLogger("theirs").info("another")
+    log.close()
+    told = [json.loads(line)["event"] for line in pipe.lines()]
+    assert told == ["flow.ended", "library.logged"]
+    assert log.ended == {("api", "https", ""): 3}

@@ -62,6 +62,19 @@ async def test_drain_ends_idle_connections_and_waits_for_the_others() -> None:
         assert await draining == 0
 
 
+async def test_retired_target_keeps_what_is_under_way_and_no_idle_connection() -> None:
+    async with stage(hang) as scene:
+        client = await scene.client()
+        assert list(scene.relay.under_way()) == []
+        client.send(GET)
+        await scene.origins[0].asked.wait()
+        (flow,) = scene.relay.under_way()
+        assert (flow.protocol, flow.edge) == ("https", scene.origins[0].target.label)
+        scene.relay.retire(scene.origins[0].target)
+        scene.origins[0].visits[0].writer.write(OK)
+        assert b"200" in await client.head()
+
+
 async def test_drain_cuts_what_does_not_end() -> None:
     async with stage(hang) as scene:
         client = await scene.client()

@@ -367,6 +367,21 @@ def test_new_calls_are_refused_while_established_ones_go_on() -> None:
     assert told(stage.receive(within("BYE", accepted.data))) == ["BYE 192.0.2.1"]
 
 
+def test_new_calls_of_the_site_alone_are_refused_while_no_edge_may_be_used() -> None:
+    stage = Stage()
+    stage.proxy.leading = False
+    refusal = one(stage.receive(request("INVITE", via=ONLY + "z9hG4bKa2")))
+    assert status(refusal) == 503
+    asks = request("OPTIONS", uri="sip:10.0.0.2", via=ONLY + "z9hG4bKa3")
+    assert status(one(stage.receive(asks))) == 503
+    assert list(stage.proxy.under_way("trunk")) == []
+    stage.proxy.leading = True
+    stage.begin()
+    (flow,) = stage.proxy.under_way("trunk")
+    assert (flow.listener, flow.protocol, flow.client) == ("trunk", "sip", "10.0.0.10")
+    assert flow.edge == "edge1"
+
+
 def test_full_table_refuses_new_calls_first_and_then_drops() -> None:
     stage = Stage(settings=dataclasses.replace(SETTINGS, transactions=1))
     accepted = one(stage.answer(stage.begin(), "200 OK"))

@@ -190,3 +190,23 @@ async def test_websocket_that_shows_life_stays_at_an_address_held_for_dead(
         else:
             assert await read_close(client.reader) == 1014
         client.close()
+
+
+async def test_place_that_is_left_ends_its_websockets_and_no_others() -> None:
+    async with stage(accepting, draining=Drain(spread=0.0)) as scene:
+        client, far = await scene.open()
+        (flow,) = scene.relay.under_way()
+        assert (flow.protocol, flow.client, flow.edge) == (
+            "websocket",
+            "127.0.0.1",
+            "a",
+        )
+        await scene.relay.leave("b")
+        client.send(text(b"still there", masked=True))
+        assert await far.reader.readexactly(17)
+        await scene.relay.leave("a")
+        assert await read_close(client.reader) == 1012
+        client.send(closing(1012, masked=True))
+        far.writer.close()
+        await scene.recorded()
+        assert list(scene.relay.under_way()) == []
