@@ -88,12 +88,13 @@ uninstall: ## take that away again; configuration and state stay
 	rm -f $(DESTDIR)$(ETC)/edge-router.yaml.example
 
 deb: ## a Debian package with all of that, in build/ (needs debhelper)
+	rm -f build/edge-router_*.deb
 	DEB_DIR=build dpkg-buildpackage --build=binary --no-sign --no-pre-clean \
 		$(foreach made,changes buildinfo,--$(made)-option=-ubuild \
 		--$(made)-option=-Obuild/edge-router.$(made))
 
-package-test: deb ## install, upgrade, remove and purge it in a throw-away root (needs root)
-	$(BIN)/python -m pytest -q tests/packaging --package=$(firstword $(wildcard build/edge-router_*.deb))
+package-test: $(STAMP) deb ## install, upgrade, remove and purge it in a throw-away root (needs root)
+	EDGE_ROUTER_DEB=$$(echo build/edge-router_*.deb) $(BIN)/python -m pytest -q tests/packaging
 
 lock: ## renew both locks after a change of pyproject.toml (needs uv)
 	$(LOCK) --extra simulator --group dev --output-file requirements.lock pyproject.toml
