@@ -79,6 +79,7 @@ install-files: build
 	install -m 644 systemd/sysusers.d/edge-router.conf $(DESTDIR)$(SYSUSERS)
 	install -m 644 examples/edge-router.yaml $(DESTDIR)$(ETC)/edge-router.yaml.example
 	cp -R docs/. examples $(DESTDIR)$(DOC)
+	install -m 644 CHANGELOG.md $(DESTDIR)$(DOC)/NEWS.md
 	chmod -R u=rwX,go=rX $(DESTDIR)$(DOC)
 
 uninstall: ## take that away again; configuration and state stay
