@@ -45,7 +45,7 @@ bench: $(STAMP) ## benchmarks against real peers, as ratios
 
 build: $(RUN)/.built ## the virtual environment of `make install`: what runs, and nothing else
 
-$(RUN)/.built: requirements-run.lock pyproject.toml $(SOURCES)
+$(RUN)/.built: requirements-run.lock pyproject.toml README.md LICENSE $(SOURCES)
 	rm -rf $(RUN) build/lib build/bdist.*
 	$(PYTHON) -m venv $(RUN)
 	$(RUN)/bin/pip install --quiet --disable-pip-version-check --no-compile \
@@ -74,7 +74,7 @@ install-files: build
 	sed -i '1s,.*,#!$(VENV)/bin/python3 -I,' $(DESTDIR)$(VENV)/bin/edge-router
 	ln -sf ../lib/edge-router/bin/edge-router $(DESTDIR)$(PREFIX)/bin/edge-router
 	for unit in $(notdir $(wildcard systemd/*.service systemd/*.socket)); do \
-		sed 's,/opt/edge-router/,$(PREFIX)/,' systemd/$$unit >$(DESTDIR)$(UNITS)/$$unit && \
+		sed 's,/opt/edge-router/,$(PREFIX)/,g' systemd/$$unit >$(DESTDIR)$(UNITS)/$$unit && \
 		chmod 644 $(DESTDIR)$(UNITS)/$$unit || exit 1; done
 	install -m 644 systemd/sysusers.d/edge-router.conf $(DESTDIR)$(SYSUSERS)
 	install -m 644 examples/edge-router.yaml $(DESTDIR)$(ETC)/edge-router.yaml.example

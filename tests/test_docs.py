@@ -178,7 +178,7 @@ def test_links_lead_somewhere(document: str) -> None:
 @pytest.mark.parametrize("document", DOCS)
 def test_files_that_are_named_exist(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
-    folders = "protocols|router|simulator|tests|docs|examples|systemd|benchmarks"
+    folders = "debian|protocols|router|simulator|tests|docs|examples|systemd|benchmarks"
     for name in re.findall(rf"`((?:{folders})/[\w./-]+\.\w+)`", text):
         assert (ROOT / name).exists(), name
 

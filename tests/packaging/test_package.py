@@ -94,16 +94,15 @@ def thrown_away(base: pathlib.Path) -> Iterator[Root]:
     )  # fmt: skip
     with holder:
         assert holder.stdout is not None
-        assert holder.stdout.readline() == "ready\n", "no overlay can be mounted here"
+        if holder.stdout.readline() != "ready\n":
+            pytest.skip("no overlay can be mounted here")
         yield Root(holder, base)
 
 
 @pytest.fixture(scope="module")
 def package() -> pathlib.Path:
     if "EDGE_ROUTER_DEB" not in os.environ:
-        pytest.skip(
-            "takes a minute: `make package-test` builds the package and runs it"
-        )
+        pytest.skip("no package: `make package-test` builds it and runs this")
     if os.geteuid() != 0:
         pytest.skip("needs root")
     return ROOT / os.environ["EDGE_ROUTER_DEB"]
