@@ -94,6 +94,16 @@ def test_commands_work_as_written(document: str, tmp_path: Path) -> None:
         assert done.returncode == 0, f"{block}\n{done.stdout}{done.stderr}"
 
 
+@pytest.mark.parametrize("document", DOCS)
+def test_commands_stand_where_they_are_found(document: str) -> None:
+    """In blocks that say `sh`: others are not looked at."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    for fence, body in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.M | re.S):
+        if fence != "sh":
+            typed = r"^(edge-router|systemctl|journalctl|make|apt-get|apt|pip|sudo) "
+            assert not re.search(typed, body, re.M), body
+
+
 @pytest.mark.parametrize("begin", UNRUN)
 def test_exception_is_of_use(begin: str) -> None:
     assert any(block.startswith(begin) for d in DOCS for block in blocks(d, "sh"))
