@@ -69,6 +69,11 @@ class Limits(Section):
     "Connections at a time from one client address."
     header_size: Annotated[Octets, within("1KiB", "1MiB")] = 64 << 10
     "Size of a request line and its header fields."
+
+
+class HttpsLimits(Limits):
+    """How much a listener for HTTPS bears."""
+
     body_rate: Rate = 240
     "Slowest body that is borne, once `deadlines.body_grace` is over."
 
@@ -78,14 +83,19 @@ class Deadlines(Section):
 
     header: Annotated[Seconds, between("1s", "5m")] = 10.0
     "For a whole request header, from its first byte or from the connection on."
-    body_grace: Annotated[Seconds, between("1s", "10m")] = 20.0
-    "Before a body must keep up `limits.body_rate`."
     connect: Annotated[Seconds, between("50ms", "30s")] = 1.0
     "For a connection to an edge or receiver."
     tls: Annotated[Seconds, between("100ms", "30s")] = 3.0
     "For a TLS handshake, on either side."
     first_byte: Annotated[Seconds, between("1s", "1h")] = 30.0
     "For the first byte of an answer, once the request is written."
+
+
+class HttpsDeadlines(Deadlines):
+    """How long a listener for HTTPS waits."""
+
+    body_grace: Annotated[Seconds, between("1s", "10m")] = 20.0
+    "Before a body must keep up `limits.body_rate`."
     idle: Annotated[Seconds, between("1s", "1h")] = 75.0
     "For the next request on a connection."
 
@@ -149,12 +159,32 @@ class FromProvider(Stream):
     anywhere, and the receiver checks their signature."""
 
 
-class HttpsTerminate(ToProvider):
+class Https(Stream):
+    """What all listeners for HTTPS have."""
+
+    protocol: Annotated[Protocol, _fixed("https")]
+    "What is spoken."
+    limits: HttpsLimits = HttpsLimits()
+    "How much the listener bears."
+    deadlines: HttpsDeadlines = HttpsDeadlines()
+    "How long the listener waits."
+
+
+class Websocket(Stream):
+    """What all listeners for WebSockets have."""
+
+    protocol: Annotated[Protocol, _fixed("websocket")]
+    "What is spoken."
+    deadlines: SocketDeadlines = SocketDeadlines()
+    "How long the listener waits."
+    drain: Draining = Draining()
+    "How sockets are ended when the daemon stops."
+
+
+class HttpsTerminate(Https, ToProvider):
     """HTTPS to the provider, decrypted here under the site's certificate."""
 
     called: ClassVar[str] = "protocol https, direction to_provider, mode terminate"
-    protocol: Annotated[Protocol, _fixed("https")]
-    "What is spoken."
     mode: Annotated[Mode, _fixed("terminate")] = Mode.TERMINATE
     "How HTTPS is taken in."
     product: Name
@@ -166,24 +196,20 @@ class HttpsTerminate(ToProvider):
     sent again to the next target, at most twice."""
 
 
-class HttpsPassthrough(ToProvider):
+class HttpsPassthrough(Https, ToProvider):
     """HTTPS to the provider, spliced by its TLS server name."""
 
     called: ClassVar[str] = "protocol https, direction to_provider, mode passthrough"
-    protocol: Annotated[Protocol, _fixed("https")]
-    "What is spoken."
     mode: Annotated[Mode, _fixed("passthrough")]
     "How HTTPS is taken in."
     product: Name
     "The product of the catalogue that the server name must be of."
 
 
-class HttpsConnect(ToProvider):
+class HttpsConnect(Https, ToProvider):
     """HTTPS to the provider through CONNECT, as a forward proxy."""
 
     called: ClassVar[str] = "protocol https, direction to_provider, mode connect"
-    protocol: Annotated[Protocol, _fixed("https")]
-    "What is spoken."
     mode: Annotated[Mode, _fixed("connect")]
     "How HTTPS is taken in."
     products: Annotated[tuple[Name, ...], pydantic.Field(min_length=1)] | None = None
@@ -191,12 +217,10 @@ class HttpsConnect(ToProvider):
     that has an edge in its name."""
 
 
-class HttpsFromProvider(FromProvider):
+class HttpsFromProvider(Https, FromProvider):
     """Webhooks: HTTPS from the provider to the site."""
 
     called: ClassVar[str] = "protocol https, direction from_provider"
-    protocol: Annotated[Protocol, _fixed("https")]
-    "What is spoken."
     to: Annotated[tuple[HttpReceiver, ...], pydantic.Field(min_length=1)]
     "The site's receivers, the preferred one first."
     retry: _Flag = True
@@ -204,34 +228,22 @@ class HttpsFromProvider(FromProvider):
     sent again to the next receiver, at most twice."""
 
 
-class WebsocketToProvider(ToProvider):
+class WebsocketToProvider(Websocket, ToProvider):
     """WebSockets of the site's clients to the provider."""
 
     called: ClassVar[str] = "protocol websocket, direction to_provider"
-    protocol: Annotated[Protocol, _fixed("websocket")]
-    "What is spoken."
     product: Name
     "The product of the catalogue that sockets go to."
     tls: Tls
     "The certificate that clients see."
-    deadlines: SocketDeadlines = SocketDeadlines()
-    "How long the listener waits."
-    drain: Draining = Draining()
-    "How sockets are ended when the daemon stops."
 
 
-class WebsocketFromProvider(FromProvider):
+class WebsocketFromProvider(Websocket, FromProvider):
     """WebSockets from the provider to the site, such as media streams."""
 
     called: ClassVar[str] = "protocol websocket, direction from_provider"
-    protocol: Annotated[Protocol, _fixed("websocket")]
-    "What is spoken."
     to: Annotated[tuple[WebsocketReceiver, ...], pydantic.Field(min_length=1)]
     "The site's receivers, the preferred one first."
-    deadlines: SocketDeadlines = SocketDeadlines()
-    "How long the listener waits."
-    drain: Draining = Draining()
-    "How sockets are ended when the daemon stops."
 
 
 class SipSite(Section):

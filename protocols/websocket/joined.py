@@ -8,6 +8,7 @@ passes, but what comes of it is followed until its own Close.
 import asyncio
 from collections.abc import Callable
 
+from protocols.net.buffered import BUFFER
 from protocols.net.sockets import reset
 from protocols.net.splice import End, Splice, Spliced
 from protocols.websocket.frames import FrameTracker, close
@@ -43,7 +44,12 @@ class FrameEnd(End):
         self.muted = False
         "Whether nothing that comes from here passes any more."
 
-    def data_received(self, data: bytes) -> None:
+    def buffer_updated(self, nbytes: int) -> None:
+        """Called by the loop when it has read."""
+        # A bytearray's slice is one object and one copy; a view's bytes would be two.
+        self.data_received(BUFFER[:nbytes])
+
+    def data_received(self, data: bytes | bytearray) -> None:
         """Called by the loop."""
         self.count += len(data)
         if self._parting:
@@ -90,7 +96,7 @@ class FrameEnd(End):
         if not self.transport.is_closing():
             self.transport.resume_reading()
 
-    def _part(self, data: bytes) -> None:
+    def _part(self, data: bytes | bytearray) -> None:
         if not self.muted:
             end = self.tracker.to_boundary(data)
             if end < 0:

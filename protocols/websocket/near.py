@@ -8,30 +8,24 @@ import asyncio
 import dataclasses
 import functools
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import cast
 
 from protocols.http.answers import answer
-from protocols.http.fields import authority, forwarded_lines
 from protocols.http.head import HeadBuffer, HeadError, RequestHead, parse_request
 from protocols.net.buffered import Buffered
-from protocols.net.dial import DialError, Dialled
-from protocols.net.hedge import NoTarget, Won, hedge
-from protocols.net.race import LAST_RESORT
+from protocols.net.hedge import NoTarget, Won
 from protocols.net.sockets import keep_nothing, peer_address
 from protocols.net.splice import Splice, Spliced
 from protocols.record import FlowRecord
-from protocols.target import Result, Target
+from protocols.target import Target
 from protocols.websocket import handshake
-from protocols.websocket.far import Answer, Far, ask
+from protocols.websocket.far import Answer, Far
 from protocols.websocket.handshake import Opening
 from protocols.websocket.joined import FrameEnd, Joined
 from protocols.websocket.ordinary import relay_answer
+from protocols.websocket.search import Asked, find
 from protocols.websocket.shared import Shared
-
-RECEIVER_PATIENCE = 2.0
-"""Seconds that a receiver of the site has for its answer before the next one is asked
-as well: what it starts upon a handshake is better not started twice."""
 
 _DOUBTS = 5  # looks at which the far side must be heard to be spared
 
@@ -173,50 +167,15 @@ class Near(Buffered):
 
     async def _open(self, request: RequestHead, offer: Opening) -> None:
         """Find a far side that answers, and pass its answer on."""
-        shared = self._shared
-        attempt = functools.partial(self._ask, request, offer)
+        secure = self.transport.get_extra_info("sslcontext") is not None
+        asked = Asked(request, offer, self._record.client, secure)
         try:
-            won = await hedge(
-                self._choose, attempt, report=shared.report, tasks=shared.tasks
-            )
+            won = await find(self._shared, asked)
         except NoTarget as error:
             self._record.attempts = error.attempts
             self._answer(503, "no target can be reached now", "RC", str(error))
         else:
             self._connect(won)
-
-    def _choose(self, tried: Collection[Target]) -> Target | None:
-        target = self._shared.choose(tried)
-        if target is None or self._shared.to_provider:
-            return target
-        if target.patience < LAST_RESORT:
-            return target
-        patience = max(target.patience, RECEIVER_PATIENCE)
-        return dataclasses.replace(target, patience=patience)
-
-    async def _ask(
-        self, request: RequestHead, offer: Opening, target: Target
-    ) -> Dialled:
-        shared = self._shared
-        if shared.to_provider:
-            data = handshake.to_provider(request, authority(target))
-        else:
-            secure = self.transport.get_extra_info("sslcontext") is not None
-            scheme = "https" if secure else "http"
-            lines = forwarded_lines(self._record.client, scheme)
-            data = handshake.to_site(request, lines)
-        limit = shared.deadlines.answer
-        try:
-            return await ask(shared.dial, target, data, offer, limit)
-        except DialError as error:
-            if error.phase == "answer" and not shared.to_provider:
-                # Anybody may send to the site, and a receiver that hangs up on one
-                # handshake may do well with all others: no stranger shall take it out
-                # of service.
-                raise DialError(
-                    Result.SERVER_ERROR, error.detail, error.phase
-                ) from None
-            raise
 
     def _opened(self, task: asyncio.Task[None]) -> None:
         # Neither joined nor answered: the task was cancelled from above, or failed.
