@@ -70,7 +70,7 @@ async def test_retired_target_keeps_what_is_under_way_and_no_idle_connection() -
         await scene.origins[0].asked.wait()
         (flow,) = scene.relay.under_way()
         assert (flow.protocol, flow.edge) == ("https", scene.origins[0].target.label)
-        scene.relay.retire(scene.origins[0].target)
+        scene.relay.vacate(scene.origins[0].target)
         scene.origins[0].visits[0].writer.write(OK)
         assert b"200" in await client.head()
 
