@@ -72,6 +72,19 @@ class Log:
         """Whether events of this level are logged; ask before preparing costly ones."""
         return level >= self._level
 
+    @property
+    def level(self) -> Level:
+        """The least severe events that are logged."""
+        return self._level
+
+    @level.setter
+    def level(self, level: Level) -> None:
+        self._level = level
+        self._flows = self.enabled(_FLOW.level)
+        self._calls = self.enabled(_CALL.level)
+        if self._libraries is not None:
+            self._hear_libraries()
+
     def say(
         self, event: Event, /, *, at: Level | None = None, **fields: object
     ) -> None:
@@ -136,9 +149,7 @@ class Log:
         root = logging.getLogger()
         root.addHandler(self._libraries)
         self._libraries.level_before = root.level
-        # At their own INFO, libraries talk of what events say better.
-        quiet = self._level > Level.DEBUG
-        root.setLevel(max(self._level, Level.WARNING) if quiet else Level.DEBUG)
+        self._hear_libraries()
         logging.captureWarnings(True)
 
     def close(self, patience: float = PATIENCE) -> None:
@@ -151,6 +162,12 @@ class Log:
             self._libraries = None
         self._waiting.put(None)
         self._writer.join(patience)
+
+    def _hear_libraries(self) -> None:
+        # At their own INFO, libraries talk of what events say better.
+        quiet = self._level > Level.DEBUG
+        least = max(self._level, Level.WARNING) if quiet else Level.DEBUG
+        logging.getLogger().setLevel(least)
 
     def _put(self, said: Said) -> None:
         if self._waiting.qsize() < self._capacity:
