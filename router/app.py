@@ -132,6 +132,7 @@ class Daemon:
             self._log.say(events.LISTENER_FAILED, error=str(error))
             return 1
         self._knowledge.start()
+        self._loop.add_signal_handler(signal.SIGHUP, self._hung_up)
         self._log.say(
             events.DAEMON_STARTED,
             version=importlib.metadata.version("edge-router"),
@@ -141,7 +142,6 @@ class Daemon:
         )
         self._tasks.start(self._become_ready(), name="become ready")
         self._tasks.start(self._renew(), name="renew certificates")
-        self._loop.add_signal_handler(signal.SIGHUP, self._hung_up)
         await stop.wait()
         self._loop.remove_signal_handler(signal.SIGHUP)
         await self._end(stop.reason)

@@ -22,6 +22,7 @@ CORES = (
     "router/choice.py",
     "router/config.py",
     "router/demo/tally.py",
+    "router/differences.py",
     "router/document.py",
     "router/election.py",
     "router/health.py",

@@ -66,6 +66,7 @@ CORES = (
     "router.consistency",
     "router.crosscheck",
     "router.demo.tally",
+    "router.differences",
     "router.document",
     "router.election",
     "router.endpoint",
@@ -241,16 +242,7 @@ COMPOSERS = {
 def test_shells_of_protocols_are_imported_by_composers_alone(name: str) -> None:
     owned = {"protocols.net.tasks"}  # tasks need an owner everywhere
     shells = {o for o in imports(name) if package(o) == "protocols"} - {*CORES} - owned
-    composers = (
-        "router.app",
-        "router.https",
-        "router.keyring",
-        "router.opened",
-        "router.relays",
-        "router.sockets",
-        "router.trunks",
-    )
-    assert name in composers or not shells
+    assert name in COMPOSERS or not shells
 
 
 def test_no_cycle_in_the_imports() -> None:
