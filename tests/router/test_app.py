@@ -225,14 +225,18 @@ async def test_level_of_the_log_is_taken_over_when_it_changes(tmp_path: Path) ->
     text = config.read_text()
     async with within(config) as daemon:
         config.write_text(text.replace("format: json", "format: json, level: error"))
-        await daemon.reload()
-        assert daemon._log.level is Level.ERROR
+        levels = [await level(daemon)]
         daemon._log.level = Level.DEBUG  # somebody looks for something
-        await daemon.reload()
-        assert daemon._log.level is Level.DEBUG
+        levels.append(await level(daemon))
         config.write_text(text)
-        await daemon.reload()
-        assert daemon._log.level is Level.INFO
+        levels.append(await level(daemon))
+    assert levels == [Level.ERROR, Level.DEBUG, Level.INFO]
+
+
+async def level(daemon: Daemon) -> Level:
+    """The level of the log after a reload."""
+    await daemon.reload()
+    return daemon._log.level
 
 
 async def test_setting_of_the_start_waits_for_a_restart_until_it_is_taken_back(
