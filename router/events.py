@@ -191,11 +191,11 @@ CONTROL_REFUSED = _event(
 CONFIG_REJECTED = _event(
     "config.rejected",
     Level.ERROR,
-    "The configuration has errors; nothing was started.",
-    "Run `edge-router check` on the file; it shows every error with its place.",
+    "The configuration cannot be used: nothing was started, or nothing has changed.",
+    "Mend what `first` says; `edge-router check` shows every error with its place.",
     PATH,
     Field("errors", "how many"),
-    Field("first", "the first one, with line and column"),
+    Field("first", "the first one, with line and column if it is in the file"),
 )
 CONFIG_RELOADED = _event(
     "config.reloaded",

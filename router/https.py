@@ -103,6 +103,7 @@ class HttpsRelay:
 
     async def drain(self) -> int:
         """Answer the requests under way; how many had to be cut."""
+        self._leaving = True
         return await self._relay.drain(DRAIN)
 
     def close(self) -> None:

@@ -42,10 +42,12 @@ class Resolver:
         self._tasks = Tasks()
 
     def change(self, sources: Sources) -> None:
-        """Ask here from now on."""
+        """Ask here from now on, and if that is elsewhere, for all names at once."""
         if sources != self._sources:
             self._sources = sources
             self._lookup = Lookup(sources)
+            for name in self._followed:
+                self.hurry(name)
 
     @property
     def answers(self) -> Mapping[str, Answer]:

@@ -115,6 +115,7 @@ class Listener:
         self._tasks = tasks
         self._loop = asyncio.get_running_loop()
         self._resume: asyncio.TimerHandle | None = None
+        self._arriving: set[asyncio.Task[None]] = set()
         self.admission = Admission(serving.allow, serving.limits)
         "Counts those who are in."
 
@@ -136,6 +137,11 @@ class Listener:
             self._resume.cancel()
         self._loop.remove_reader(self._sock.fileno())
         self._sock.close()
+
+    async def settle(self, seconds: float) -> None:
+        """Wait until all that was accepted is served or gone, but not longer."""
+        if self._arriving:
+            await asyncio.wait(self._arriving, timeout=seconds)
 
     def _accept(self) -> None:
         for _ in range(_BATCH):
@@ -164,10 +170,12 @@ class Listener:
             self._serving.refused(address, refusal, "")
             return
         admitted = _Admitted(sock, lambda: self.admission.leave(address))
-        self._tasks.start(self._serve(admitted, address), name=f"accept {address}")
+        serving = self._serve(admitted, address, self._serving)
+        task = self._tasks.start(serving, name=f"accept {address}")
+        self._arriving.add(task)
+        task.add_done_callback(self._arriving.discard)
 
-    async def _serve(self, sock: socket.socket, address: str) -> None:
-        serving = self._serving
+    async def _serve(self, sock: socket.socket, address: str, serving: Serving) -> None:
         if serving.certificates is None:
             await self._loop.connect_accepted_socket(serving.factory, sock)
             return

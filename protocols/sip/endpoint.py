@@ -35,6 +35,9 @@ REASONS = 128
 LIMITS = Limits(per_client=1_000)
 "Some PBXs make a connection for each call, and leave them all open."
 
+REMOVED = 10.0
+"Seconds in which requests that came by a removed socket are answered there."
+
 _LOOK = 1.0  # seconds between two looks at connections
 _BLANK = b"\r\n\0"
 
@@ -113,12 +116,17 @@ class Endpoint:
         self._looking = self._loop.call_later(_LOOK, self._look)
 
     def change(self, terms: Terms) -> None:
-        """Work by these from now on; calls, and connections that stand, go on."""
+        """Work by these from now on; calls, and connections that stand, go on.
+
+        UDP sockets that are not among them still serve what they received, for a while.
+        """
         self._proxy.change(
             terms.settings, terms.choose_edge, terms.choose_site, terms.names
         )
         self._guards = terms.by_side
-        self._udp.change(terms.datagram_sockets)
+        removed = self._udp.change(terms.datagram_sockets)
+        if removed:
+            self._loop.call_later(REMOVED, self._udp.drop, removed)
         self._streams.change(terms.contexts, terms.sources)
         self._probes.change(Places(terms.settings))
         self._listen(terms)
@@ -155,6 +163,7 @@ class Endpoint:
         self._armed = -math.inf
         for listener in self._listeners.values():
             listener.close()
+        self._listeners.clear()
         self._streams.close()
         self._udp.close()
 
@@ -174,6 +183,12 @@ class Endpoint:
     def under_way(self, listener: str) -> Iterator[UnderWay]:
         """The requests that wait for their final answer."""
         return self._proxy.under_way(listener)
+
+    @property
+    def open(self) -> list[tuple[str, int]]:
+        """Addresses and ports of its sockets."""
+        streams = (one.sock.getsockname()[:2] for one in self._listeners)
+        return [*self._udp.open, *streams]
 
     def _listen(self, terms: Terms) -> None:
         """Have a listener for each socket of streams, and no others."""

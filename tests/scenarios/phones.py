@@ -63,6 +63,17 @@ class Phone:
         except ConnectionClosed as closed:
             return closed.rcvd.code if closed.rcvd else None
 
+    async def end_of_talk(self) -> None:
+        """Close, and take in what was told meanwhile."""
+        await self.connection.close()
+        try:
+            while True:
+                text = await self.connection.recv()
+                assert isinstance(text, str)
+                self.received.add(text)
+        except ConnectionClosed:
+            pass
+
     async def hang_up(self, provider: Provider) -> None:
         """Close; each message must have arrived at either side as it was sent."""
         await self.connection.close()

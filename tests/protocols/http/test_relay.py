@@ -1,5 +1,7 @@
 """The relay as a whole, on real sockets."""
 
+import asyncio
+
 import pytest
 
 from protocols.target import Result
@@ -81,3 +83,41 @@ async def test_drain_cuts_what_does_not_end() -> None:
         client.send(GET)
         await scene.origins[0].asked.wait()
         assert await scene.relay.drain(0.05) == 1
+
+
+async def test_retired_relay_answers_each_client_once_more_and_ends() -> None:
+    async with stage(answering(OK)) as scene:
+        idle, silent = await scene.client(), await scene.client()
+        assert await idle.ask(GET) == (200, b"ok")
+        retiring = scene.tasks.start(scene.relay.retire(), name="retire")
+        await asyncio.sleep(0)
+        assert not idle.reader.at_eof()
+        idle.send(GET)
+        answer = await idle.rest()
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert b"\r\nConnection: close\r\n" in answer
+        assert not retiring.done()
+        silent.close()
+        await retiring
+    assert [record.status for record in scene.records] == [200, 200]
+
+
+async def test_retired_relay_lets_an_answer_under_way_end() -> None:
+    async with stage(hang) as scene:
+        client = await scene.client()
+        client.send(GET)
+        await scene.origins[0].asked.wait()
+        scene.origins[0].visits[0].writer.write(OK[:-1])
+        await client.head()
+        retiring = scene.tasks.start(scene.relay.retire(), name="retire")
+        await asyncio.sleep(0)
+        scene.origins[0].visits[0].writer.write(OK[-1:])
+        assert await client.exactly(2) == b"ok"
+        client.close()
+        await retiring
+
+
+async def test_relay_without_clients_retires_at_once() -> None:
+    async with stage(answering(OK)) as scene:
+        await scene.relay.retire()
+        await scene.relay.retire()

@@ -340,3 +340,37 @@ async def test_hostile_handshakes_leave_memory_and_descriptors_as_they_were(
             await batch(port, admission)
         assert memory() < before * 1.05
         assert len(os.listdir("/proc/self/fd")) == descriptors
+
+
+async def test_who_is_in_the_handshake_when_the_listener_changes_is_waited_for(
+    tasks: Tasks, refusals: Refusals, pair: Pair
+) -> None:
+    made: list[str] = []
+
+    def serving(name: str) -> Serving:
+        def factory() -> asyncio.BaseProtocol:
+            made.append(name)
+            return Greeter()
+
+        return Serving(factory, refusals, certificates=Certificates(*pair))
+
+    (sock,) = bind([("127.0.0.1", 0)])
+    listener = Listener(sock, serving("old"), tasks)
+    listener.start()
+    await listener.settle(1.0)  # nobody is there
+    reader, writer = await asyncio.open_connection(*sock.getsockname())
+    while not listener.admission.handshakes:  # noqa: ASYNC110 - it has no event
+        await asyncio.sleep(0)
+    listener.change(serving("new"))
+    settling = tasks.start(listener.settle(5.0), name="settle")
+    await listener.settle(0.0)
+    assert not settling.done()
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    await writer.start_tls(context)
+    await settling
+    assert await reader.read(5) == b"hello"
+    assert made == ["old"]
+    writer.transport.abort()
+    listener.close()
