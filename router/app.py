@@ -10,8 +10,9 @@ import functools
 import importlib.metadata
 import os
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from protocols.http import tunnel
 from protocols.http.forward import Forward
@@ -34,10 +35,11 @@ from router.access import Place, Places
 from router.changes import Change, Flip
 from router.choice import Choice
 from router.config import Loaded
-from router.election import Switch
 from router.endpoint import Protocol
 from router.endpoints import endpoints, products_of
 from router.forwarding import forward
+from router.handover import Handover, given, places
+from router.headline import headline
 from router.health import State
 from router.hosts import host_names
 from router.keys import KeyFileError
@@ -50,10 +52,12 @@ from router.listeners import (
     HttpsTerminate,
 )
 from router.logs import Log, open_log
+from router.notify import Notifier
 from router.problem import ConfigError
-from router.service import Notifier, Stop
+from router.service import Stop
 from router.snapshot import Snapshot
 from router.sockets import Listening, Sockets
+from router.supervision import Supervision
 from router.telling import tell_rejection
 from router.trunks import Trunks
 
@@ -66,6 +70,12 @@ _Stream = _Relayed | _Tunnelled | Listening
 
 Factory = Callable[[], asyncio.BaseProtocol]
 "Makes the protocol of a new client connection."
+
+UNPROBED = 10.0
+"Seconds after which a prober that does nothing is held for dead."
+
+SETTLE = 1.0
+"Seconds that clients have for the handshake they are in when the daemon stops."
 
 DRAIN = 10.0
 "Seconds that flows have to end when the daemon stops."
@@ -113,6 +123,10 @@ class Daemon:
         self._loop.set_exception_handler(log.crashed)
         self._started = self._loop.time()
         self._notifier = Notifier()
+        self._handover = Handover(self._notifier, given(os.environ, os.getpid()))
+        self._supervision = Supervision(
+            self._notifier, log, headline=self._headline, ailment=self._ailment
+        )
         self._relays: dict[str, Relay] = {}
         self._routes: dict[str, str] = {}
         self._tunnels: dict[str, Tunnels] = {}
@@ -131,6 +145,7 @@ class Daemon:
             self._log.say(events.LISTENER_FAILED, error=str(error))
             return 1
         self._knowledge.start()
+        self._supervision.start()
         self._log.say(
             events.DAEMON_STARTED,
             version=importlib.metadata.version("edge-router"),
@@ -149,10 +164,13 @@ class Daemon:
         """Bind every listener, then compose; on an error nothing is left behind."""
         chosen = self._loaded.config.listeners
         streams = {n: one for n, one in chosen.items() if isinstance(one, _Stream)}
-        places = [(str(s.bind.address), s.bind.port) for s in streams.values()]
-        self._trunks = Trunks(self._loaded, self._log, self._tasks)
+        wanted = [(str(s.bind.address), s.bind.port) for s in streams.values()]
+        for unused in self._handover.leave(places(self._loaded)):
+            self._log.say(events.SOCKET_UNUSED, socket=unused)
+        take = self._handover.take
+        self._trunks = Trunks(self._loaded, self._log, self._tasks, take)
         try:
-            sockets = dict(zip(streams, bind(places), strict=True))
+            sockets = dict(zip(streams, bind(wanted, take), strict=True))
         except BindError:
             self._trunks.close()
             raise
@@ -163,6 +181,8 @@ class Daemon:
             for sock in sockets.values():
                 sock.close()
             raise
+        for sock in (*sockets.values(), *self._trunks.sockets):
+            self._handover.keep(sock)
 
     def _compose(
         self,
@@ -343,7 +363,7 @@ class Daemon:
         home = snapshot.home.edge or self._loaded.config.policy.default_edge
         measured = sum(edge.score is not None for edge in snapshot.edges.values())
         waited = round(self._loop.time() - self._started, 2)
-        self._notifier.ready(f"home {home}, {measured} edges measured")
+        self._supervision.ready()
         self._log.say(
             events.DAEMON_READY, home=home, measured=measured, waited_s=waited
         )
@@ -360,9 +380,27 @@ class Daemon:
         self._sockets.changed(changes)
         if all(edge.score is not None for edge in snapshot.edges.values()):
             self._measured.set()
-        for change in changes:
-            if isinstance(change, Switch):
-                self._notifier.status(f"home {change.to}")
+
+    def _headline(self) -> str:
+        policy = self._loaded.config.policy
+        snapshot = self._knowledge.checker.snapshot
+        return headline(snapshot, policy.default_edge or "", self._flows())
+
+    def _flows(self) -> dict[str, int]:
+        """How much goes on, by kind."""
+        return {
+            "SIP requests": self._trunks.flows,
+            "connections": sum(relay.flows for relay in self._relays.values()),
+            "tunnels": sum(len(tunnels.open) for tunnels in self._tunnels.values()),
+            "sockets": self._sockets.flows,
+        }
+
+    def _ailment(self) -> str:
+        """What does not work as it should; empty if all does."""
+        for place in self._handover.broken():
+            return f"{place} does not listen any more"
+        unprobed = self._loop.time() - self._knowledge.checker.looked
+        return f"no probe for {unprobed:.0f} s" if unprobed > UNPROBED else ""
 
     def _forsake(self, targets: Iterable[Target]) -> None:
         for target in targets:
@@ -397,26 +435,41 @@ class Daemon:
 
     async def _end(self, reason: str) -> None:
         """Take no new flows, let those that run end, save what was learnt."""
-        flows = sum(relay.flows for relay in self._relays.values())
-        flows += sum(len(tunnels.open) for tunnels in self._tunnels.values())
-        flows += self._sockets.flows
-        flows += self._trunks.flows
-        self._notifier.stopping(f"{flows} flows to end")
+        flows = sum(self._flows().values())
+        self._supervision.stopping(f"{flows} flows to end")
         self._log.say(events.DAEMON_STOPPING, reason=reason, flows=flows)
-        listeners = self._loaded.config.listeners
-        for name, listener in self._listeners.items():
-            # Who opens a WebSocket meanwhile is told to come back, not turned away.
-            if not isinstance(listeners[name], Listening):
-                listener.close()
-        cut = await asyncio.gather(
-            *(relay.drain(DRAIN) for relay in self._relays.values()),
-            *(tunnels.drain(DRAIN) for tunnels in self._tunnels.values()),
-            self._sockets.drain(),
-            self._trunks.drain(DRAIN),
-        )
-        for listener in self._listeners.values():
-            listener.close()
+        if self._notifier.is_heard:
+            # Clients that connect from now on are the next process's, and wait for it.
+            # So flows that may last end first, while nobody else notices.
+            cut = await asyncio.gather(*self._lasting())
+            await self._close(self._listeners.keys() - self._relays.keys())
+            cut += await asyncio.gather(*self._brief(handed_on=True))
+        else:
+            cut = await asyncio.gather(*self._lasting(), *self._brief(handed_on=False))
+        await self._close(self._listeners)
         await self._knowledge.close()
+        self._supervision.close()
         await self._tasks.close()
         ran = round(self._loop.time() - self._started, 1)
         self._log.say(events.DAEMON_STOPPED, flows=sum(cut), ran_s=ran)
+
+    def _lasting(self) -> list[Coroutine[Any, Any, int]]:
+        """End WebSockets and tunnels. Who opens a WebSocket is told to come back."""
+        tunnels = (self._drain(*one) for one in self._tunnels.items())
+        return [*tunnels, self._sockets.drain()]
+
+    def _brief(self, *, handed_on: bool) -> list[Coroutine[Any, Any, int]]:
+        """End requests, and the setting up of calls."""
+        relays = (self._drain(*one) for one in self._relays.items())
+        return [*relays, self._trunks.drain(DRAIN, handed_on=handed_on)]
+
+    async def _drain(self, name: str, served: Relay | Tunnels) -> int:
+        await self._close([name])
+        return await served.drain(DRAIN)
+
+    async def _close(self, names: Iterable[str]) -> None:
+        """Accept no more there; whoever is accepted is let in."""
+        closed = [self._listeners[name] for name in names]
+        for listener in closed:
+            listener.close()
+        await asyncio.gather(*(listener.settle(SETTLE) for listener in closed))

@@ -70,6 +70,8 @@ class Checker:
         self._closed = False
         self.snapshot = table.snapshot(self._time())
         "The latest snapshot."
+        self.looked = self._time()
+        "When it last looked whether a probe is due."
 
     def start(self) -> None:
         """Begin to probe."""
@@ -120,7 +122,7 @@ class Checker:
         self._table.doubt(self._time())
 
     def _tick(self) -> None:
-        now = self._time()
+        now = self.looked = self._time()
         if now > self._armed + LATE:
             self._table.stalled(now, now - self._armed)
         self._armed = math.inf

@@ -4,12 +4,15 @@ import asyncio
 import binascii
 import functools
 import os
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 
 from protocols.net.admission import Refusal
 from protocols.net.handshake import Contexts
+from protocols.net.listen import Take, nothing
 from protocols.net.tasks import Tasks
 from protocols.net.tls import Certificates
+from protocols.sip import datagrams
 from protocols.sip.bound import Bound, Wanted, bind
 from protocols.sip.endpoint import Endpoint
 from protocols.sip.guard import Guard
@@ -32,7 +35,9 @@ _NOT_COMPOSED = Outcome(Result.TIMEOUT, detail="no listener for this target")
 class Trunks:
     """All SIP listeners of a configuration, from their sockets on."""
 
-    def __init__(self, loaded: Loaded, log: Log, tasks: Tasks) -> None:
+    def __init__(
+        self, loaded: Loaded, log: Log, tasks: Tasks, take: Take = nothing
+    ) -> None:
         """Bind all of them, or raise BindError and leave none."""
         self._loaded = loaded
         self._log = log
@@ -41,7 +46,8 @@ class Trunks:
         every = loaded.config.listeners.items()
         self._listeners = {n: one for n, one in every if isinstance(one, Sip)}
         self._bound: dict[str, Sequence[Bound]] = {}
-        sockets = iter(bind([w for one in self._listeners.values() for w in _of(one)]))
+        wanted = [w for one in self._listeners.values() for w in _of(one)]
+        sockets = iter(bind(wanted, take))
         for name, listener in self._listeners.items():
             count = len(listener.site.bind) + len(listener.edge.bind)
             self._bound[name] = [next(sockets) for _ in range(count)]
@@ -67,6 +73,13 @@ class Trunks:
             endpoint.start()
             for one in self._bound[name]:
                 self._announce(name, one)
+                if one.transport is Transport.UDP:
+                    self._warn(name, one)
+
+    @property
+    def sockets(self) -> list[socket.socket]:
+        """All that are listened on."""
+        return [one.sock for bound in self._bound.values() for one in bound]
 
     async def probe(self, target: Target, timeout: float) -> Outcome:
         """Ask a target by way of the listener whose far side it is."""
@@ -78,13 +91,15 @@ class Trunks:
         """Requests under way."""
         return sum(endpoint.pending for endpoint in self._endpoints.values())
 
-    async def drain(self, seconds: float) -> int:
+    async def drain(self, seconds: float, *, handed_on: bool = False) -> int:
         """Take no new calls, end requests under way; how many were cut off.
 
-        Calls that stand need nothing of this process, and go on after a restart.
+        Calls that stand need nothing of this process, and go on after a restart. Where
+        the sockets are `handed_on`, so do new ones over UDP.
         """
         endpoints = self._endpoints.values()
-        return sum(await asyncio.gather(*(one.drain(seconds) for one in endpoints)))
+        ends = (one.drain(seconds, handed_on=handed_on) for one in endpoints)
+        return sum(await asyncio.gather(*ends))
 
     def close(self) -> None:
         """Give up the sockets of listeners that were not composed."""
@@ -145,6 +160,17 @@ class Trunks:
             protocol=f"{Protocol.SIP} over {one.transport}",
             direction="to_provider" if one.side is Side.SITE else "from_provider",
         )
+
+    def _warn(self, name: str, one: Bound) -> None:
+        room = datagrams.room(one.sock)
+        if room < datagrams.RECEIVE_BUFFER:
+            self._log.say(
+                events.LISTENER_CRAMPED,
+                listener=name,
+                address=hostport(*one.sock.getsockname()[:2]),
+                room_bytes=room,
+                needed_bytes=datagrams.RECEIVE_BUFFER,
+            )
 
     def _turned_down(
         self, listener: str, client: str, status: int, reason: str

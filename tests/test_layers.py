@@ -72,6 +72,7 @@ CORES = (
     "router.endpoints",
     "router.events",
     "router.forwarding",
+    "router.headline",
     "router.health",
     "router.hosts",
     "router.lines",

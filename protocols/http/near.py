@@ -16,6 +16,9 @@ from protocols.record import FlowRecord
 QUEUED = 65_536
 "Bytes of further requests kept while one is served; then the client is not read."
 
+FIRST = 1.0
+"Seconds that a new client has for its first request when the daemon stops."
+
 
 class Near(Buffered):
     """The client's end: reads heads, hands bodies to the exchange under way.
@@ -31,6 +34,7 @@ class Near(Buffered):
         "_full",
         "_gone",
         "_heads",
+        "_is_new",
         "_lingering",
         "_queued",
         "_shared",
@@ -53,6 +57,7 @@ class Near(Buffered):
         self._queued = b""
         self._full = False
         self._lingering = False
+        self._is_new = True
         self._deadline = shared.loop.time() + shared.deadlines.head
         self.client = ""
         self.forwarded = b""
@@ -109,6 +114,7 @@ class Near(Buffered):
     def exchange_ended(self, *, keep_alive: bool, complete: bool) -> None:
         """Called by the exchange when the response is written."""
         self._exchange = None
+        self._is_new = False
         if keep_alive and not self._shared.draining:
             self._deadline = self._shared.loop.time() + self._shared.deadlines.idle
             # A client that does not take its answers gets no further ones: they would
@@ -132,8 +138,17 @@ class Near(Buffered):
                 self.transport.abort()
 
     def drain(self) -> None:
-        """Close if idle; else after the exchange under way."""
-        if self._exchange is None and not self._queued and not len(self._heads):
+        """Close if idle; else after the exchange under way.
+
+        Whoever has connected just now has sent a request already, as a rule, and is
+        given a moment for it.
+        """
+        if self._exchange is not None or self._queued or len(self._heads):
+            return
+        if self._is_new:
+            soon = self._shared.loop.time() + FIRST
+            self._deadline = min(self._deadline, soon)
+        else:
             self._close(self._shared.deadlines.linger)
 
     def _next(self) -> None:

@@ -32,6 +32,10 @@ BACKLOG = 4096
 
 _BATCH = 64
 
+Take = Callable[[int, str, int], socket.socket | None]
+"""Give the socket that listens on a kind, address and port already, if there is one: a
+service manager may have bound it, or kept it since the last run."""
+
 Refused = Callable[[str, Refusal, str], None]
 "Tell of a connection not served: client address, reason, detail. Never raises."
 
@@ -47,7 +51,13 @@ class BindError(Exception):
         "The port asked for."
 
 
-def bind(places: Sequence[tuple[str, int]]) -> list[socket.socket]:
+def nothing(kind: int, address: str, port: int) -> None:
+    """Where no socket is there before it is bound."""
+
+
+def bind(
+    places: Sequence[tuple[str, int]], take: Take = nothing
+) -> list[socket.socket]:
     """Listening sockets for all these addresses and ports, or BindError and none.
 
     Clients may connect from now on, and wait until a `Listener` takes them.
@@ -55,7 +65,8 @@ def bind(places: Sequence[tuple[str, int]]) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     try:
         for address, port in places:
-            sockets.append(_bind(address, port))
+            found = take(socket.SOCK_STREAM, address, port)
+            sockets.append(_bind(address, port, found))
     except BindError:
         for sock in sockets:
             sock.close()
@@ -63,17 +74,18 @@ def bind(places: Sequence[tuple[str, int]]) -> list[socket.socket]:
     return sockets
 
 
-def _bind(address: str, port: int) -> socket.socket:
-    sock = socket.socket(family(address), socket.SOCK_STREAM)
+def _bind(address: str, port: int, found: socket.socket | None) -> socket.socket:
+    sock = found or socket.socket(family(address), socket.SOCK_STREAM)
     try:
-        # Connections of an earlier run linger for a minute; they are no obstacle.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if sock.family is socket.AF_INET6:
-            # "::" means IPv6 alone: else an IPv4 client has two kinds of address.
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         harden(sock)
         sock.setblocking(False)
-        sock.bind((address, port))
+        if found is None:
+            # Connections of an earlier run linger for a minute; they are no obstacle.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if sock.family is socket.AF_INET6:
+                # "::" means IPv6 alone: else an IPv4 client has two kinds of address.
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.bind((address, port))
         sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
@@ -106,6 +118,7 @@ class Listener:
         self._handshake_timeout = handshake_timeout
         self._loop = asyncio.get_running_loop()
         self._resume: asyncio.TimerHandle | None = None
+        self._arriving: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Accept from now on."""
@@ -120,6 +133,11 @@ class Listener:
             self._resume.cancel()
         self._loop.remove_reader(self._sock.fileno())
         self._sock.close()
+
+    async def settle(self, seconds: float) -> None:
+        """Wait until all that was accepted is served or gone, but not longer."""
+        if self._arriving:
+            await asyncio.wait(self._arriving, timeout=seconds)
 
     def _accept(self) -> None:
         for _ in range(_BATCH):
@@ -147,7 +165,10 @@ class Listener:
             self._refused(address, refusal, "")
             return
         admitted = _Admitted(sock, lambda: self._admission.leave(address))
-        self._tasks.start(self._serve(admitted, address), name=f"accept {address}")
+        serving = self._serve(admitted, address)
+        task = self._tasks.start(serving, name=f"accept {address}")
+        self._arriving.add(task)
+        task.add_done_callback(self._arriving.discard)
 
     async def _serve(self, sock: socket.socket, address: str) -> None:
         if self._certificates is None:
