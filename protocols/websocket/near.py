@@ -48,6 +48,7 @@ class Near(Buffered):
         "_gone",
         "_heads",
         "_heard",
+        "_leaving",
         "_over",
         "_record",
         "_shared",
@@ -73,6 +74,7 @@ class Near(Buffered):
         self._heard = 0
         self._doubts = 0
         self._over = False
+        self._leaving = ""
         self._record = FlowRecord(shared.listener, "websocket", shared.direction, "")
         self._splice: Splice | None = None
         self._task: asyncio.Task[None] | None = None
@@ -123,7 +125,8 @@ class Near(Buffered):
         return self._task is not None and not self._over
 
     def leave(self, reason: str) -> None:
-        """End an open WebSocket in good order."""
+        """End an open WebSocket in good order, or as soon as it is open."""
+        self._leaving = reason
         if self.joined is not None:
             self.joined.go_away(reason)
 
@@ -258,6 +261,8 @@ class Near(Buffered):
             )
             if said.rest or far.more:
                 self._splice.give(said.rest + far.more)
+            if self._leaving:
+                self.joined.go_away(self._leaving)
         if far.lost:
             self._splice.far_lost()
 

@@ -8,6 +8,7 @@ from protocols.target import Result
 from protocols.websocket.shared import Drain
 from tests.protocols.http.stage import Client, Visit
 from tests.protocols.websocket.stage import (
+    ACCEPTED,
     OPENING,
     accepting,
     closing,
@@ -86,6 +87,27 @@ async def test_handshake_that_comes_during_a_drain_is_told_to_come_back() -> Non
         assert await read_close(far.reader) == 1000
         far.writer.close()
         await client.rest()
+        assert await leaving == 0
+
+
+async def test_handshake_that_is_answered_during_a_drain_ends_in_good_order() -> None:
+    answering = asyncio.Event()
+
+    async def late(visit: Visit) -> None:
+        await answering.wait()
+        await accepting(visit)
+
+    async with stage(late, draining=Drain(spread=0.0)) as scene:
+        client = await scene.client()
+        client.send(OPENING)
+        await scene.origins[0].visited.wait()
+        leaving = scene.tasks.start(scene.relay.drain(), name="drain")
+        await asyncio.sleep(0)
+        answering.set()
+        assert await client.head() == ACCEPTED
+        assert await read_close(client.reader) == 1012
+        client.close()
+        scene.origins[0].visits[-1].writer.close()
         assert await leaving == 0
 
 
