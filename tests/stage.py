@@ -339,9 +339,10 @@ async def running(
     *,
     secrets: Sequence[str] = (),
     ready: bool = True,
+    before: Sequence[str] = (),
 ) -> AsyncIterator[Daemon]:
     """The daemon, ready; at the end it is stopped, and its whole log looked at."""
-    daemon = await launch(settings, directory)
+    daemon = await launch(settings, directory, before=before)
     try:
         if ready:
             await daemon.wait("daemon.ready")
