@@ -442,11 +442,9 @@ class Daemon:
             # Clients that connect from now on are the next process's, and wait for it.
             # So flows that may last end first, while nobody else notices.
             cut = await asyncio.gather(*self._lasting())
-            await self._close(self._listeners.keys() - self._relays.keys())
             cut += await asyncio.gather(*self._brief(handed_on=True))
         else:
             cut = await asyncio.gather(*self._lasting(), *self._brief(handed_on=False))
-        await self._close(self._listeners)
         await self._knowledge.close()
         self._supervision.close()
         await self._tasks.close()
@@ -456,7 +454,7 @@ class Daemon:
     def _lasting(self) -> list[Coroutine[Any, Any, int]]:
         """End WebSockets and tunnels. Who opens a WebSocket is told to come back."""
         tunnels = (self._drain(*one) for one in self._tunnels.items())
-        return [*tunnels, self._sockets.drain()]
+        return [*tunnels, self._sockets.drain(self._close)]
 
     def _brief(self, *, handed_on: bool) -> list[Coroutine[Any, Any, int]]:
         """End requests, and the setting up of calls."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from protocols.net.dial import dial
 from protocols.net.handshake import Contexts
@@ -99,7 +99,13 @@ class Sockets:
         """Client connections that stand."""
         return sum(relay.flows for relay in self._relays.values())
 
-    async def drain(self) -> int:
-        """End all WebSockets, as configured; returns how many had to be cut."""
-        cut = await asyncio.gather(*(relay.drain() for relay in self._relays.values()))
-        return sum(cut)
+    async def drain(self, close: Callable[[list[str]], Awaitable[None]]) -> int:
+        """End all WebSockets, as configured; returns how many had to be cut.
+
+        Each listener is closed, by its name, once its WebSockets have ended.
+        """
+        ends = (
+            relay.drain(functools.partial(close, [name]))
+            for name, relay in self._relays.items()
+        )
+        return sum(await asyncio.gather(*ends))

@@ -61,7 +61,9 @@ class Supervision:
         self._arm()
 
     def ready(self) -> None:
-        """The daemon serves; also after `reloading`."""
+        """The daemon serves; also after `reloading`. Once it is stopping: nothing."""
+        if self._phase == "stopping":
+            return
         self._phase = "serving"
         self._told = self._headline()
         self._notifier.ready(self._told)

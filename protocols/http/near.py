@@ -73,6 +73,8 @@ class Near(Buffered):
             secure = transport.get_extra_info("sslcontext") is not None
             scheme = "https" if secure else "http"
             self.forwarded = forwarded_lines(self.client, scheme)
+        if self._shared.draining:
+            self.drain()  # its handshake was under way when that began
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop for all that comes."""

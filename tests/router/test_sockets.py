@@ -79,9 +79,12 @@ class Site:
         port = self._listener.sockets[0].getsockname()[1]
         return await connect(f"ws://127.0.0.1:{port}", proxy=None)
 
-    async def end(self) -> None:
+    async def close_listeners(self, names: list[str]) -> None:
+        assert names == ["media"]
         self._listener.close()
-        await self.sockets.drain()
+
+    async def end(self) -> None:
+        await self.sockets.drain(self.close_listeners)
         self._receiver.close()
         await self._receiver.wait_closed()
         await self.tasks.close()
@@ -136,7 +139,7 @@ async def test_silent_address_ends_its_websockets(site: Site) -> None:
 
 async def test_drain_asks_clients_to_come_back(site: Site) -> None:
     client = await site.client()
-    assert await site.sockets.drain() == 0
+    assert await site.sockets.drain(site.close_listeners) == 0
     with pytest.raises(ConnectionClosed) as closed:
         await client.recv()
     assert closed.value.rcvd is not None

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
 from protocols.net.tasks import Tasks
 from tests import stage
@@ -219,7 +219,7 @@ class Load:
             except TimeoutError:
                 self._count("sockets that waited too long")
                 continue
-            except OSError as error:
+            except (OSError, InvalidMessage) as error:
                 self.failures.append(f"socket: {error!r}")
                 continue
             self._count("sockets")

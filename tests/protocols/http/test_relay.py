@@ -83,6 +83,20 @@ async def test_client_that_has_just_connected_is_served_during_a_drain() -> None
         assert await draining == 0
 
 
+async def test_client_that_comes_during_a_drain_is_served_but_not_waited_for() -> None:
+    async with stage(hang) as scene:
+        busy = await scene.client()
+        busy.send(GET)
+        await scene.origins[0].asked.wait()
+        draining = scene.tasks.start(scene.relay.drain(5.0), name="drain")
+        await asyncio.sleep(0)
+        late = await scene.client()
+        scene.relay.look(asyncio.get_running_loop().time() + FIRST + 0.01)
+        assert await late.rest() == b""
+        scene.origins[0].visits[0].writer.write(OK)
+        assert await draining == 0
+
+
 async def test_client_that_connects_and_says_nothing_does_not_hold_a_drain_up() -> None:
     async with stage(answering(OK)) as scene:
         client = await scene.client()
