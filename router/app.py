@@ -10,33 +10,34 @@ import os
 import signal
 from pathlib import Path
 
-from protocols.http.probe import https_probe
 from protocols.net.tasks import Tasks
-from protocols.target import Probe
-from protocols.websocket.probe import websocket_probe
 from router import events, service, state
 from router.access import Place
 from router.asked import Asked
 from router.changes import Change
 from router.config import Loaded
 from router.differences import Difference
-from router.election import Switch
-from router.endpoint import Protocol
-from router.endpoints import endpoints
+from router.handover import Handover, given, places
+from router.headline import headline
 from router.keyring import Keyring
 from router.knowledge import Knowledge
-from router.listeners import FromProvider
 from router.logs import Log, open_log
+from router.notify import Notifier
 from router.opened import Opened
+from router.probes import probes
 from router.problem import ConfigError
 from router.relays import Ground
 from router.reloads import Reloads, Unusable
-from router.service import Notifier, Stop
+from router.service import Stop
 from router.snapshot import Snapshot
+from router.supervision import Supervision
 from router.telling import tell_rejection
 
 READY_AFTER = 3.0
 "Seconds after which the daemon counts as started, measured or not."
+
+UNPROBED = 10.0
+"Seconds after which a prober that does nothing is held for dead."
 
 RENEW_INTERVAL = 10.0
 "Seconds between two looks at whether certificates and keys were written anew."
@@ -102,7 +103,11 @@ class Daemon:
         self._started = self._loop.time()
         self._notifier = Notifier()
         self._keyring = Keyring()
-        self._opened = Opened(log, self._tasks, self._keyring)
+        self._handover = Handover(self._notifier, given(os.environ, os.getpid()))
+        self._supervision = Supervision(
+            self._notifier, log, headline=self._headline, ailment=self._ailment
+        )
+        self._opened = Opened(log, self._tasks, self._keyring, self._handover)
         self._reloads = Reloads(loaded, path, log, self._take_over)
         self._measured = asyncio.Event()
         self._knowledge: Knowledge
@@ -117,6 +122,7 @@ class Daemon:
             self._log.say(events.LISTENER_FAILED, error=str(error))
             return 1
         self._knowledge.start()
+        self._supervision.start()
         self._asked = Asked(
             self._loaded,
             self._path,
@@ -149,11 +155,13 @@ class Daemon:
 
     def _build(self) -> None:
         """Bind every listener, then compose; on an error nothing is left behind."""
-        probes = self._probes(self._loaded)
+        for unused in self._handover.leave(places(self._loaded)):
+            self._log.say(events.SOCKET_UNUSED, socket=unused)
+        asks = probes(self._loaded, self._keyring, self._opened.trunks.probe)
         fresh = self._opened.bind(self._loaded)
         self._knowledge = Knowledge(
             self._loaded,
-            probes,
+            asks,
             self._changed,
             log=self._log,
             tasks=self._tasks,
@@ -167,23 +175,6 @@ class Daemon:
         checker = self._knowledge.checker
         return Ground(loaded, checker, self._keyring, self._log, self._tasks)
 
-    def _probes(self, loaded: Loaded) -> dict[Protocol, Probe]:
-        """How to ask targets for a sign of life. Raises TLSFileError."""
-        contexts = self._keyring.trust(loaded.config.provider.ca_file)
-        receivers = {
-            str(to): self._keyring.trust(listener.ca_file)
-            for listener in loaded.config.listeners.values()
-            if isinstance(listener, FromProvider)
-            for to in listener.to
-            if to.tls
-        }
-        greet = https_probe(contexts, receivers)
-        return {
-            Protocol.HTTPS: greet,
-            Protocol.WEBSOCKET: websocket_probe(greet, contexts, _paths(loaded)),
-            Protocol.SIP: self._opened.trunks.probe,
-        }
-
     async def _become_ready(self) -> None:
         """Tell systemd, as soon as home is known by measurement, or a little later."""
         try:
@@ -195,7 +186,7 @@ class Daemon:
         home = snapshot.home.edge or self._loaded.config.policy.default_edge
         measured = sum(edge.score is not None for edge in snapshot.edges.values())
         waited = round(self._loop.time() - self._started, 2)
-        self._notifier.ready(f"home {home}, {measured} edges measured")
+        self._supervision.ready()
         self._log.say(
             events.DAEMON_READY, home=home, measured=measured, waited_s=waited
         )
@@ -209,9 +200,17 @@ class Daemon:
         self._opened.changed(snapshot, changes)
         if all(edge.score is not None for edge in snapshot.edges.values()):
             self._measured.set()
-        for change in changes:
-            if isinstance(change, Switch):
-                self._notifier.status(f"home {change.to}")
+
+    def _headline(self) -> str:
+        policy, snapshot = self._loaded.config.policy, self._knowledge.checker.snapshot
+        return headline(snapshot, policy.default_edge or "", self._opened.flows)
+
+    def _ailment(self) -> str:
+        """What does not work as it should; empty if all does."""
+        for place in self._handover.broken():
+            return f"{place} does not listen any more"
+        unprobed = self._loop.time() - self._knowledge.checker.looked
+        return f"no probe for {unprobed:.0f} s" if unprobed > UNPROBED else ""
 
     async def reload(self) -> tuple[Difference, ...]:
         """Read the configuration again and take it over; returns what differs.
@@ -219,20 +218,23 @@ class Daemon:
         Flows go on. Raises ConfigError, or one of Unusable, and then nothing has
         changed.
         """
+        self._supervision.reloading()
         try:
             return await self._reloads.reload()
         except (ConfigError, *Unusable):
             if self._asked is not None:
                 self._asked.rejected()
             raise
+        finally:
+            self._supervision.reloaded()
 
     def _take_over(self, loaded: Loaded) -> set[Path]:
-        probes = self._probes(loaded)
+        asks = probes(loaded, self._keyring, self._opened.trunks.probe)
         ground = self._ground(loaded)
         plan = self._opened.prepare(ground, self._opened.bind(loaded))
         # From here on nothing fails, and nobody else has a turn before the end.
         self._places.update(_places(loaded))
-        self._knowledge.change(loaded, probes)
+        self._knowledge.change(loaded, asks)
         self._opened.switch(ground, plan)
         before, self._loaded = self._loaded, loaded
         if before.config.log.level is not loaded.config.log.level:
@@ -280,19 +282,12 @@ class Daemon:
     async def _end(self, reason: str) -> None:
         """Take no new flows, let those that run end, save what was learnt."""
         self._reloads.close()
-        flows = self._opened.flows
-        self._notifier.stopping(f"{flows} flows to end")
+        flows = sum(self._opened.flows.values())
+        self._supervision.stopping(f"{flows} flows to end")
         self._log.say(events.DAEMON_STOPPING, reason=reason, flows=flows)
-        cut = await self._opened.drain()
+        cut = await self._opened.drain(handed_on=self._notifier.is_heard)
         await self._knowledge.close()
+        self._supervision.close()
         await self._tasks.close()
         ran = round(self._loop.time() - self._started, 1)
         self._log.say(events.DAEMON_STOPPED, flows=cut, ran_s=ran)
-
-
-def _paths(loaded: Loaded) -> dict[str, str]:
-    """Where WebSockets are opened to probe, by host; others are greeted only."""
-    products = loaded.catalogue.products
-    used = endpoints(loaded.catalogue, loaded.config)
-    asked = ((one.host, products[one.product].probe_path) for one in used)
-    return {host: path for host, path in asked if path is not None}

@@ -136,18 +136,23 @@ class Endpoint:
         """Ask a target by OPTIONS from this listener's sockets; never raises."""
         return await self._probes.ask(side, target, timeout)
 
-    async def drain(self, seconds: float) -> int:
+    async def drain(self, seconds: float, *, handed_on: bool = False) -> int:
         """Take no new calls, and close once all requests are answered.
 
-        Calls that stand outlive it. Returns how many requests were given up.
+        Calls that stand outlive it. Where the sockets are `handed_on` to another
+        process, new calls over UDP are left to it: they come again after half a second.
+        Returns how many requests were given up.
         """
         proxy = self._proxy
         proxy.accepting = False
+        proxy.handed_on = handed_on
         try:
             async with asyncio.timeout(seconds):
-                if proxy.unanswered:
-                    await self._over.wait()
-                await asyncio.sleep(proxy.quiet_at - self._clock())
+                while proxy.unanswered or self._clock() < proxy.quiet_at:
+                    if proxy.unanswered:
+                        self._over.clear()
+                        await self._over.wait()
+                    await asyncio.sleep(proxy.quiet_at - self._clock())
         except TimeoutError:
             pass
         cut = proxy.unanswered

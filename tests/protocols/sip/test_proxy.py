@@ -388,6 +388,19 @@ def test_new_calls_of_the_site_alone_are_refused_while_no_edge_may_be_used() -> 
     assert flow.edge == "edge1"
 
 
+def test_new_calls_over_udp_are_left_to_the_process_that_has_the_sockets_next() -> None:
+    stage = Stage()
+    stage.proxy.accepting, stage.proxy.handed_on = False, True
+    assert stage.receive(INVITE) == []
+    assert stage.dropped == ["left to the next run"]
+    options = request("OPTIONS", uri="sip:trunk.pstn.test")
+    assert told(stage.receive(options)) == ["503 10.0.0.10"]
+    # A connection ends with the process, and nobody repeats what was sent on it.
+    by_tcp = INVITE.replace(b"/UDP", b"/TCP")
+    peer = dataclasses.replace(PBX, transport=TCP)
+    assert told(stage.receive(by_tcp, peer)) == ["503 10.0.0.10"]
+
+
 def test_full_table_refuses_new_calls_first_and_then_drops() -> None:
     stage = Stage(settings=dataclasses.replace(SETTINGS, transactions=1))
     accepted = one(stage.answer(stage.begin(), "200 OK"))

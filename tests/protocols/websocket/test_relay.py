@@ -92,6 +92,17 @@ async def test_handshake_that_comes_during_a_drain_is_told_to_come_back() -> Non
         assert await leaving == 0
 
 
+async def test_client_that_has_just_connected_gets_an_answer_before_the_end() -> None:
+    async with stage(accepting) as scene:
+        client = await scene.client()
+
+        async def accept_no_more() -> None:
+            client.send(OPENING)
+
+        assert await scene.relay.drain(accept_no_more) == 0
+        assert (await client.rest()).startswith(b"HTTP/1.1 503 ")
+
+
 async def test_drain_closes_one_after_the_other() -> None:
     async with stage(accepting, draining=Drain(spread=0.3)) as scene:
         opened = [await scene.open() for _ in range(3)]
