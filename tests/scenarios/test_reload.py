@@ -143,8 +143,8 @@ class Load:
             await asyncio.sleep(0.01)
 
         async def end() -> None:
-            for phone in self._phones:
-                await self._hang_up(phone)
+            # The provider gives up a client that does not answer it for 10 s.
+            await asyncio.gather(*map(self._hang_up, self._phones))
             for call in self._lasting:
                 assert await asked(self._made.pbx, call, "BYE") == 200
 
@@ -300,7 +300,7 @@ async def test_reloads_under_load_are_noticed_by_nobody(tmp_path: Path) -> None:
         "%d reloads in %.1f s, the slowest took %.0f ms; %s; %s",
         RELOADS, seconds, 1000 * max(took), dict(load.counts), load.failures[:20],
     )  # fmt: skip
-    assert load.failures == []
+    assert not load.failures, load.failures[:20]
     ended = daemon.events("flow.ended")
     assert {one["ended"] for one in ended} == {"--"}
     calls = daemon.events("call.ended", method="INVITE")
