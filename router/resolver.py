@@ -15,9 +15,7 @@ from router import names
 from router.location import Location
 from router.lookup import Lookup, Sources
 from router.names import Answer, Memory
-
-MAX_NAMES = 1024
-"Names watched at most; a catalogue's edges times its products stay far below."
+from router.saved import MAX_NAMES
 
 OnAnswer = Callable[[str, Answer], None]
 "Told of a name's first answer and of each that differs from the one before."
@@ -60,7 +58,7 @@ class Resolver:
         Literals and restored addresses are told of before this returns.
         """
         wanted = {names.canonical(name) for name in wanted}
-        assert len(wanted) <= MAX_NAMES, "more names than any catalogue has"
+        assert len(wanted) <= MAX_NAMES, "more names than a configuration may have"
         for name in self._followed.keys() - wanted:
             self._followed.pop(name).task.cancel()
         for name in sorted(wanted - self._followed.keys()):
