@@ -286,6 +286,8 @@ class Daemon:
         self._supervision.stopping(f"{flows} flows to end")
         self._log.say(events.DAEMON_STOPPING, reason=reason, flows=flows)
         cut = await self._opened.drain(handed_on=self._notifier.is_heard)
+        if self._asked is not None:
+            await self._asked.close()
         await self._knowledge.close()
         self._supervision.close()
         await self._tasks.close()
