@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from protocols.net.tasks import Tasks
 from simulator.provider import Provider
@@ -100,5 +102,34 @@ async def test_kept_socket_makes_way_for_one_that_is_wanted_in_its_place(
     listeners["api"]["bind"] = f"0.0.0.0:{port}"
     async with managed(settings, tmp_path, manager):
         assert manager.names == [f"tcp-0.0.0.0-{port}"]
+        async with Caller(port, site.trust()) as caller:
+            assert (await caller.ask("POST", "/")).status == 200
+
+
+def reload(daemon: Daemon, directory: Path, text: str) -> None:
+    """Write the configuration anew, and say so."""
+    (path,) = directory.glob("edge-router-*.yaml")
+    path.write_text(text, encoding="utf-8")
+    daemon.transport.send_signal(signal.SIGHUP)
+
+
+async def test_reload_is_told_and_what_is_kept_follows_the_configuration(
+    provider: Provider, site: Site, tmp_path: Path, manager: Manager
+) -> None:
+    listeners = {"api": stage.terminate(site)}
+    settings = stage.configuration(provider, tmp_path, listeners)
+    async with managed(settings, tmp_path, manager) as daemon:
+        port = stage.free_port(HERE)
+        listeners["api"]["bind"] = f"{HERE}:{port}"
+        reload(daemon, tmp_path, yaml.safe_dump(settings))
+        await daemon.wait("config.reloaded")
+        reload(daemon, tmp_path, "nonsense")
+        await daemon.wait("config.rejected")
+    assert manager.names == [f"tcp-{HERE}-{port}"]
+    told = [one for one in kinds(manager.told) if one not in ("WATCHDOG", "STATUS")]
+    once = ["RELOADING", "FDSTOREREMOVE", "FDSTORE", "READY"]
+    assert told[:8] == ["FDSTORE", "READY", *once, "RELOADING", "READY"]
+    async with managed(settings, tmp_path, manager) as daemon:
+        assert daemon.events("socket.unused") == []
         async with Caller(port, site.trust()) as caller:
             assert (await caller.ask("POST", "/")).status == 200
