@@ -147,8 +147,11 @@ class Daemon:
         self._tasks.start(self._become_ready(), name="become ready")
         self._tasks.start(self._renew(), name="renew certificates")
         await stop.wait()
-        self._loop.remove_signal_handler(signal.SIGHUP)
-        await self._end(stop.reason)
+        try:
+            await self._end(stop.reason)
+        finally:
+            # Not before: without a handler SIGHUP would end the daemon at once.
+            self._loop.remove_signal_handler(signal.SIGHUP)
         return 0
 
     # ---- The beginning -----------------------------------------------------------

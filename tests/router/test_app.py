@@ -318,6 +318,47 @@ async def test_daemon_that_stops_takes_nothing_over(tmp_path: Path) -> None:
     assert "config.reloaded" not in [line["event"] for line in logged(config)]
 
 
+def test_hangup_while_the_daemon_drains_does_not_end_it(tmp_path: Path) -> None:
+    authority, port = trustme.CA(), free_port("127.0.0.1")
+    issued = authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem
+    issued.write_to_path(str(tmp_path / "site.pem"))
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    trust = ssl.create_default_context(cafile=tmp_path / "ca.pem")
+    with socket.create_server(("127.0.0.1", 0)) as receiver:
+        text = RECEIVER.replace("https://", "http://").replace(", ca_file: ca.pem", "")
+        text = text.format(port=receiver.getsockname()[1])
+        config = configure(tmp_path)
+        text = config.read_text() + text.replace("127.0.0.1:0", f"127.0.0.1:{port}")
+        config.write_text(text)
+        with running(config) as process:
+            read_until(process, "daemon.started")
+            plain = socket.create_connection(("127.0.0.1", port), 5)
+            with trust.wrap_socket(plain, server_hostname="127.0.0.1") as client:
+                client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                served = request_at(receiver)
+                process.send_signal(signal.SIGTERM)
+                read_until(process, "daemon.stopping")
+                process.send_signal(signal.SIGHUP)
+                told = read_until(process, "config.rejected")[-1]
+                assert told["first"] == "the daemon is stopping"
+                served.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+                assert client.recv(100).startswith(b"HTTP/1.1 204 ")
+                served.close()
+            assert read_until(process, "")[-1]["event"] == "daemon.stopped"
+            assert process.wait() == 0
+
+
+def request_at(receiver: socket.socket) -> socket.socket:
+    """The connection that a request comes by: not one of a probe, which brings none."""
+    while True:
+        served, _ = receiver.accept()
+        served.settimeout(5)
+        with contextlib.suppress(OSError):
+            if served.recv(1000).startswith(b"GET "):
+                return served
+        served.close()
+
+
 async def test_hangups_while_one_waits_are_one(tmp_path: Path) -> None:
     config = configure(tmp_path)
     async with within(config) as daemon:
