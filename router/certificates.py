@@ -4,6 +4,8 @@ import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
+from protocols.net.reading import read_file
+from protocols.net.tls import LARGEST
 from router.config import Loaded, cause
 from router.keys import KeyFileError, read_keys
 from router.listeners import FromProvider, HttpsTerminate, Sip, Tls, WebsocketToProvider
@@ -105,8 +107,7 @@ def _no_keys(file: Path) -> str:
 
 def _unreadable(file: Path) -> str:
     try:
-        with file.open("rb") as opened:
-            return "" if opened.read(1) else f"{file} is empty"
+        return "" if read_file(file, LARGEST) else f"{file} is empty"
     except OSError as error:
         return f"cannot read {file}: {cause(error)}"
 
@@ -130,6 +131,8 @@ def _unfit(tls: Tls) -> str:
         if error.reason == "KEY_VALUES_MISMATCH":
             return f"the key {tls.key} is not that of {tls.certificate}"
         return _missing(tls) or _unusable(tls, error)
+    except OSError as error:  # gone since it was looked at
+        return f"cannot read {tls.certificate} or {tls.key}: {cause(error)}"
     return ""
 
 
@@ -139,11 +142,14 @@ def _outdated(tls: Tls) -> str:
     OpenSSL tells only those who shake hands, so that we do it with ourselves.
     """
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(tls.certificate, tls.key)
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname = False
     client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # whoever issued it
-    client.load_verify_locations(tls.certificate)
+    try:
+        server.load_cert_chain(tls.certificate, tls.key)
+        client.load_verify_locations(tls.certificate)
+    except OSError:  # written anew this very moment: whoever loads it next will tell
+        return ""
     there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = client.wrap_bio(back, there), server.wrap_bio(there, back, server_side=True)
     for end in ends * 2:
@@ -161,7 +167,11 @@ def _outdated(tls: Tls) -> str:
 def _missing(tls: Tls) -> str:
     """OpenSSL does not say in which file it missed what."""
     for file, label in ((tls.certificate, b"CERTIFICATE"), (tls.key, b"PRIVATE KEY")):
-        if label + b"-----" not in file.read_bytes():
+        try:
+            data = read_file(file, LARGEST)
+        except OSError as error:
+            return f"cannot read {file}: {cause(error)}"
+        if label + b"-----" not in data:
             return f"no {label.decode().lower()} in {file}"
     return ""
 
@@ -177,4 +187,6 @@ def _no_authorities(file: Path) -> str:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
     except ssl.SSLError:
         return f"no certificates in {file}"
+    except OSError as error:  # gone since it was looked at
+        return f"cannot read {file}: {cause(error)}"
     return ""

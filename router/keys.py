@@ -7,6 +7,8 @@ can be replaced while calls stand that an earlier one has signed.
 import secrets
 from pathlib import Path
 
+from protocols.net.reading import read_file
+
 SHORTEST = 16
 "Characters that a key must have."
 MOST = 8
@@ -23,8 +25,7 @@ def read_keys(path: Path | None) -> tuple[bytes, ...]:
     if path is None:
         return (secrets.token_bytes(32),)
     try:
-        with path.open("rb") as file:
-            data = file.read(_LARGEST)
+        data = read_file(path, _LARGEST)
     except OSError as error:
         raise KeyFileError(f"cannot read {path}: {error.strerror}") from None
     keys = tuple(line.strip() for line in data.splitlines() if line.strip())

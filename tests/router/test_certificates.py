@@ -1,5 +1,6 @@
 import datetime
 import importlib.resources
+import os
 import re
 from pathlib import Path
 
@@ -83,16 +84,19 @@ def directory(tmp_path: Path) -> Path:
 def complaints(
     directory: Path, text: str = TEXT, *, elsewhere: bool = False
 ) -> list[str]:
+    return [
+        str(problem).replace(f"{directory}/", "").split(": ", 1)[1]
+        for problem in check_files(loaded(directory, text), elsewhere=elsewhere)
+    ]
+
+
+def loaded(directory: Path, text: str = TEXT) -> Loaded:
     document = parse(text, "f")
     config, problems = build(Config, document, directory)
     assert config is not None
     assert problems == []
     twilio = (BUNDLED / "twilio.yaml").read_text("utf-8")
-    loaded = Loaded(config, read_catalogue(parse(twilio, "t")), (), document)
-    return [
-        str(problem).replace(f"{directory}/", "").split(": ", 1)[1]
-        for problem in check_files(loaded, elsewhere=elsewhere)
-    ]
+    return Loaded(config, read_catalogue(parse(twilio, "t")), (), document)
 
 
 def test_files_that_fit_cause_no_complaint(directory: Path) -> None:
@@ -195,6 +199,29 @@ def test_empty_file_is_complained_about(directory: Path) -> None:
     assert complaints(directory) == [
         "listeners.trunk.key_file: route.key is empty; expected a file with the secret"
     ]
+
+
+def test_files_that_vanish_while_they_are_looked_at_are_complained_about(
+    directory: Path,
+) -> None:
+    (directory / "route.key").unlink()
+    looking = check_files(loaded(directory))
+    assert "route.key" in str(next(looking))
+    for name in ("site.pem", "ca.pem"):  # the files are there, and not loaded yet
+        (directory / name).unlink()
+    found = [str(problem) for problem in looking]
+    assert len(found) == 8
+    assert all("No such file" in line for line in found)
+
+
+def test_pipe_in_place_of_a_certificate_is_complained_about_at_once(
+    directory: Path,
+) -> None:
+    (directory / "site.pem").unlink()
+    os.mkfifo(directory / "site.pem")
+    found = complaints(directory)
+    assert len(found) == 5
+    assert all("site.pem: it is no regular file" in line for line in found)
 
 
 def test_key_of_another_certificate_is_complained_about(directory: Path) -> None:

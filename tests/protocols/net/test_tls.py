@@ -1,4 +1,5 @@
 import inspect
+import os
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -171,3 +172,30 @@ def test_connection_reads_and_writes_by_functions_of_openssl(
         connection = context.wrap_bio(*bios, serves, name)
         for method in (connection.read, connection.write, connection.pending):
             assert inspect.isbuiltin(method)
+
+
+class Fleeting(type(Path())):  # type: ignore[misc]  # PosixPath, by its public name
+    """A file that is gone when it is opened for the second time."""
+
+    looks = 0
+
+    def __fspath__(self) -> str:
+        self.looks += 1
+        if self.looks == 2:
+            Path(str(self)).unlink()
+        return str(self)
+
+
+def test_file_that_vanishes_while_it_is_loaded_is_blamed(
+    pair: Pair, ca_file: Path
+) -> None:
+    assert "cannot be read: No such file" in blame(Fleeting(pair[0]), pair[1]).reason
+    with pytest.raises(TLSFileError, match="cannot be read: No such file"):
+        client_context(Fleeting(ca_file))
+
+
+def test_pipe_in_place_of_a_certificate_is_blamed_at_once(
+    pair: Pair, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert "no regular file" in blame(tmp_path / "pipe", pair[1]).reason
