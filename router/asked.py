@@ -143,7 +143,7 @@ async def _reloaded(
         changed = await reload()
     except ConfigError as error:
         raise CommandError(
-            "\n".join([*map(str, error.problems), "nothing has changed"]),
+            "the configuration is refused; nothing has changed",
             EX_CONFIG,
             problems=[dataclasses.asdict(problem) for problem in error.problems],
         ) from None

@@ -184,7 +184,11 @@ class Commands:
 def _words(request: Request) -> str:
     """A request as it is typed."""
     words = [str(one) for key, one in request.items() if key not in _OPTIONS]
-    options = [f"--{key} {one}" for key, one in request.items() if key in _OPTIONS]
+    options = [
+        f"--{key}" if one is True else f"--{key} {one}"
+        for key, one in request.items()
+        if key in _OPTIONS and one is not False
+    ]
     return " ".join([*words, *options])
 
 
