@@ -7,10 +7,11 @@ machine: what it tells is not secret, and not for strangers.
 import datetime
 import ipaddress
 import json
+import logging
 import socket
 from collections.abc import Callable
 
-from aiohttp import web
+from aiohttp import http_exceptions, web
 
 from protocols.net.admission import Limits, Refusal
 from protocols.net.listen import Listener, Serving
@@ -32,6 +33,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
+    "Server": "edge-router",
 }
 
 Answer = Callable[[web.BaseRequest], web.Response]
@@ -55,6 +57,7 @@ class Admin:
         self._server = web.Server(
             self._answer,
             access_log=None,
+            logger=_logger(),
             keepalive_timeout=KEEP,
             lingering_time=1.0,
         )
@@ -128,6 +131,18 @@ def is_ours(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _logger() -> logging.Logger:
+    """Tells of faults of ours alone: what is no HTTP is the client's, and answered."""
+    logger = logging.getLogger("admin.http")
+    logger.addFilter(_is_ours_to_mend)
+    return logger
+
+
+def _is_ours_to_mend(record: logging.LogRecord) -> bool:
+    fault = record.exc_info[1] if record.exc_info else None
+    return not isinstance(fault, http_exceptions.HttpProcessingError)
 
 
 def _text(status: int, text: str, **headers: str) -> web.Response:

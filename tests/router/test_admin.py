@@ -107,6 +107,36 @@ async def test_all_else_is_refused_in_words(
     assert b"Traceback" not in answer
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x16\x03\x01\x00\xff\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
+    ],
+)
+async def test_what_is_no_request_is_answered_and_no_fault_of_ours(
+    data: bytes, site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+    writer.write(data)
+    answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.0 400 ")
+    assert b"Traceback" not in answer
+    assert caplog.records == []
+
+
+async def test_fault_of_ours_is_logged(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    del site.status
+    async with aiohttp.ClientSession() as session, session.get(site.at) as answer:
+        assert answer.status == 500
+    (record,) = caplog.records
+    assert record.exc_info is not None
+
+
 async def test_client_with_too_many_connections_is_turned_away(site: Site) -> None:
     many = [
         socket.create_connection(("127.0.0.1", site.port))
