@@ -92,6 +92,8 @@ class FlowRecord:
     "Whole WebSocket messages given to the client."
     close_code: int = 0
     "Code of the first Close of a WebSocket, whoever said it; 0 for none."
+    closed_by: str = ""
+    "Who said that one: client, far_side or router; empty for nobody."
     ended: str = "--"
     "Who ended it and in which phase: see the module's tables."
     reason: str = ""

@@ -457,6 +457,7 @@ FLOW_ENDED = _event(
     Field("received_messages", "of a WebSocket: whole messages taken from the client"),
     Field("sent_messages", "of a WebSocket: whole messages given to the client"),
     Field("close_code", "of a WebSocket: code of the first Close, whoever said it"),
+    Field("closed_by", "of a WebSocket: who said it; `client`, `far_side` or `router`"),
     Field("ended", "two letters: who ended it, in which phase; see below"),
     REASON,
 )

@@ -74,6 +74,8 @@ CORES = (
     "router/spacing.py",
     "router/table.py",
     "router/units.py",
+    "simulator/messages.py",
+    "simulator/signalling.py",
 )
 "Modules that decide and do nothing else, but for those that have no branches."
 

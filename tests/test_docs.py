@@ -26,6 +26,7 @@ UNRUN = {
     "make demo": "takes a minute: tests/router/demo/test_play.py runs it",
     "curl --cacert site.pem": "needs the Internet: test_clients.py does it without",
     "HTTPS_PROXY=": "needs the Internet: test_clients.py does it without",
+    "SSL_CERT_FILE=": "needs the Internet: scenarios/test_sockets.py does it without",
     "edge-router run": "needs the Internet: test_app.py runs it without",
     "python3 -m venv /opt": "needs root and the Internet; `make setup` does the same",
 }

@@ -29,7 +29,7 @@ from protocols.http.head import (
 )
 from protocols.http.search import Search
 from protocols.http.shared import Shared
-from protocols.net.sockets import reset
+from protocols.net.sockets import reset, words
 from protocols.record import FlowRecord
 from protocols.target import ALIVE, Outcome, Result, Target
 
@@ -228,7 +228,7 @@ class Exchange:
         """The far connection ended under us."""
         far = self._far
         assert far is not None
-        detail = str(error) if error is not None else "connection closed"
+        detail = words(error) if error is not None else "connection closed"
         if self._response is not None:
             self._answer_cut(error, detail)
             return

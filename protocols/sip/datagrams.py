@@ -15,7 +15,7 @@ import struct
 from collections.abc import Callable
 
 from protocols.net.listen import BindError
-from protocols.net.sockets import family
+from protocols.net.sockets import family, words
 
 BATCH = 16
 "Datagrams that are read before others have their turn."
@@ -54,7 +54,7 @@ def bind(address: str, port: int) -> socket.socket:
         sock.bind((address, port))
     except OSError as error:
         sock.close()
-        raise BindError(address, port, _words(error)) from None
+        raise BindError(address, port, words(error)) from None
     return sock
 
 
@@ -110,7 +110,7 @@ class Datagrams:
         except BlockingIOError:
             self.lost += 1
         except OSError as error:
-            return _words(error)
+            return words(error)
         return ""
 
     def _read(self) -> None:
@@ -147,7 +147,3 @@ class Datagrams:
         if (origin, kind) in _TELLING and number != errno.EMSGSIZE:
             address = place[0].partition("%")[0]
             self._unreachable(address, place[1], os.strerror(number))
-
-
-def _words(error: OSError) -> str:
-    return os.strerror(error.errno) if error.errno else str(error)

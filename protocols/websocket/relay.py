@@ -62,7 +62,7 @@ class Relay:
 
     def forsake(self, target: Target) -> None:
         """The target is held for dead: end what it does not serve any more."""
-        for near in self._nears:
+        for near in list(self._nears):
             near.forsake(target)
 
     async def drain(self) -> int:

@@ -9,9 +9,11 @@ from protocols.websocket.shared import Drain
 from tests.protocols.http.stage import Client, Visit
 from tests.protocols.websocket.stage import (
     OPENING,
+    Tls,
     accepting,
     closing,
     read_close,
+    saying,
     silent,
     stage,
     text,
@@ -81,6 +83,7 @@ async def test_handshake_that_comes_during_a_drain_is_told_to_come_back() -> Non
             answer = await one.rest()
             assert answer.startswith(b"HTTP/1.1 503 ")
             assert b"\r\nRetry-After: 1\r\n" in answer
+            one.close()
         assert (await scene.recorded()).reason == "the router stops"
         client.send(closing(1000, masked=True))
         assert await read_close(far.reader) == 1000
@@ -106,13 +109,27 @@ async def test_drain_closes_one_after_the_other() -> None:
         assert times[2] - times[0] >= 0.15
 
 
-async def test_drain_gives_up_handshakes_that_nobody_answers() -> None:
-    async with stage(silent, deadlines={"closing": 0.05}) as scene:
+async def test_handshake_that_nobody_has_answered_yet_is_told_so_by_a_drain(
+    tls: Tls,
+) -> None:
+    async with stage(silent, tls=tls) as scene:
         client = await scene.client()
         client.send(OPENING)
         await scene.origins[0].visited.wait()
+        assert await scene.relay.drain() == 0
+        assert (await client.rest()).startswith(b"HTTP/1.1 503 ")
+        record = await scene.recorded()
+    assert (record.ended, record.reason) == ("RC", "the router stops")
+
+
+async def test_drain_cuts_an_answer_that_does_not_end() -> None:
+    endless = b"HTTP/1.1 403 No\r\nContent-Length: 9\r\n\r\nno"
+    async with stage(saying(endless), deadlines={"closing": 0.05}) as scene:
+        client = await scene.client()
+        client.send(OPENING)
+        await client.head()
         assert await scene.relay.drain() == 1
-        assert await client.rest() == b""
+        assert (await scene.recorded()).ended == "RD"
 
 
 async def test_drain_of_nothing_is_done() -> None:
