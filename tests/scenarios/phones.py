@@ -78,7 +78,7 @@ class Phone:
         """Close; each message must have arrived at either side as it was sent."""
         await self.connection.close()
         closed = await provider.ledger.wait("closed", marker=self.marker)
-        assert closed.code == 1000
+        assert closed.code == 1000, closed
         for event, ours in (("received", self.sent), ("sent", self.received)):
             (theirs,) = provider.ledger.events(event, marker=self.marker)
             assert (theirs.messages, theirs.digest) == (ours.count, ours.digest)
