@@ -156,7 +156,7 @@ def _config(
                     "connect": f"{CONNECT}s",
                     "tls": f"{CONNECT}s",
                     "first_byte": f"{FIRST_BYTE}s",
-                    "idle": f"{_IDLE}s",
+                    **({} if work.websocket else {"idle": f"{_IDLE}s"}),
                 },
             }
         },

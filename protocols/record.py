@@ -21,6 +21,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import NamedTuple
 
 from protocols.target import Result, Target
 
@@ -92,6 +93,8 @@ class FlowRecord:
     "Whole WebSocket messages given to the client."
     close_code: int = 0
     "Code of the first Close of a WebSocket, whoever said it; 0 for none."
+    closed_by: str = ""
+    "Who said that one: client, far_side or router; empty for nobody."
     ended: str = "--"
     "Who ended it and in which phase: see the module's tables."
     reason: str = ""
@@ -100,3 +103,18 @@ class FlowRecord:
 
 Record = Callable[[FlowRecord], None]
 "Take the record of a flow that ended. Never raises, never waits."
+
+
+class UnderWay(NamedTuple):
+    """One flow that has not ended; made when somebody asks for it."""
+
+    listener: str
+    "Name of the listener."
+    protocol: str
+    "As in the record that it will give."
+    client: str
+    "Address of the peer that opened it."
+    edge: str
+    "Edge or receiver that serves it; empty as long as there is none."
+    since: float
+    "When it began, in monotonic seconds."

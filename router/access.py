@@ -84,6 +84,7 @@ def fields(record: FlowRecord, places: Places = NOWHERE) -> dict[str, object]:
         shown["sent_messages"] = record.sent_messages
         if record.close_code:
             shown["close_code"] = record.close_code
+            shown["closed_by"] = record.closed_by
     shown["ended"] = record.ended
     return shown
 
@@ -181,6 +182,7 @@ def _measured(record: FlowRecord) -> str:
         )
         if record.close_code:
             line += f',"close_code":{record.close_code}'
+            line += f',"closed_by":"{record.closed_by}"'
     return (
         f'{line},"total_ms":{record.total * 1000:.3f}'
         f',"received_bytes":{record.received},"sent_bytes":{record.sent}}}'

@@ -8,52 +8,39 @@ import asyncio
 import importlib.metadata
 import os
 import signal
-from collections.abc import Collection
 from pathlib import Path
 
-from protocols.http.probe import https_probe
-from protocols.net.listen import BindError
 from protocols.net.tasks import Tasks
-from protocols.net.tls import TLSFileError
-from protocols.target import Probe
-from protocols.websocket.probe import websocket_probe
 from router import events, service, state
 from router.access import Place
+from router.asked import Asked
 from router.changes import Change
 from router.config import Loaded
-from router.differences import Difference, differences
-from router.election import Switch
-from router.endpoint import Protocol
-from router.endpoints import endpoints
-from router.files import read
+from router.differences import Difference
+from router.handover import Handover, given, places
+from router.headline import headline
 from router.keyring import Keyring
-from router.keys import KeyFileError
 from router.knowledge import Knowledge
-from router.listeners import FromProvider
 from router.logs import Log, open_log
+from router.notify import Notifier
 from router.opened import Opened
+from router.probes import probes
 from router.problem import ConfigError
 from router.relays import Ground
-from router.service import Notifier, Stop
+from router.reloads import Reloads, Unusable
+from router.service import Stop
 from router.snapshot import Snapshot
+from router.supervision import Supervision
 from router.telling import tell_rejection
 
 READY_AFTER = 3.0
 "Seconds after which the daemon counts as started, measured or not."
 
+UNPROBED = 10.0
+"Seconds after which a prober that does nothing is held for dead."
+
 RENEW_INTERVAL = 10.0
 "Seconds between two looks at whether certificates and keys were written anew."
-
-
-class Stopping(Exception):
-    """The daemon ends: nothing is taken over any more."""
-
-    def __init__(self) -> None:
-        super().__init__("the daemon is stopping")
-
-
-Unusable = (BindError, TLSFileError, KeyFileError, Stopping)
-"What keeps a configuration that reads well from being served."
 
 
 def run(loaded: Loaded, path: Path) -> int:
@@ -105,7 +92,7 @@ class Daemon:
 
         `places` is what the log says of edges; further ones may be added.
         """
-        self._first = self._loaded = loaded
+        self._loaded = loaded
         self._path = path
         self._log = log
         self._places = places
@@ -116,12 +103,15 @@ class Daemon:
         self._started = self._loop.time()
         self._notifier = Notifier()
         self._keyring = Keyring()
-        self._opened = Opened(log, self._tasks, self._keyring)
-        self._reloading = asyncio.Lock()
-        self._waiting = False
-        self._ending = False
+        self._handover = Handover(self._notifier, given(os.environ, os.getpid()))
+        self._supervision = Supervision(
+            self._notifier, log, headline=self._headline, ailment=self._ailment
+        )
+        self._opened = Opened(log, self._tasks, self._keyring, self._handover)
+        self._reloads = Reloads(loaded, path, log, self._take_over)
         self._measured = asyncio.Event()
         self._knowledge: Knowledge
+        self._asked: Asked | None = None
 
     async def run(self, stop: Stop) -> int:
         """Serve until `stop`; 0, or 1 if an address or file is not to be had."""
@@ -132,6 +122,20 @@ class Daemon:
             self._log.say(events.LISTENER_FAILED, error=str(error))
             return 1
         self._knowledge.start()
+        self._supervision.start()
+        self._asked = Asked(
+            self._loaded,
+            self._path,
+            checker=self._knowledge.checker,
+            log=self._log,
+            tasks=self._tasks,
+            environ=os.environ,
+            under_way=self._opened.under_way,
+            leave=self._opened.leave,
+            reload=self.reload,
+            settled=self._opened.settled,
+        )
+        await self._asked.start()
         self._loop.add_signal_handler(signal.SIGHUP, self._hung_up)
         self._log.say(
             events.DAEMON_STARTED,
@@ -151,11 +155,13 @@ class Daemon:
 
     def _build(self) -> None:
         """Bind every listener, then compose; on an error nothing is left behind."""
-        probes = self._probes(self._loaded)
+        for unused in self._handover.leave(places(self._loaded)):
+            self._log.say(events.SOCKET_UNUSED, socket=unused)
+        asks = probes(self._loaded, self._keyring, self._opened.trunks.probe)
         fresh = self._opened.bind(self._loaded)
         self._knowledge = Knowledge(
             self._loaded,
-            probes,
+            asks,
             self._changed,
             log=self._log,
             tasks=self._tasks,
@@ -169,23 +175,6 @@ class Daemon:
         checker = self._knowledge.checker
         return Ground(loaded, checker, self._keyring, self._log, self._tasks)
 
-    def _probes(self, loaded: Loaded) -> dict[Protocol, Probe]:
-        """How to ask targets for a sign of life. Raises TLSFileError."""
-        contexts = self._keyring.trust(loaded.config.provider.ca_file)
-        receivers = {
-            str(to): self._keyring.trust(listener.ca_file)
-            for listener in loaded.config.listeners.values()
-            if isinstance(listener, FromProvider)
-            for to in listener.to
-            if to.tls
-        }
-        greet = https_probe(contexts, receivers)
-        return {
-            Protocol.HTTPS: greet,
-            Protocol.WEBSOCKET: websocket_probe(greet, contexts, _paths(loaded)),
-            Protocol.SIP: self._opened.trunks.probe,
-        }
-
     async def _become_ready(self) -> None:
         """Tell systemd, as soon as home is known by measurement, or a little later."""
         try:
@@ -197,7 +186,7 @@ class Daemon:
         home = snapshot.home.edge or self._loaded.config.policy.default_edge
         measured = sum(edge.score is not None for edge in snapshot.edges.values())
         waited = round(self._loop.time() - self._started, 2)
-        self._notifier.ready(f"home {home}, {measured} edges measured")
+        self._supervision.ready()
         self._log.say(
             events.DAEMON_READY, home=home, measured=measured, waited_s=waited
         )
@@ -206,12 +195,22 @@ class Daemon:
 
     def _changed(self, snapshot: Snapshot, changes: tuple[Change, ...]) -> None:
         """The ranking or the health of something changed: tell whom it concerns."""
+        if self._asked is not None:
+            self._asked.changed(changes)
         self._opened.changed(snapshot, changes)
         if all(edge.score is not None for edge in snapshot.edges.values()):
             self._measured.set()
-        for change in changes:
-            if isinstance(change, Switch):
-                self._notifier.status(f"home {change.to}")
+
+    def _headline(self) -> str:
+        policy, snapshot = self._loaded.config.policy, self._knowledge.checker.snapshot
+        return headline(snapshot, policy.default_edge or "", self._opened.flows)
+
+    def _ailment(self) -> str:
+        """What does not work as it should; empty if all does."""
+        for place in self._handover.broken():
+            return f"{place} does not listen any more"
+        unprobed = self._loop.time() - self._knowledge.checker.looked
+        return f"no probe for {unprobed:.0f} s" if unprobed > UNPROBED else ""
 
     async def reload(self) -> tuple[Difference, ...]:
         """Read the configuration again and take it over; returns what differs.
@@ -219,61 +218,35 @@ class Daemon:
         Flows go on. Raises ConfigError, or one of Unusable, and then nothing has
         changed.
         """
+        self._supervision.reloading()
         try:
-            async with self._reloading:
-                self._waiting = False
-                changed = await self._take_over()
-        except ConfigError as error:
-            tell_rejection(self._log, self._path, error)
+            return await self._reloads.reload()
+        except (ConfigError, *Unusable):
+            if self._asked is not None:
+                self._asked.rejected()
             raise
-        except Unusable as error:
-            self._log.say(
-                events.CONFIG_REJECTED,
-                path=str(self._path),
-                errors=1,
-                first=str(error),
-            )
-            raise
-        self._log.say(
-            events.CONFIG_RELOADED,
-            path=str(self._path),
-            changed="; ".join(map(str, changed)) or "nothing",
-            restart="; ".join(".".join(one.path) for one in changed if one.restart),
-        )
-        return changed
+        finally:
+            self._supervision.reloaded()
 
-    async def _take_over(self) -> tuple[Difference, ...]:
-        # In a thread: a long file would hold up the flows.
-        loaded = await self._loop.run_in_executor(None, read, self._path)
-        if self._ending:
-            raise Stopping
-        probes = self._probes(loaded)
+    def _take_over(self, loaded: Loaded) -> set[Path]:
+        asks = probes(loaded, self._keyring, self._opened.trunks.probe)
         ground = self._ground(loaded)
         plan = self._opened.prepare(ground, self._opened.bind(loaded))
         # From here on nothing fails, and nobody else has a turn before the end.
         self._places.update(_places(loaded))
-        self._knowledge.change(loaded, probes)
+        self._knowledge.change(loaded, asks)
         self._opened.switch(ground, plan)
         before, self._loaded = self._loaded, loaded
         if before.config.log.level is not loaded.config.log.level:
             self._log.level = events.Level[loaded.config.log.level.upper()]
-        return self._differences(before, self._read_anew())
-
-    def _differences(
-        self, before: Loaded, rewritten: Collection[Path]
-    ) -> tuple[Difference, ...]:
-        """What differs, and what has since the start for want of a restart."""
-        changed = differences(before, self._loaded, rewritten)
-        waiting = differences(self._first, self._loaded)
-        return (
-            *(one for one in changed if not one.restart),
-            *(one for one in waiting if one.restart),
-        )
+        if self._asked is not None:
+            self._asked.reloaded(loaded)
+        return self._read_anew()
 
     def _hung_up(self) -> None:
         # One that waits already reads what is there by then.
-        if not self._waiting:
-            self._waiting = True
+        if not self._reloads.waiting:
+            self._reloads.waiting = True
             self._tasks.start(self._reload_quietly(), name="reload")
 
     async def _reload_quietly(self) -> None:
@@ -308,20 +281,13 @@ class Daemon:
 
     async def _end(self, reason: str) -> None:
         """Take no new flows, let those that run end, save what was learnt."""
-        self._ending = True
-        flows = self._opened.flows
-        self._notifier.stopping(f"{flows} flows to end")
+        self._reloads.close()
+        flows = sum(self._opened.flows.values())
+        self._supervision.stopping(f"{flows} flows to end")
         self._log.say(events.DAEMON_STOPPING, reason=reason, flows=flows)
-        cut = await self._opened.drain()
+        cut = await self._opened.drain(handed_on=self._notifier.is_heard)
         await self._knowledge.close()
+        self._supervision.close()
         await self._tasks.close()
         ran = round(self._loop.time() - self._started, 1)
         self._log.say(events.DAEMON_STOPPED, flows=cut, ran_s=ran)
-
-
-def _paths(loaded: Loaded) -> dict[str, str]:
-    """Where WebSockets are opened to probe, by host; others are greeted only."""
-    products = loaded.catalogue.products
-    used = endpoints(loaded.catalogue, loaded.config)
-    asked = ((one.host, products[one.product].probe_path) for one in used)
-    return {host: path for host, path in asked if path is not None}

@@ -83,6 +83,14 @@ class Stalled:
     "Seconds by which it was late."
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class PinEnded:
+    """The time is over for which an operator had pinned an edge."""
+
+    edge: str
+    "The edge."
+
+
 Change = (
     Flip
     | Switch
@@ -91,6 +99,7 @@ Change = (
     | RegionFailed
     | RegionRecovered
     | Stalled
+    | PinEnded
 )
 "Anything that the table reports."
 

@@ -1,6 +1,7 @@
 """The shell around the table: sends probes, takes outcomes in, swaps the snapshot."""
 
 import asyncio
+import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping
 
@@ -30,6 +31,26 @@ DISCONNECTED = frozenset(
     {Result.REFUSED, Result.RESET, Result.TIMEOUT, Result.CERTIFICATE, Result.TLS}
 )
 "Findings after which the addresses may be out of date."
+
+ANSWERS = 4.0
+"Seconds for which answers to probes are waited for that somebody asked for."
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Probed:
+    """What became of a probe that somebody asked for."""
+
+    protocol: Protocol
+    "In which protocol."
+    target: Target
+    "Whom it asked."
+    outcome: Outcome | None = None
+    "What it found; None if it was not sent, or has no answer yet."
+    took: float | None = None
+    "Seconds from its order to that."
+    why: str = "not asked: requests to one address keep their distance"
+    "Why there is no outcome."
+
 
 OnChange = Callable[[Snapshot, tuple[Change, ...]], None]
 "Told of a new snapshot when routes or health changed, and of what changed."
@@ -68,9 +89,14 @@ class Checker:
         self._armed = math.inf
         self._changes: list[Change] = []
         self._notice: asyncio.Handle | None = None
+        self._hearers: list[Callable[[ProbeOrder, Outcome, float], None]] = []
         self._closed = False
+        self.lag = 0.0
+        "Seconds by which the event loop was last late."
         self.snapshot = table.snapshot(self._time())
         "The latest snapshot."
+        self.looked = self._time()
+        "When it last looked whether a probe is due."
 
     def start(self) -> None:
         """Begin to probe."""
@@ -105,13 +131,66 @@ class Checker:
 
     def drain(self, edge: str) -> None:
         """Rank an edge last, cutting nothing. Raises KeyError for an unknown one."""
-        self._table.drain(edge)
+        self._table.drain(edge, self._time())
+        self._settle()
+
+    def refuse(self) -> None:
+        """Drain all edges, and have no new flow go to any."""
+        self._table.refuse(self._time())
         self._settle()
 
     def undrain(self, edge: str) -> None:
         """Rank an edge by merit again. Raises KeyError for an unknown one."""
         self._table.undrain(edge)
         self._settle()
+
+    def pin(self, edge: str, seconds: float) -> None:
+        """Have an edge for home while it is healthy, for so long.
+
+        Raises KeyError for an unknown one.
+        """
+        self._table.pin(edge, self._time() + seconds)
+        self._settle()
+
+    def unpin(self) -> None:
+        """Choose home by merit again."""
+        self._table.unpin()
+        self._settle()
+
+    async def probe_now(self, edge: str | None = None) -> tuple[Probed, ...]:
+        """Probe every address of an edge at once, or of all edges; what was found.
+
+        What may not be asked now, or does not answer within a few seconds, has no
+        outcome. Raises KeyError for an unknown edge.
+        """
+        asked = self._table.ask(edge, self._time())
+        found: dict[str, Probed] = {}
+        done = asyncio.Event()
+
+        def hear(order: ProbeOrder, outcome: Outcome, now: float) -> None:
+            spot = _spot(order.protocol, order.target)
+            if spot in waiting:
+                waiting.discard(spot)
+                took = now - order.sent
+                found[spot] = Probed(order.protocol, order.target, outcome, took)
+            if not waiting:
+                done.set()
+
+        self._tick()
+        waiting = {_spot(*one) for one in asked if self._table.awaits(one[1])}
+        self._hearers.append(hear)
+        try:
+            async with asyncio.timeout(ANSWERS):
+                if waiting:
+                    await done.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._hearers.remove(hear)
+        return tuple(
+            found.get(_spot(protocol, target)) or Probed(protocol, target)
+            for protocol, target in asked
+        )
 
     def saved(self) -> dict[str, object]:
         """What is worth keeping over a restart, as data that JSON can hold."""
@@ -127,7 +206,8 @@ class Checker:
         self._table.doubt(self._time())
 
     def _tick(self) -> None:
-        now = self._time()
+        now = self.looked = self._time()
+        self.lag = max(0.0, now - self._armed)
         if now > self._armed + LATE:
             self._table.stalled(now, now - self._armed)
         self._armed = math.inf
@@ -145,7 +225,10 @@ class Checker:
             pass
         finally:
             # Even if the probe broke: an order that never ends would block the next.
-            self._observe(order.target, outcome, self._time(), order)
+            now = self._time()
+            self._observe(order.target, outcome, now, order)
+            for hear in list(self._hearers):
+                hear(order, outcome, now)
 
     def _observe(
         self, target: Target, outcome: Outcome, now: float, order: ProbeOrder | None
@@ -187,3 +270,9 @@ class Checker:
         self._notice = None
         changes, self._changes = tuple(self._changes), []
         self._on_change(self.snapshot, changes)
+
+
+def _spot(protocol: Protocol, target: Target) -> str:
+    """What the probes of one address have in common, whatever name they ask by."""
+    place = (protocol.value, target.label, target.address, str(target.port))
+    return "|".join((*place, target.transport.value, target.source or ""))

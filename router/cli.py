@@ -14,15 +14,14 @@ import click
 
 from router import app
 from router.catalogue import Catalogue
+from router.commands.changing import drain, log_level, pin, reload, undrain, unpin
+from router.commands.looking import explain, flows, probe, status
 from router.config import Loaded
 from router.files import read
-from router.problem import ConfigError, Problem
+from router.problem import EX_CONFIG, ConfigError, Problem
 from router.schema import schema
 from router.settings import Config
 from router.summary import summarise
-
-EX_CONFIG = 78
-"Exit code for a configuration that cannot be used (sysexits.h)."
 
 _SIMULATOR = ("aiohttp", "cryptography", "trustme")
 "What the extra `simulator` installs."
@@ -40,8 +39,22 @@ def main() -> None:
       edge-router check edge-router.yaml
       edge-router run --config edge-router.yaml
 
-    Exit codes: 0 fine, 1 trouble found, 2 wrong usage, 78 configuration.
+    
+    Ask the daemon while it runs, and steer it:
+      edge-router status
+      edge-router explain
+      edge-router drain umatilla
+
+    Exit codes: 0 fine, 1 trouble found, 2 wrong usage, 3 no daemon answers,
+    78 configuration.
     """
+
+
+for _command in (
+    *(status, explain, flows, probe),
+    *(drain, undrain, pin, unpin, log_level, reload),
+):
+    main.add_command(_command)
 
 
 @main.command()

@@ -27,13 +27,6 @@ def check_alone(config: Config, document: Document) -> Iterator[Problem]:
         yield document.problem(("listeners",), "no listener", "at least one")
     for name, listener in config.listeners.items():
         yield from _listener(name, listener, document)
-    if "admin" in document.tree:
-        yield document.problem(
-            ("admin",),
-            "nothing answers there in this version",
-            hint="leave it out",
-            severity=_WARNING,
-        )
     http = config.admin.http
     if http is not None and not http.address.is_loopback:
         found = f"found {http}, which others can reach"

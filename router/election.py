@@ -71,11 +71,16 @@ def elect(snapshot: Snapshot, *, now: float) -> Election:
         ),
         key=lambda item: item[:2],
     )
+    pinned = wanted(snapshot, now)
+    if pinned is not None and pinned.name != home.edge:
+        return _move(snapshot, pinned, PINNED, now)
     forced = unusable(here)
     if forced:
         if not usable:
             return Election(home)
         return _move(snapshot, usable[0][2], Verdict(True, forced), now)
+    if is_pinned(snapshot, home.edge, now):
+        return Election(home)
     assert here is not None
     assert here.score is not None
     home = dataclasses.replace(
@@ -110,6 +115,26 @@ class Verdict:
     small: bool = False
 
 
+PINNED = Verdict(True, "pinned by an operator")
+
+
+def is_pinned(snapshot: Snapshot, edge: str, now: float) -> bool:
+    """Whether an operator wants this edge for home now."""
+    pin = snapshot.pin
+    return pin is not None and pin.edge == edge and now < pin.until
+
+
+def wanted(snapshot: Snapshot, now: float) -> Edge | None:
+    """The edge that an operator wants for home, if it is fit for that.
+
+    It is home as soon as it is: whoever pins an edge knows what a move is worth.
+    """
+    for edge in snapshot.edges.values():
+        if is_pinned(snapshot, edge.name, now) and electable(edge):
+            return edge
+    return None
+
+
 def challenge(
     snapshot: Snapshot, here: Edge, edge: Edge, tier: Mapping[str, int], now: float
 ) -> Verdict:
@@ -137,30 +162,31 @@ def challenge(
         return Verdict(True, "of a better tier")
     if gain >= needed:
         return Verdict(True, f"gains {ms(gain)}", needed)
-    hold = _hold(snapshot, edge, now)
-    small = _small_gain(settings, here.score)
-    if lead >= hold and gain >= small:
+    lasting = hold(snapshot, edge, now)
+    small = small_gain(settings, here.score)
+    if lead >= lasting and gain >= small:
         reason = f"has led for {lead:.0f} s, by {ms(gain)} now"
         return Verdict(True, reason, small, small=True)
     if lead:
-        return Verdict(False, f"leads for {lead:.0f} s of {hold:.0f} s")
+        return Verdict(False, f"leads for {lead:.0f} s of {lasting:.0f} s")
     return Verdict(False, "no gain worth a move")
 
 
-def _hold(snapshot: Snapshot, edge: Edge, now: float) -> float:
+def hold(snapshot: Snapshot, edge: Edge, now: float) -> float:
     """Seconds for which an edge must lead: the longer the more home has wandered.
 
     A home that fell comes back without that: it did not leave for a gain.
     """
-    hold = snapshot.settings.small_gain_hold
+    once = snapshot.settings.small_gain_hold
     if edge.name == snapshot.home.fallen:
-        return hold
+        return once
     moves = snapshot.home.moves
-    doubled: float = hold * 2 ** sum(now - move < MOVE_MEMORY for move in moves)
+    doubled: float = once * 2 ** sum(now - move < MOVE_MEMORY for move in moves)
     return doubled
 
 
-def _small_gain(settings: Settings, score: Score) -> float:
+def small_gain(settings: Settings, score: Score) -> float:
+    """Seconds that an edge must gain over home's score for home to move at all."""
     return max(settings.small_gain, settings.small_gain_ratio * score.value)
 
 
@@ -174,7 +200,7 @@ def _leads(
     """
     assert here.score is not None
     home = snapshot.home
-    limit = here.score.value - _small_gain(snapshot.settings, here.score)
+    limit = here.score.value - small_gain(snapshot.settings, here.score)
     passed = min(now - home.counted, MAX_STEP)
     leads = {}
     for edge in snapshot.edges.values():
@@ -200,7 +226,12 @@ def unusable(here: Edge | None) -> str:
 
 
 def _first_home(snapshot: Snapshot, now: float) -> Election:
-    if snapshot.frozen or now - snapshot.home.since < snapshot.settings.settle:
+    if snapshot.frozen:
+        return Election(snapshot.home)
+    pinned = wanted(snapshot, now)
+    if pinned is not None:
+        return _move(snapshot, pinned, PINNED, now)
+    if now - snapshot.home.since < snapshot.settings.settle:
         return Election(snapshot.home)
     for name in order_edges(snapshot):
         if electable(snapshot.edges[name]):

@@ -137,6 +137,73 @@ DAEMON_STOPPED = _event(
     Field("flows", "how many flows were cut"),
     Field("ran_s", "seconds since the start"),
 )
+CONTROL_OPENED = _event(
+    "control.opened",
+    Level.DEBUG,
+    "Commands can ask the daemon at its control socket.",
+    "Nothing.",
+    PATH,
+)
+ADMIN_BOUND = _event(
+    "admin.bound",
+    Level.INFO,
+    "The status page and the metrics are served.",
+    "Nothing.",
+    ADDRESS,
+)
+ADMIN_FAILED = _event(
+    "admin.failed",
+    Level.WARNING,
+    "The status page and the metrics are not served. Flows are not concerned.",
+    "See who holds the address: `ss -ltnp`; then restart, or change `admin.http`.",
+    ERROR,
+)
+CONTROL_FAILED = _event(
+    "control.failed",
+    Level.WARNING,
+    "The control socket could not be opened: `edge-router status` and all other "
+    "commands that ask the daemon will not reach it. Flows are not concerned.",
+    "Cure the cause, or set `admin.socket` to a path that this user may write, or off.",
+    PATH,
+    ERROR,
+)
+CONTROL_COMMANDED = _event(
+    "control.commanded",
+    Level.INFO,
+    "Somebody has changed something by a command.",
+    "Nothing; it says who, by the credentials that the kernel gives.",
+    Field("command", "the command with its arguments"),
+    Field("pid", "process that sent it"),
+    Field("uid", "user of that process"),
+    Field("gid", "group of that process"),
+    Field("result", "what came of it, in words"),
+)
+CONTROL_REFUSED = _event(
+    "control.refused",
+    Level.WARNING,
+    "Something that is no command came over the control socket, or too many clients.",
+    "Look for what speaks to the socket, beside `edge-router`.",
+    Field("pid", "process that sent it"),
+    Field("uid", "user of that process"),
+    REASON,
+    once_per=("reason",),
+)
+WATCHDOG_WITHHELD = _event(
+    "watchdog.withheld",
+    Level.ERROR,
+    "The daemon does not work as it should, and has not told systemd that it is alive.",
+    "Nothing at once: if it goes on, systemd starts the daemon anew (`WatchdogSec=`)."
+    " A busy machine shows here as a late event loop.",
+    REASON,
+)
+SOCKET_UNUSED = _event(
+    "socket.unused",
+    Level.WARNING,
+    "systemd handed over a socket to which no listener of the configuration belongs.",
+    "After a change of the configuration nothing; else compare the `.socket` unit with"
+    " the listener: kind, address and port must be the same.",
+    Field("socket", "its name, and what it is bound to"),
+)
 CONFIG_REJECTED = _event(
     "config.rejected",
     Level.ERROR,
@@ -195,6 +262,19 @@ LISTENER_FAILED = _event(
     "A listener could not be bound; the daemon does not start.",
     "See who holds the address: `ss -ltnup`.",
     ERROR,
+)
+
+LISTENER_CRAMPED = _event(
+    "listener.cramped",
+    Level.WARNING,
+    "The system gives a UDP socket less room than needed to keep what comes during a"
+    " restart.",
+    "Raise the limit: `sysctl -w net.core.rmem_max=4194304`, and for good in a file of"
+    " `/etc/sysctl.d`.",
+    LISTENER,
+    ADDRESS,
+    Field("room_bytes", "what it has"),
+    Field("needed_bytes", "what it should have"),
 )
 
 # Edges
@@ -280,6 +360,13 @@ LOOP_STALLED = _event(
     "Look at the load of this machine, and whether it was suspended.",
     Field("late_ms", "milliseconds for which it was held up"),
     once_per=("late_ms",),
+)
+PIN_ENDED = _event(
+    "pin.ended",
+    Level.INFO,
+    "The time is over for which an operator had pinned an edge; home goes by merit.",
+    "Nothing; `edge-router pin` pins it again.",
+    EDGE,
 )
 UPLINK_SUSPECT = _event(
     "uplink.suspect",
@@ -489,6 +576,7 @@ FLOW_ENDED = _event(
     Field("received_messages", "of a WebSocket: whole messages taken from the client"),
     Field("sent_messages", "of a WebSocket: whole messages given to the client"),
     Field("close_code", "of a WebSocket: code of the first Close, whoever said it"),
+    Field("closed_by", "of a WebSocket: who said it; `client`, `far_side` or `router`"),
     Field("ended", "two letters: who ended it, in which phase; see below"),
     REASON,
 )

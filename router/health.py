@@ -50,7 +50,7 @@ class Settings:
     memory: float = 600.0
     "For how long a flip or a failed flow counts."
     heard_recently: float = 8.0
-    "For how long an answer to a live flow outweighs probes that time out."
+    "For how long after an answer to a live flow it takes twice `fall`."
     server_errors: int = 5
     "SERVER_ERROR answers in a row that make a suspect."
     error_hold: float = 10.0
@@ -254,9 +254,10 @@ def _condemned(health: Health, settings: Settings, now: float) -> int:
         return health.refusals
     if health.live_failures >= settings.fall:
         return health.live_failures
+    fall = settings.fall
     if now - health.heard < settings.heard_recently:
-        return 0
-    return health.probe_failures if health.probe_failures >= settings.fall else 0
+        fall *= 2
+    return health.probe_failures if health.probe_failures >= fall else 0
 
 
 def _restart_recovery(health: Health, settings: Settings) -> Health:

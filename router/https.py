@@ -2,7 +2,7 @@
 
 import asyncio
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from protocols.http import tunnel
 from protocols.http.forward import Forward
@@ -12,8 +12,9 @@ from protocols.http.relay import Relay
 from protocols.http.shared import Deadlines, Pace
 from protocols.http.tunnel import Tunnels
 from protocols.net.dial import dial
-from protocols.net.listen import Factory
-from protocols.target import Choose
+from protocols.net.listen import AcceptNoMore, Factory
+from protocols.record import UnderWay
+from protocols.target import Choose, Target
 from router.changes import Change, Flip
 from router.choice import Choice
 from router.endpoints import products_of
@@ -28,7 +29,8 @@ from router.snapshot import Snapshot
 class HttpsRelay:
     """The requests of one listener."""
 
-    answers_to_the_end = False
+    kind = "connections"
+    lasts = False
 
     def __init__(self, ground: Ground, name: str, listener: Relayed) -> None:
         """Raises TLSFileError."""
@@ -86,13 +88,23 @@ class HttpsRelay:
                 for target in change.targets:
                     self._relay.forsake(target)
 
+    def under_way(self) -> Iterator[UnderWay]:
+        """Requests that are served now."""
+        return self._relay.under_way()
+
+    async def leave(self, edge: str, targets: Iterable[Target]) -> None:
+        """Keep no idle connection to an edge; requests under way there go on."""
+        for target in targets:
+            self._relay.vacate(target)
+
     async def retire(self) -> None:
         """Let clients go with the answer to their next request."""
         self._leaving = True
         await self._relay.retire()
 
-    async def drain(self) -> int:
+    async def drain(self, accept_no_more: AcceptNoMore) -> int:
         """Answer the requests under way; how many had to be cut."""
+        await accept_no_more()
         self._leaving = True
         return await self._relay.drain(DRAIN)
 
@@ -104,7 +116,8 @@ class HttpsRelay:
 class HttpsTunnels:
     """The tunnels of one listener."""
 
-    answers_to_the_end = False
+    kind = "tunnels"
+    lasts = True
 
     def __init__(self, ground: Ground, name: str, listener: Tunnelled) -> None:
         chosen = listener.deadlines
@@ -130,12 +143,20 @@ class HttpsTunnels:
     def changed(self, snapshot: Snapshot, changes: Iterable[Change]) -> None:
         """A tunnel stays where it is, whatever becomes of others there."""
 
+    def under_way(self) -> Iterator[UnderWay]:
+        """Tunnels that are open or being opened."""
+        return self._tunnels.under_way()
+
+    async def leave(self, edge: str, targets: Iterable[Target]) -> None:
+        """Nobody can ask a tunnel to go elsewhere: it ends by itself."""
+
     async def retire(self) -> None:
         """Let tunnels end by themselves."""
         await self._tunnels.retire()
 
-    async def drain(self) -> int:
+    async def drain(self, accept_no_more: AcceptNoMore) -> int:
         """Let tunnels end by themselves for a while; how many had to be cut."""
+        await accept_no_more()
         return await self._tunnels.drain(DRAIN)
 
     def close(self) -> None:

@@ -69,6 +69,11 @@ class Limits(Section):
     "Connections at a time from one client address."
     header_size: Annotated[Octets, within("1KiB", "1MiB")] = 64 << 10
     "Size of a request line and its header fields."
+
+
+class RequestLimits(Limits):
+    """How much a listener bears that reads requests."""
+
     body_rate: Rate = 240
     "Slowest body that is borne, once `deadlines.body_grace` is over."
 
@@ -78,14 +83,19 @@ class Deadlines(Section):
 
     header: Annotated[Seconds, between("1s", "5m")] = 10.0
     "For a whole request header, from its first byte or from the connection on."
-    body_grace: Annotated[Seconds, between("1s", "10m")] = 20.0
-    "Before a body must keep up `limits.body_rate`."
     connect: Annotated[Seconds, between("50ms", "30s")] = 1.0
     "For a connection to an edge or receiver."
     tls: Annotated[Seconds, between("100ms", "30s")] = 3.0
     "For a TLS handshake, on either side."
     first_byte: Annotated[Seconds, between("1s", "1h")] = 30.0
     "For the first byte of an answer, once the request is written."
+
+
+class RequestDeadlines(Deadlines):
+    """How long a listener waits that reads requests."""
+
+    body_grace: Annotated[Seconds, between("1s", "10m")] = 20.0
+    "Before a body must keep up `limits.body_rate`."
     idle: Annotated[Seconds, between("1s", "1h")] = 75.0
     "For the next request on a connection."
 
@@ -164,6 +174,10 @@ class HttpsTerminate(ToProvider):
     retry: _Flag = True
     """Whether an idempotent request without a body, broken before its answer began, is
     sent again to the next target, at most twice."""
+    limits: RequestLimits = RequestLimits()
+    "How much the listener bears."
+    deadlines: RequestDeadlines = RequestDeadlines()
+    "How long the listener waits."
 
 
 class HttpsPassthrough(ToProvider):
@@ -202,6 +216,10 @@ class HttpsFromProvider(FromProvider):
     retry: _Flag = True
     """Whether an idempotent request without a body, broken before its answer began, is
     sent again to the next receiver, at most twice."""
+    limits: RequestLimits = RequestLimits()
+    "How much the listener bears."
+    deadlines: RequestDeadlines = RequestDeadlines()
+    "How long the listener waits."
 
 
 class WebsocketToProvider(ToProvider):

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import traceback
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
@@ -33,6 +34,9 @@ GATHER = 0.01
 "Seconds that lines may gather: a thread that wakes for each costs more than its work."
 PATIENCE = 2.0
 "Seconds to wait for the last lines to be written at the end."
+
+Sort = tuple[str, str, str]
+"A sort of flows: listener, protocol, edge; the last is empty for what reached none."
 
 _FLOW = events.FLOW_ENDED
 _CALL = events.CALL_ENDED
@@ -60,10 +64,15 @@ class Log:
         self._waiting: queue.SimpleQueue[Said | None] = queue.SimpleQueue()
         self._repeats = Repeats()
         self._lock = threading.Lock()  # of the repeats: libraries log from any thread
-        self._dropped = 0
+        self.dropped = 0
+        "Lines lost since the start, for whatever reason."
+        self.taken = 0
+        "Lines handed over since the start."
         self._why_dropped = ""
         self._flows = self.enabled(_FLOW.level)
         self._calls = self.enabled(_CALL.level)
+        self.ended: defaultdict[Sort, int] = defaultdict(int)
+        "How many flows have ended of each sort, whether or not that was logged."
         self._libraries: _Libraries | None = None
         self._writer = threading.Thread(target=self._write, name="log", daemon=True)
         self._writer.start()
@@ -113,11 +122,13 @@ class Log:
 
     def log_flow(self, record: FlowRecord) -> None:
         """Log the access record of a flow. Never raises, never waits."""
+        self.ended[record.listener, record.protocol, record.edge] += 1
         if self._flows:
             self._put(Said(time.time_ns(), _FLOW.level, _FLOW, record))
 
     def log_call(self, listener: str, record: CallRecord) -> None:
         """Log the record of a call. Never raises, never waits."""
+        self.ended[listener, "sip", record.edge] += 1
         if self._calls:
             self._put(Said(time.time_ns(), _CALL.level, _CALL, Call(listener, record)))
 
@@ -170,24 +181,25 @@ class Log:
         logging.getLogger().setLevel(least)
 
     def _put(self, said: Said) -> None:
+        self.taken += 1
         if self._waiting.qsize() < self._capacity:
             self._waiting.put(said)
         else:
-            self._dropped += 1
+            self.dropped += 1
 
     def _write(self) -> None:
         dropped, open_ = 0, True
         while open_:
             batch, open_ = self._take()
             batch += self._sum_up(final=not open_)
-            if self._dropped > dropped:
-                batch.append(self._lost(self._dropped - dropped))
-                dropped = self._dropped
+            if self.dropped > dropped:
+                batch.append(self._lost(self.dropped - dropped))
+                dropped = self.dropped
             rendered = [entry for said in batch if (entry := self._render(said))]
             try:
                 self._sink.write(rendered)
             except OSError as error:
-                self._dropped += len(rendered)
+                self.dropped += len(rendered)
                 self._why_dropped = error.strerror or str(error)
             if open_ and len(batch) < BATCH:
                 time.sleep(GATHER)
@@ -211,7 +223,7 @@ class Log:
         try:
             return self._sink.render(said)
         except Exception as error:  # a value that cannot be shown must not end the log
-            self._dropped += 1
+            self.dropped += 1
             self._why_dropped = f"{said.event.name}: {error!r}"
             return b""
 

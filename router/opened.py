@@ -6,24 +6,31 @@ composed, which may fail, and then nothing has changed. The second step only swi
 
 import asyncio
 import dataclasses
+import functools
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from typing import Any
 
 from protocols.net.listen import BindError, Listener, bind
 from protocols.net.tasks import Tasks
+from protocols.record import UnderWay
 from protocols.sip.terms import Terms
-from protocols.target import hostport
+from protocols.target import Target, hostport
 from router import events
 from router.changes import Change
 from router.config import Loaded
+from router.handover import Handover
 from router.https import HttpsRelay, HttpsTunnels
 from router.keyring import Keyring
 from router.listeners import FromProvider
 from router.logs import Log
-from router.relays import Ground, OverTcp, Relayed, Relaying, Sockets, Tunnelled
+from router.relays import KINDS, Ground, OverTcp, Relayed, Relaying, Sockets, Tunnelled
 from router.snapshot import Snapshot
 from router.sockets import SocketRelay
 from router.trunks import Bindings, Trunks
+
+SETTLE = 1.0
+"Seconds that clients have for the handshake they are in when their listener ends."
 
 Place = tuple[str, str, int]
 "Address and port; where the system chooses the port, the listener comes first."
@@ -56,9 +63,12 @@ class Plan:
 class Opened:
     """What is open now."""
 
-    def __init__(self, log: Log, tasks: Tasks, keyring: Keyring) -> None:
+    def __init__(
+        self, log: Log, tasks: Tasks, keyring: Keyring, handover: Handover
+    ) -> None:
         self._log = log
         self._tasks = tasks
+        self._handover = handover
         self._loaded: Loaded | None = None
         self._doors: dict[Place, Listener] = {}
         self._relays: dict[str, Relaying] = {}
@@ -73,11 +83,11 @@ class Opened:
             place for place in _places(loaded).values() if place not in self._doors
         ]
         try:
-            sockets = bind([place[1:] for place in wanted])
+            sockets = bind([place[1:] for place in wanted], self._handover.take)
         except BindError as error:
             raise self._explained(error) from None
         try:
-            trunks = self.trunks.bind(loaded)
+            trunks = self.trunks.bind(loaded, self._handover.take)
         except BindError as error:
             _close(sockets)
             raise self._explained(error) from None
@@ -117,30 +127,74 @@ class Opened:
             self._doors.pop(place).close()
         self.trunks.switch(ground, plan.fresh.trunks, plan.terms)
         self._loaded = plan.loaded
+        streams = (door.sock for door in self._doors.values())
+        self._handover.hold([*streams, *self.trunks.sockets])
 
     def changed(self, snapshot: Snapshot, changes: Iterable[Change]) -> None:
         """The ranking or the health of something changed: tell whom it concerns."""
         for relay in self._every:
             relay.changed(snapshot, changes)
+        self.trunks.changed(snapshot)
+
+    def under_way(self) -> Iterator[UnderWay]:
+        """All flows that have not ended; of calls, the requests without an answer."""
+        for relay in self._every:
+            yield from relay.under_way()
+        yield from self.trunks.under_way()
+
+    async def leave(self, edge: str, targets: Iterable[Target]) -> None:
+        """New flows shall go elsewhere: end in good order what would stay there."""
+        targets = tuple(targets)
+        await asyncio.gather(*(relay.leave(edge, targets) for relay in self._every))
 
     @property
-    def flows(self) -> int:
-        """Connections of clients, tunnels, and SIP requests under way."""
-        return sum(relay.flows for relay in self._every) + self.trunks.flows
+    def flows(self) -> dict[str, int]:
+        """How many there are by kind; of SIP, the requests under way."""
+        counts = {"SIP requests": self.trunks.flows, **dict.fromkeys(KINDS, 0)}
+        for relay in self._every:
+            counts[relay.kind] += relay.flows
+        return counts
 
-    async def drain(self) -> int:
-        """Take no new flows, let those that run end; how many were cut."""
-        for name, place in self._places.items():
-            if not self._relays[name].answers_to_the_end:
-                self._doors[place].close()
-        cut = await asyncio.gather(
-            *(relay.drain() for relay in (*self._relays.values(), *self._retiring)),
-            *self._ending.values(),
-            self.trunks.drain(),
+    async def drain(self, *, handed_on: bool = False) -> int:
+        """Take no new flows, let those that run end; how many were cut.
+
+        Where the sockets are `handed_on`, clients that connect from now on are the next
+        process's, and wait for it. So flows that last end first, and nobody else
+        notices yet.
+        """
+        ending = list(self._ending.values())
+        cut = 0
+        if handed_on:
+            cut = sum(await asyncio.gather(*self._ends(lasting=True)))
+        cut += sum(
+            await asyncio.gather(
+                *([] if handed_on else self._ends(lasting=True)),
+                *self._ends(lasting=False),
+                *ending,
+                self.trunks.drain(handed_on=handed_on),
+            )
         )
-        for door in self._doors.values():
-            door.close()
-        return sum(cut)
+        return cut
+
+    def _ends(self, *, lasting: bool) -> list[Coroutine[Any, Any, int]]:
+        """What ends all relays whose flows last, or all others."""
+        relays = {**{r: n for n, r in self._relays.items()}, **self._retiring}
+        return [
+            relay.drain(functools.partial(self._shut, self._doors[self._places[name]]))
+            for relay, name in relays.items()
+            if relay.lasts is lasting
+        ]
+
+    async def _shut(self, door: Listener) -> None:
+        """Accept no more; whoever is accepted is let in."""
+        door.close()
+        await door.settle(SETTLE)
+
+    async def settled(self) -> None:
+        """Return when what was taken out of service has ended."""
+        ending = [*self._ending.values(), *self.trunks.ending]
+        if ending:
+            await asyncio.wait(ending)
 
     @property
     def _every(self) -> list[Relaying]:
@@ -204,7 +258,7 @@ class Opened:
 
     def _end(self, name: str, relay: Relaying, door: Listener) -> None:
         async def end() -> int:
-            cut = await relay.drain()
+            cut = await relay.drain(functools.partial(door.settle, SETTLE))
             # Whoever was within the TLS handshake comes into an empty house.
             await door.settle(relay.serving.handshake_timeout)
             relay.close()

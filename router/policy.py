@@ -12,24 +12,34 @@ from router.election import (
     Switch,
     challenge,
     elect,
+    is_pinned,
     ms,
     needed_gain,
     unusable,
 )
 from router.endpoint import Endpoint
 from router.health import State
-from router.order import electable, order, tiers
+from router.order import electable, order, order_edges, tiers
 from router.snapshot import Edge, Score, Service, Settings, Snapshot
 
-__all__ = ["Election", "Ranking", "Reasons", "Settings", "Switch", "elect", "rank"]
+__all__ = [
+    "Election",
+    "Ranking",
+    "Reasons",
+    "Settings",
+    "Switch",
+    "elect",
+    "rank",
+    "rank_edges",
+]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Reasons:
-    """The arithmetic that placed one endpoint; times in seconds."""
+    """The arithmetic that placed an endpoint or an edge; times in seconds."""
 
     state: State
-    "Health of the endpoint."
+    "Health of the endpoint, or of the edge where the edge is ranked."
     age: float
     "For how long that has been so."
     draining: bool
@@ -85,15 +95,30 @@ def rank(snapshot: Snapshot, product: str, *, now: float) -> Ranking:
     """
     tier = tiers(snapshot)
     return tuple(
-        Place(service.endpoint, _reasons(snapshot, service, tier, now))
+        Place(
+            service.endpoint,
+            _reasons(
+                snapshot, snapshot.edges[service.endpoint.edge], service, tier, now
+            ),
+        )
         for service in order(snapshot, product)
     )
 
 
+def rank_edges(snapshot: Snapshot, *, now: float) -> Mapping[str, Reasons]:
+    """The edges from best to worst as a whole, each with its reasons."""
+    tier = tiers(snapshot)
+    ranked = [snapshot.edges[name] for name in order_edges(snapshot)]
+    return {edge.name: _reasons(snapshot, edge, edge, tier, now) for edge in ranked}
+
+
 def _reasons(
-    snapshot: Snapshot, service: Service, tier: Mapping[str, int], now: float
+    snapshot: Snapshot,
+    edge: Edge,
+    judged: Edge | Service,
+    tier: Mapping[str, int],
+    now: float,
 ) -> Reasons:
-    edge = snapshot.edges[service.endpoint.edge]
     home = snapshot.home
     here = snapshot.edges.get(home.edge) if home.edge is not None else None
     is_home = edge.name == home.edge
@@ -104,8 +129,8 @@ def _reasons(
         if edge.score is not None and not is_home:
             gain = here.score.value - edge.score.value
     return Reasons(
-        state=service.state,
-        age=now - service.since,
+        state=judged.state,
+        age=now - judged.since,
         draining=edge.draining,
         home=is_home,
         tier=tier[edge.name],
@@ -134,13 +159,18 @@ def _verdict(
     if here is None:
         return "no home yet"
     if edge.name == here.name:
-        return f"home for {now - snapshot.home.since:.0f} s"
+        held = f"home for {now - snapshot.home.since:.0f} s"
+        return f"{held}, pinned" if is_pinned(snapshot, edge.name, now) else held
     if snapshot.frozen:
         return "our uplink is in doubt: home stays"
     if not electable(edge):
         return f"not fit to be home: {_unfit(edge)}"
     if unusable(here):
         return "home is about to move"
+    if is_pinned(snapshot, here.name, now):
+        return "home is pinned"
+    if is_pinned(snapshot, edge.name, now):
+        return "home is about to move here: pinned"
     assert here.score is not None
     assert edge.score is not None
     slower = edge.score.value - here.score.value

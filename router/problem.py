@@ -13,6 +13,9 @@ _SHOWN = 60
 _SECRET_KEY = re.compile(r"password|passwd|secret|token|credential", re.IGNORECASE)
 _USER_INFO = re.compile(r"//[^/]*@")
 
+EX_CONFIG = 78
+"Exit code for a configuration that cannot be used (sysexits.h)."
+
 
 class Severity(enum.StrEnum):
     """Whether the router starts in spite of it."""

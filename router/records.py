@@ -254,8 +254,8 @@ class EdgeRecord:
     "The finding that made it so; None if none did."
     proved: bool = False
     "Whether it ever was UP."
-    draining: bool = False
-    "Whether an operator wants no new flows there."
+    drained: float | None = None
+    "Since when an operator wants no new flows there; None while nobody does."
     failed: float = -math.inf
     "When it ceased to be UP, unless it is UP again, or it is what it answers."
     flips: deque[float] = dataclasses.field(default_factory=lambda: deque(maxlen=8))
@@ -334,7 +334,7 @@ class EdgeRecord:
             state=self.state,
             since=self.since,
             score=self.score,
-            draining=self.draining,
+            drained=self.drained,
             flips=len(self.flips),
         )
 

@@ -1,12 +1,14 @@
 """A listener at work, as the daemon sees it, whatever it serves."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from protocols.net.admission import Limits, Refusal
-from protocols.net.listen import Factory, Serving
+from protocols.net.listen import AcceptNoMore, Factory, Serving
 from protocols.net.tasks import Tasks
+from protocols.record import UnderWay
+from protocols.target import Target
 from router import events
 from router.changes import Change
 from router.checker import Checker
@@ -35,6 +37,9 @@ Sockets = WebsocketToProvider | WebsocketFromProvider
 OverTcp = Relayed | Tunnelled | Sockets
 "Listeners whose connections are flows, or carry them one after the other."
 
+KINDS = ("connections", "tunnels", "sockets")
+"Kinds of flows over TCP."
+
 DRAIN = 10.0
 "Seconds that flows have to end when their listener, or the daemon, stops."
 
@@ -44,8 +49,10 @@ class Relaying(Protocol):
 
     serving: Serving
     "How new connections are served."
-    answers_to_the_end: bool
-    "Whether new connections are of use while it drains: they are told to come back."
+    kind: str
+    "What its flows are called, one of KINDS."
+    lasts: bool
+    "Whether a flow may last for hours."
 
     @property
     def flows(self) -> int:
@@ -54,11 +61,21 @@ class Relaying(Protocol):
     def changed(self, snapshot: Snapshot, changes: Iterable[Change]) -> None:
         """The ranking or the health of something changed."""
 
+    def under_way(self) -> Iterator[UnderWay]:
+        """The flows that have not ended."""
+
+    async def leave(self, edge: str, targets: Iterable[Target]) -> None:
+        """New flows shall go elsewhere than to an edge, which has these targets: end in
+        good order what would stay there for long."""
+
     async def retire(self) -> None:
         """Let clients go on until they leave by themselves; then end."""
 
-    async def drain(self) -> int:
-        """End what can be ended, then everything; how many flows were cut."""
+    async def drain(self, accept_no_more: AcceptNoMore) -> int:
+        """End what can be ended, then everything; how many flows were cut.
+
+        It asks to `accept_no_more` once new clients are of no use.
+        """
 
     def close(self) -> None:
         """End everything now."""

@@ -27,10 +27,13 @@ def patience(round_trip: float | None) -> float:
 def prepare(snapshot: Snapshot, product: str) -> Route:
     """The route of a product by its ranking, or of a listener in configured order.
 
+    Empty for a product while an operator wants flows to be refused.
     Raises KeyError for what the snapshot does not hold.
     """
     services = list(snapshot.services[product])
     if all(service.endpoint.edge in snapshot.edges for service in services):
+        if snapshot.refusing:
+            return Route()
         services = order(snapshot, product)
     graded: dict[tuple[int, int, int], list[Address]] = {}
     for place, service in enumerate(services):

@@ -93,7 +93,13 @@ class Schedule:
 
     def hasten(self, record: Record, now: float) -> None:
         """Probe an address at once, unless an answer is being waited for."""
-        if not record.orders and now - record.sent > self._settings.fast_interval / 2:
+        if now - record.sent > self._settings.fast_interval / 2:
+            self.insist(record, now)
+
+    def insist(self, record: Record, now: float) -> None:
+        """Probe an address at once, unless an answer is being waited for, even if it
+        was probed just now."""
+        if not record.orders:
             record.urgent = True
             record.due = now
             self._enter(record)

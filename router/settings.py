@@ -13,7 +13,19 @@ import pydantic
 from router.addresses import Address, BindAddress, Nameserver
 from router.listeners import Listener
 from router.units import Seconds, between
-from router.validation import FieldName, FilePath, Name, Section, Text, Version
+from router.validation import (
+    OR_OFF,
+    FieldName,
+    FilePath,
+    Name,
+    Section,
+    SocketPath,
+    Text,
+    Version,
+)
+
+SOCKET = Path("/run/edge-router/control.sock")
+"Where the daemon can be asked, unless the configuration says otherwise."
 
 
 class Provider(Section):
@@ -97,10 +109,12 @@ class Resolver(Section):
 class Admin(Section):
     """Where the running daemon can be asked."""
 
-    socket: FilePath = Path("/run/edge-router/control.sock")
-    "Unix socket of the commands `status`, `explain`, `drain` and so on."
-    http: BindAddress | None = None
-    "Address for status and metrics over HTTP. Omitted: none."
+    socket: SocketPath = SOCKET
+    """Unix socket of the commands `status`, `explain`, `drain` and so on; `off` for
+    none. Omitted: `control.sock` in the runtime directory that systemd gives, else
+    `/run/edge-router/control.sock`."""
+    http: Annotated[BindAddress | None, OR_OFF] = None
+    "Address for status and metrics over HTTP, or `off`. Omitted: none."
 
 
 class LogFormat(enum.StrEnum):

@@ -5,7 +5,7 @@ can be pickled, so that further processes can be fed.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from protocols.target import Target
 from router.endpoint import Endpoint, Kind
@@ -81,10 +81,15 @@ class Edge:
     "When the state last changed, a short suspicion aside."
     score: Score | None
     "Its score; None while unmeasured."
-    draining: bool = False
-    "Whether an operator wants no new flows there."
+    drained: float | None = None
+    "Since when an operator wants no new flows there; None while nobody does."
     flips: int = 0
     "How often it went DOWN within the last hour."
+
+    @property
+    def draining(self) -> bool:
+        """Whether an operator wants no new flows there."""
+        return self.drained is not None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -139,6 +144,16 @@ class Home:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Pin:
+    """An operator's wish that an edge be home while it is healthy."""
+
+    edge: str
+    "Its name."
+    until: float
+    "When that ends, in monotonic seconds."
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Route:
     """The targets of a product in the order to try."""
 
@@ -174,6 +189,17 @@ class Snapshot:
     "By product or listener, in configured order."
     routes: Mapping[str, Route] = dataclasses.field(default_factory=dict)
     "By product or listener."
+    pin: Pin | None = None
+    "Which edge an operator wants for home, if any."
+    refusing: bool = False
+    "Whether an operator wants no new flow to go to any edge."
+
+    def targets_at(self, edge: str) -> Iterator[Target]:
+        """All targets of an edge, or of a receiver."""
+        for services in self.services.values():
+            for service in services:
+                if service.endpoint.edge == edge:
+                    yield from (address.target for address in service.addresses)
 
     def warm(self, product: str) -> tuple[Target, ...]:
         """Where to keep warm connections: at the first endpoint and the runner-up."""

@@ -2,10 +2,12 @@
 
 import asyncio
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from protocols.net.dial import dial
-from protocols.target import Result
+from protocols.net.listen import AcceptNoMore
+from protocols.record import UnderWay
+from protocols.target import Result, Target
 from protocols.websocket.relay import Relay
 from protocols.websocket.shared import Deadlines, Dial, Drain
 from router.changes import Change, Flip
@@ -26,7 +28,8 @@ STREAMS = 60.0
 class SocketRelay:
     """The WebSockets of one listener."""
 
-    answers_to_the_end = True
+    kind = "sockets"
+    lasts = True
 
     def __init__(self, ground: Ground, name: str, listener: Sockets) -> None:
         """Raises TLSFileError."""
@@ -87,9 +90,20 @@ class SocketRelay:
         """Let WebSockets end by themselves."""
         await self._relay.retire()
 
-    async def drain(self) -> int:
-        """End all WebSockets, as configured; how many had to be cut."""
-        return await self._relay.drain()
+    def under_way(self) -> Iterator[UnderWay]:
+        """WebSockets that are open or being opened."""
+        return self._relay.under_way()
+
+    async def leave(self, edge: str, targets: Iterable[Target]) -> None:
+        """End WebSockets through an edge in good order."""
+        await self._relay.leave(edge)
+
+    async def drain(self, accept_no_more: AcceptNoMore) -> int:
+        """End all WebSockets, as configured; how many had to be cut.
+
+        Until they have ended, who opens another one is told to come back.
+        """
+        return await self._relay.drain(accept_no_more)
 
     def close(self) -> None:
         """End everything now."""

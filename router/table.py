@@ -14,6 +14,7 @@ from router import health, policy
 from router.changes import (
     Change,
     Flip,
+    PinEnded,
     RegionFailed,
     RegionRecovered,
     Stalled,
@@ -22,7 +23,7 @@ from router.changes import (
     joined,
     listed,
 )
-from router.endpoint import Endpoint, Kind
+from router.endpoint import Endpoint, Kind, Protocol
 from router.health import Health, State
 from router.location import Location, plain
 from router.order import order_edges
@@ -32,7 +33,7 @@ from router.routes import alike, prepare
 from router.saved import MAX_ADDRESSES, Saved, dump, is_address, parse
 from router.schedule import Schedule
 from router.scope import Scope
-from router.snapshot import Home, Route, Score, Snapshot
+from router.snapshot import Home, Pin, Route, Score, Snapshot
 from router.uplink import TOGETHER, Uplink
 
 SCAN_INTERVAL = 300.0
@@ -85,6 +86,8 @@ class Table:
         self._changes: list[Change] = []
         self._region_failed = math.inf
         self._home = Home(None, now)
+        self._pin: Pin | None = None
+        self._refusing = False
         self._order: list[str] = []
         self._void_before = -math.inf
         self._refresh_at = now
@@ -211,15 +214,58 @@ class Table:
             self._changes.append(Stalled(late))
         self._void_before = now
 
-    def drain(self, edge: str) -> None:
+    def drain(self, edge: str, now: float) -> None:
         """Rank an edge last, cutting nothing. Raises KeyError for an unknown one."""
-        self._edges[edge].draining = True
-        self._dirty = True
+        record = self._edges[edge]
+        if record.drained is None:
+            record.drained = now
+            self._dirty = True
 
     def undrain(self, edge: str) -> None:
-        """Rank an edge by merit again. Raises KeyError for an unknown one."""
-        self._edges[edge].draining = False
+        """Rank an edge by merit again; flows are refused no more.
+
+        Raises KeyError for an unknown one.
+        """
+        self._edges[edge].drained = None
+        self._refusing = False
         self._dirty = True
+
+    def refuse(self, now: float) -> None:
+        """Drain all edges, and have no flow go to any: they are refused from now on."""
+        for edge in self._edges:
+            self.drain(edge, now)
+        self._refusing = self._dirty = True
+
+    def pin(self, edge: str, until: float) -> None:
+        """Have an edge for home while it is healthy, until a time.
+
+        Raises KeyError for an unknown one.
+        """
+        self._pin = Pin(self._edges[edge].name, until)
+        self._dirty = True
+
+    def unpin(self) -> None:
+        """Choose home by merit again."""
+        self._pin = None
+        self._dirty = True
+
+    def ask(self, edge: str | None, now: float) -> tuple[tuple[Protocol, Target], ...]:
+        """Probe every address of an edge at once, or of all; which these are.
+
+        OPTIONS keep their distance even so. Raises KeyError for an unknown edge.
+        """
+        records = self._register if edge is None else self._edges[edge].records
+        found = [
+            record for record in records if edge is not None or not record.receiver
+        ]
+        for record in found:
+            self._schedule.insist(record, now)
+        return tuple((record.protocol, record.target) for record in found)
+
+    def awaits(self, target: Target) -> bool:
+        """Whether a probe of a target's address is under way, or about to be."""
+        record = self._register[target]
+        return bool(record.orders) or record.protocol is not Protocol.SIP
 
     def snapshot(self, now: float) -> Snapshot:
         """The state of things; the same object as before while nothing has changed."""
@@ -486,6 +532,8 @@ class Table:
             if changed
             else old.services,
             routes=old.routes,
+            pin=self._pinned(now),
+            refusing=self._refusing,
         )
         election = policy.elect(snapshot, now=now)
         if election.home is not self._home:
@@ -499,6 +547,13 @@ class Table:
             snapshot = dataclasses.replace(snapshot, routes=self._routes(snapshot))
         self._snapshot = snapshot
         self._heat(now)
+
+    def _pinned(self, now: float) -> Pin | None:
+        """What is pinned, until its time is over."""
+        if self._pin is not None and now >= self._pin.until:
+            self._changes.append(PinEnded(self._pin.edge))
+            self._pin = None
+        return self._pin
 
     def _acquit(self, now: float) -> None:
         answering = [e.name for e in self._edges.values() if e.state is State.UP]

@@ -8,6 +8,7 @@ from router import events
 from router.changes import (
     Change,
     Flip,
+    PinEnded,
     RegionFailed,
     RegionRecovered,
     Stalled,
@@ -46,6 +47,8 @@ def tell_change(log: Log, change: Change, region: str = "") -> None:
             )
         case Stalled():
             log.say(events.LOOP_STALLED, late_ms=_milliseconds(change.late))
+        case PinEnded():
+            log.say(events.PIN_ENDED, edge=change.edge)
 
 
 def tell_answer(log: Log, name: str, answer: Answer, before: tuple[str, ...]) -> None:

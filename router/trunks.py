@@ -5,13 +5,16 @@ import binascii
 import dataclasses
 import functools
 import os
+import socket
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from protocols.net.admission import Refusal
-from protocols.net.listen import BindError
+from protocols.net.listen import BindError, Take, nothing
 from protocols.net.tasks import Tasks
 from protocols.net.tls import Certificates
+from protocols.record import UnderWay
+from protocols.sip import datagrams
 from protocols.sip.bound import Bound, Wanted, bind
 from protocols.sip.endpoint import Endpoint
 from protocols.sip.guard import Guard
@@ -27,6 +30,7 @@ from router.keyring import Keyring, Keys
 from router.listeners import Sip
 from router.logs import Log
 from router.relays import DRAIN, Ground, Refusals
+from router.snapshot import Snapshot
 from router.trunk import Belongs, PlaceNames, place_of, settings_of
 
 _NO_ALPN: tuple[str, ...] = ()  # SIP has no name there
@@ -51,10 +55,11 @@ class Trunks:
         self._ending: dict[Endpoint, asyncio.Task[int]] = {}
         self._probes: dict[tuple[str, Transport], Probe] = {}
 
-    def bind(self, loaded: Loaded) -> dict[str, Bindings]:
+    def bind(self, loaded: Loaded, take: Take = nothing) -> dict[str, Bindings]:
         """Sockets for all listeners: those that there are, and new ones.
 
-        Raises BindError, and leaves no new ones then.
+        New ones come from `take`, if it has them. Raises BindError, and leaves no new
+        ones then.
         """
         bound: dict[str, Bindings] = {}
         try:
@@ -62,7 +67,7 @@ class Trunks:
                 have = self._bound.get(name, {})
                 wanted = list(_of(listener))
                 missing = [one for one in wanted if one not in have]
-                fresh = dict(zip(missing, bind(missing), strict=True))
+                fresh = dict(zip(missing, bind(missing, take), strict=True))
                 bound[name] = {one: have.get(one) or fresh[one] for one in wanted}
         except BindError:
             self.release(bound)
@@ -106,7 +111,10 @@ class Trunks:
             for wanted, one in bound[name].items():
                 if wanted not in self._bound.get(name, {}):
                     self._announce(name, one)
+                    if one.transport is Transport.UDP:
+                        self._warn(name, one)
         self._bound = dict(bound)
+        self.changed(ground.checker.snapshot)
         listeners = _sip(ground.loaded)
         in_use = {None, *(listener.key_file for listener in listeners.values())}
         self._keys = {path: keys for path, keys in self._keys.items() if path in in_use}
@@ -140,19 +148,41 @@ class Trunks:
         every = (*self._endpoints.values(), *self._ending)
         return sum(endpoint.pending for endpoint in every)
 
+    def changed(self, snapshot: Snapshot) -> None:
+        """Refuse new calls of the site while an operator wants none at any edge."""
+        for endpoint in self._endpoints.values():
+            endpoint.lead(not snapshot.refusing)
+
+    def under_way(self) -> Iterator[UnderWay]:
+        """Requests that wait for their final answer: calls that stand are not here."""
+        for name, endpoint in self._endpoints.items():
+            yield from endpoint.under_way(name)
+
     @property
     def open(self) -> list[tuple[str, int]]:
         """Addresses and ports that are bound, for a removed listener as well."""
         endpoints = (*self._endpoints.values(), *self._ending)
         return [place for endpoint in endpoints for place in endpoint.open]
 
-    async def drain(self) -> int:
+    @property
+    def sockets(self) -> list[socket.socket]:
+        """All that listeners of the configuration listen on."""
+        return [one.sock for bound in self._bound.values() for one in bound.values()]
+
+    @property
+    def ending(self) -> Collection[asyncio.Task[int]]:
+        """What ends listeners that were taken out of service."""
+        return self._ending.values()
+
+    async def drain(self, *, handed_on: bool = False) -> int:
         """Take no new calls, end requests under way; how many were cut off.
 
-        Calls that stand need nothing of this process, and go on after a restart.
+        Calls that stand need nothing of this process, and go on after a restart. Where
+        the sockets are `handed_on`, so do new ones over UDP.
         """
+        endpoints = self._endpoints.values()
         cut = await asyncio.gather(
-            *(endpoint.drain(DRAIN) for endpoint in self._endpoints.values()),
+            *(one.drain(DRAIN, handed_on=handed_on) for one in endpoints),
             *self._ending.values(),
         )
         return sum(cut)
@@ -246,6 +276,17 @@ class Trunks:
             protocol=f"{Protocol.SIP} over {one.transport}",
             direction="to_provider" if one.side is Side.SITE else "from_provider",
         )
+
+    def _warn(self, name: str, one: Bound) -> None:
+        room = datagrams.room(one.sock)
+        if room < datagrams.RECEIVE_BUFFER:
+            self._log.say(
+                events.LISTENER_CRAMPED,
+                listener=name,
+                address=hostport(*one.sock.getsockname()[:2]),
+                room_bytes=room,
+                needed_bytes=datagrams.RECEIVE_BUFFER,
+            )
 
     def _refused(self, listener: str, address: str, reason: str, detail: str) -> None:
         if reason == Refusal.HANDSHAKE_FAILED:

@@ -77,6 +77,23 @@ _SIZE = _Kind("a size with its unit (B, KiB, MiB, GiB)", _SIZES, ("B", "KiB", "M
 _RATE = _Kind("a rate with its unit (B/s, KiB/s, MiB/s)", _SIZES, ("B",), "/s")
 
 
+def seconds_in(value: object, least: str, most: str) -> float:
+    """The seconds in a time such as `1h`, within bounds that are written like it.
+
+    Raises ValueError that says what was expected.
+    """
+    low, high = _seconds(least), _seconds(most)
+    try:
+        seconds = _quantity(value, _TIME, low, high)
+    except PydanticCustomError as error:
+        context = error.context or {}
+        words = [f"expected {context['expected']}", str(context["hint"])]
+        raise ValueError("; ".join(filter(None, words))) from None
+    if not low <= seconds <= high:
+        raise ValueError(f"expected a time from {least} to {most}")
+    return seconds
+
+
 def _quantity(
     value: object, kind: _Kind, low: float = 0.0, high: float = math.inf
 ) -> float:

@@ -18,6 +18,7 @@ from router.problem import KeyPath, Problem, did_you_mean, one_of, quote
 from router.units import as_text, read_text, wrong
 
 _LONGEST = 4096  # PATH_MAX of Linux
+_LONGEST_SOCKET = 107  # unix(7): sun_path has 108 bytes, with a zero at the end
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
 _SECRET_KEY = re.compile(r"(?:password|secret|token)$", re.IGNORECASE)
 
@@ -56,6 +57,19 @@ def _path(value: object, info: pydantic.ValidationInfo) -> Path:
         raise wrong(expected)
     base: Path = (info.context or {}).get("base", Path())
     return base / text
+
+
+def _socket(value: object, info: pydantic.ValidationInfo) -> Path | None:
+    if value == "off":
+        return None
+    path = _path(value, info)
+    if len(str(path).encode()) > _LONGEST_SOCKET:
+        raise wrong(f"a path of {_LONGEST_SOCKET} bytes at most, or off")
+    return path
+
+
+def _or_off(value: object, read: pydantic.ValidatorFunctionWrapHandler) -> object:
+    return None if value == "off" else read(value)
 
 
 def _printable(value: object) -> str:
@@ -99,6 +113,10 @@ FieldName = Annotated[
 "The name of an HTTP field: a token (RFC 9110 section 5.1), of the usual characters."
 FilePath = Annotated[Path, pydantic.PlainValidator(_path), as_text()]
 "A path; a relative one starts at the directory of the configuration."
+SocketPath = Annotated[Path | None, pydantic.PlainValidator(_socket), as_text()]
+"The path of a Unix socket; `off` for none."
+OR_OFF = pydantic.WrapValidator(_or_off)
+"Takes `off` for a value that is not given."
 
 
 def build(

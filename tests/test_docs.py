@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from router.catalogue import read_catalogue
+from router.cli import main
 from router.document import parse
+from router.events import registered
 from router.files import read
 
 ROOT = Path(__file__).parents[1]
@@ -19,17 +22,38 @@ DOCS = [
     "README.md",
     *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/**/*.md")),
 ]
-TYPED = ("README.md", "docs/getting-started.md")
-"Documents whose shell commands are run."
-
+MACHINE = "changes the machine: "
+RUNNING = "asks a running daemon or its journal"
 UNRUN = {
     "make demo": "takes a minute: tests/router/demo/test_play.py runs it",
     "curl --cacert site.pem": "needs the Internet: test_clients.py does it without",
     "HTTPS_PROXY=": "needs the Internet: test_clients.py does it without",
+    "SSL_CERT_FILE=": "needs the Internet: scenarios/test_sockets.py does it without",
     "edge-router run": "needs the Internet: test_app.py runs it without",
-    "python3 -m venv /opt": "needs root and the Internet; `make setup` does the same",
+    "make deb": MACHINE + "tests/packaging does it in a root of its own",
+    "apt-get install --yes make": MACHINE + "tests/packaging and .ci/run do it",
+    "make install": MACHINE + "tests/packaging does it in a root of its own",
+    "(umask 077 && head -c 24 /dev/urandom | base64 > /etc": MACHINE + "a key in /etc",
+    "runuser -u edge-router -- edge-router check": "needs the installed user",
+    "#!/bin/sh\nset -eu\ninstall -d": MACHINE + "test_docs_installation.py runs it",
+    "edge-router version\napt-get": MACHINE + "tests/packaging upgrades",
+    "(umask 077 && tar": "needs the installed configuration",
+    "systemctl": MACHINE + "needs systemd as PID 1",
+    "journalctl": RUNNING,
+    "tcpdump": "waits for packets",
+    "edge-router status": RUNNING,
+    "edge-router log-level": RUNNING,
+    "edge-router version --json\nedge-router status": RUNNING,
 }
 "How blocks of commands begin that are not run here, and why not."
+
+COMING = {
+    "drain", "explain", "flows", "log-level", "pin", "probe", "reload",
+    "status", "undrain",
+}  # fmt: skip
+"Commands that documents name, where they may precede the program."
+
+EVENTS = {event.name for event in registered()}
 
 FRAGMENTS = {
     "provider:\n  catalogue: ./catalogues/telnyx.yaml": "what of it differs",
@@ -46,7 +70,7 @@ def beginning(text: str, known: Mapping[str, str]) -> bool:
     return any(text.startswith(begin) for begin in known)
 
 
-@pytest.mark.parametrize("document", TYPED)
+@pytest.mark.parametrize("document", [d for d in DOCS if blocks(d, "sh")])
 def test_commands_work_as_written(document: str, tmp_path: Path) -> None:
     """In one directory, in the order of the text, as a reader would."""
     scripts = tmp_path / "bin"
@@ -69,6 +93,60 @@ def test_commands_work_as_written(document: str, tmp_path: Path) -> None:
             cwd=tmp_path, env=environ, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"{block}\n{done.stdout}{done.stderr}"
+
+
+@pytest.mark.parametrize("document", DOCS)
+def test_commands_stand_where_they_are_found(document: str) -> None:
+    """In blocks that say `sh`: others are not looked at."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    for fence, body in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.M | re.S):
+        if fence != "sh":
+            typed = r"^(edge-router|systemctl|journalctl|make|apt-get|apt|pip|sudo) "
+            assert not re.search(typed, body, re.M), body
+
+
+@pytest.mark.parametrize("begin", UNRUN)
+def test_exception_is_of_use(begin: str) -> None:
+    assert any(block.startswith(begin) for d in DOCS for block in blocks(d, "sh"))
+
+
+@pytest.mark.parametrize("document", DOCS)
+def test_commands_are_read_by_a_shell(document: str) -> None:
+    """Those, too, that are not run."""
+    for block in blocks(document, "sh"):
+        done = subprocess.run(
+            ["sh", "-n"], input=block, capture_output=True, text=True, check=False
+        )
+        assert done.stderr == "", block
+
+
+@pytest.mark.parametrize("document", DOCS)
+def test_commands_of_ours_are_understood(document: str) -> None:
+    """In blocks and within sentences, run or not: command, options, arguments."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    lines = "\n".join(blocks(document, "sh")).splitlines()
+    quoted = re.findall(r"`(edge-router [a-z][^`]*)`", text)
+    for line in [*lines, *quoted]:
+        for call in re.findall(r"(?:^|-- |; )edge-router ([a-z][^;|>]*)", line):
+            name, *words = shlex.split(call.partition(" #")[0])
+            if name in main.commands and words:
+                main.commands[name].make_context(name, words)
+            assert name in {*main.commands, *COMING}, line
+
+
+@pytest.mark.parametrize("document", DOCS)
+def test_events_that_are_searched_for_exist(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    assert {*re.findall(r"EVENT=([\w.]+)", text)} <= EVENTS
+
+
+def test_trouble_is_told_by_events_and_keys_that_exist() -> None:
+    text = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
+    keys = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z]+\.[a-z_.]+)`", text))
+    assert len(named & EVENTS) > 10
+    for name in named - EVENTS:
+        assert re.search(rf"^\| `(listeners\.\*\.)?{name}", keys, re.M), name
 
 
 @pytest.mark.parametrize("document", DOCS)
@@ -111,7 +189,7 @@ def test_links_lead_somewhere(document: str) -> None:
 @pytest.mark.parametrize("document", DOCS)
 def test_files_that_are_named_exist(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
-    folders = "protocols|router|simulator|tests|docs|examples|systemd|benchmarks"
+    folders = "debian|protocols|router|simulator|tests|docs|examples|systemd|benchmarks"
     for name in re.findall(rf"`((?:{folders})/[\w./-]+\.\w+)`", text):
         assert (ROOT / name).exists(), name
 

@@ -58,6 +58,7 @@ CORES = (
     "router.access",
     "router.addresses",
     "router.agenda",
+    "router.assessment",
     "router.budget",
     "router.catalogue",
     "router.changes",
@@ -72,8 +73,12 @@ CORES = (
     "router.endpoint",
     "router.endpoints",
     "router.events",
+    "router.explanation",
+    "router.flows",
     "router.forwarding",
+    "router.headline",
     "router.health",
+    "router.history",
     "router.hosts",
     "router.lines",
     "router.listeners",
@@ -95,6 +100,7 @@ CORES = (
     "router.settings",
     "router.snapshot",
     "router.spacing",
+    "router.status",
     "router.summary",
     "router.table",
     "router.units",
@@ -233,8 +239,17 @@ def test_core_imports_cores_only(name: str) -> None:
 
 
 COMPOSERS = {
-    f"router.{name}"
-    for name in ["app", "https", "keyring", "opened", "relays", "sockets", "trunks"]
+    "router.admin",
+    "router.app",
+    "router.asked",
+    "router.https",
+    "router.keyring",
+    "router.opened",
+    "router.probes",
+    "router.relays",
+    "router.reloads",
+    "router.sockets",
+    "router.trunks",
 }
 
 

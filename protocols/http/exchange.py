@@ -29,8 +29,8 @@ from protocols.http.head import (
 )
 from protocols.http.search import Search
 from protocols.http.shared import Shared
-from protocols.net.sockets import reset
-from protocols.record import FlowRecord
+from protocols.net.sockets import reset, words
+from protocols.record import FlowRecord, UnderWay
 from protocols.target import ALIVE, Outcome, Result, Target
 
 PENDING = 65_536
@@ -114,6 +114,14 @@ class Exchange:
         else:
             self._search = Search(self, shared, surely=surely)
             self._search.go()
+
+    def under_way(self) -> UnderWay:
+        """What there is to tell before it ends."""
+        shared, far = self._shared, self._far
+        edge = far.target.label if far is not None else ""
+        return UnderWay(
+            shared.listener, "https", self._near.client, edge, self._started
+        )
 
     def wants_body(self) -> bool:
         """Whether the request's body is still to come."""
@@ -228,7 +236,7 @@ class Exchange:
         """The far connection ended under us."""
         far = self._far
         assert far is not None
-        detail = str(error) if error is not None else "connection closed"
+        detail = words(error) if error is not None else "connection closed"
         if self._response is not None:
             self._answer_cut(error, detail)
             return

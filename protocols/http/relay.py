@@ -1,7 +1,7 @@
 """The HTTPS relay of one listener, for either direction."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from protocols.http import fields
 from protocols.http.head import HEAD
@@ -9,7 +9,7 @@ from protocols.http.near import Near
 from protocols.http.pool import Dial, Keeping, Pool
 from protocols.http.shared import Deadlines, Pace, Refused, Shared, Watch
 from protocols.net.tasks import Tasks
-from protocols.record import Record
+from protocols.record import Record, UnderWay
 from protocols.target import Choose, Report, Target
 
 _LOOK = 1.0  # seconds between two looks at deadlines
@@ -89,6 +89,15 @@ class Relay:
         if self._nears:
             await self._empty.wait()
         self.close()
+
+    def vacate(self, target: Target) -> None:
+        """Keep no connection to the target; what is under way there goes on."""
+        self._pool.forsake(target)
+
+    def under_way(self) -> Iterator[UnderWay]:
+        """The requests that are served now."""
+        found = (near.under_way() for near in self._nears)
+        return (one for one in found if one is not None)
 
     async def drain(self, seconds: float) -> int:
         """Take no further requests, end those under way; returns how many were cut."""

@@ -11,6 +11,7 @@ is offered only once.
 import asyncio
 import dataclasses
 import time
+from collections.abc import Iterator
 from typing import cast
 
 from protocols.http.hello import Hello, HelloError, HelloReader
@@ -19,7 +20,7 @@ from protocols.net.hedge import Dialling, NoTarget, Won, hedge
 from protocols.net.sockets import peer_address
 from protocols.net.splice import HIGH_WATER, End, Splice, Spliced
 from protocols.net.tasks import Tasks
-from protocols.record import Attempt, FlowRecord, Record
+from protocols.record import Attempt, FlowRecord, Record, UnderWay
 from protocols.target import Choose, Report, Result, Target, Transport
 
 _HANDSHAKE_RECORD = b"\x16"
@@ -62,6 +63,10 @@ class Tunnels:
     "Those between their start and their record."
     empty: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
     "Set when the last of them ends."
+
+    def under_way(self) -> Iterator[UnderWay]:
+        """The tunnels that are open or being opened."""
+        return (tunnel.under_way() for tunnel in self.open)
 
     async def drain(self, seconds: float) -> int:
         """Let tunnels end by themselves, then cut the rest; returns how many were cut.
@@ -158,6 +163,13 @@ class Tunnel(asyncio.Protocol):
             dialled.transport.abort()
         self._record.received = len(self._first) + len(self._more)
         self._over()
+
+    def under_way(self) -> UnderWay:
+        """What there is to tell before it ends."""
+        record = self._record
+        return UnderWay(
+            record.listener, record.protocol, record.client, record.edge, self._began
+        )
 
     def cut(self, reason: str) -> None:
         """End it now."""

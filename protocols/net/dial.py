@@ -3,7 +3,6 @@
 import asyncio
 import dataclasses
 import errno
-import os
 import socket
 import ssl
 import time
@@ -11,7 +10,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from protocols.net.handshake import Contexts, Handshake
-from protocols.net.sockets import family, harden
+from protocols.net.sockets import family, harden, words
 from protocols.target import Outcome, Result, Target, Transport
 
 SHUTDOWN_TIMEOUT = 2.0
@@ -180,7 +179,7 @@ _CONNECT_RESULTS = {
 def _connect_error(error: OSError) -> DialError:
     # What is not listed is an immediate no: refused, unreachable, no such source.
     result = _CONNECT_RESULTS.get(error.errno or 0, Result.REFUSED)
-    return DialError(result, _words(error), "connect")
+    return DialError(result, words(error), "connect")
 
 
 def _tls_error(error: OSError) -> DialError:
@@ -190,8 +189,4 @@ def _tls_error(error: OSError) -> DialError:
         return DialError(Result.CERTIFICATE, detail or "unverified", "tls")
     if isinstance(error, ssl.SSLError):
         return DialError(Result.TLS, error.reason or str(error), "tls")
-    return DialError(Result.RESET, _words(error) or "connection closed", "tls")
-
-
-def _words(error: OSError) -> str:
-    return os.strerror(error.errno) if error.errno else str(error)
+    return DialError(Result.RESET, words(error) or "connection closed", "tls")

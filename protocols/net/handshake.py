@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import cast
 
 from protocols.net.names import bears
-from protocols.net.tls import HTTP_1_1, client_context
+from protocols.net.tls import HTTP_1_1, Connection, client_context
 from protocols.target import Target
 
 SESSIONS = 512
@@ -197,7 +197,7 @@ class Handshake:
         return True
 
 
-class _Connection(ssl.SSLObject):
+class _Connection(Connection):
     """An SSLObject that tells its handshake of each step."""
 
     handshake: Handshake | None = None
@@ -213,7 +213,8 @@ class _Connection(ssl.SSLObject):
     def read(  # type: ignore[override]  # typeshed has bytes | int by overloads
         self, len: int = 1024, buffer: bytearray | None = None
     ) -> bytes | int:
-        data = super().read(len, buffer)
+        read = self._sslobj.read  # type: ignore[attr-defined]
+        data: bytes | int = read(len) if buffer is None else read(len, buffer)
         # TLS 1.3 sends its tickets after the handshake (RFC 8446 section 4.6.1), so
         # they are looked for once data has come.
         if self.handshake is not None and self.handshake.look_for_ticket(self):

@@ -1,7 +1,9 @@
 """Options of TCP sockets: silent peers are noticed, small writes leave at once."""
 
 import asyncio
+import os
 import socket
+import ssl
 import struct
 from typing import Protocol, cast
 
@@ -57,6 +59,15 @@ def reset(transport: asyncio.Transport) -> None:
         linger = struct.pack("ii", 1, 0)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     transport.abort()
+
+
+def words(error: Exception) -> str:
+    """Why a connection failed, without the numbers that Python's own text has."""
+    if isinstance(error, ssl.SSLError):
+        return getattr(error, "reason", None) or str(error)
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    return str(error)
 
 
 def family(address: str) -> socket.AddressFamily:

@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Callable
 
 from protocols.net.buffered import Buffered
+from protocols.net.sockets import words
 
 HIGH_WATER = 65_536
 "Bytes that may wait for a slow reader before the other side is paused."
@@ -115,9 +116,13 @@ class Splice:
         """Count bytes that the client sent before the joining."""
         self._client.count += count
 
-    def far_lost(self) -> None:
-        """Tell that the far side's end came before the joining."""
-        self._far.connection_lost(None)
+    def client_lost(self, error: Exception | None = None) -> None:
+        """Tell that the client's end came, which only its former protocol heard."""
+        self._client.connection_lost(error)
+
+    def far_lost(self, error: Exception | None = None) -> None:
+        """Tell that the far side's end came, which only its former protocol heard."""
+        self._far.connection_lost(error)
 
     def abort(self, code: str, reason: str) -> None:
         """Cut both connections."""
@@ -138,7 +143,7 @@ class Splice:
             end.peer.transport.close()
         else:
             who = "CD" if end is self._client else "FD"
-            self._note(who, str(error) or "connection lost")
+            self._note(who, words(error) or "connection lost")
             end.peer.transport.abort()
 
     def _note(self, code: str, reason: str) -> None:

@@ -6,12 +6,26 @@ encryption (RFC 9325 section 4.2). No compression, no renegotiation.
 
 import ssl
 from collections.abc import Sequence
+from operator import attrgetter
 from pathlib import Path
 
 HTTP_1_1 = ("http/1.1",)
 "The one protocol offered and accepted by ALPN (RFC 7301)."
 
 _CIPHERS_1_2 = "ECDHE+AESGCM:ECDHE+CHACHA20"
+
+
+class Connection(ssl.SSLObject):
+    """An SSLObject whose reading and writing are OpenSSL's functions themselves.
+
+    Python's class wraps each in a method that does nothing else, and an event loop
+    calls four of them for every chunk. See docs/decisions/0062.
+    """
+
+    # SSLObject has kept what is OpenSSL's under this name since Python 3.5.
+    read = property(attrgetter("_sslobj.read"))
+    write = property(attrgetter("_sslobj.write"))
+    pending = property(attrgetter("_sslobj.pending"))
 
 
 class TLSFileError(Exception):
@@ -98,6 +112,7 @@ class Certificates:
 
 
 def _restrict(context: ssl.SSLContext, alpn: Sequence[str]) -> None:
+    context.sslobject_class = Connection
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(_CIPHERS_1_2)
     context.options |= ssl.OP_NO_COMPRESSION

@@ -15,22 +15,28 @@ class Account:
     Times in seconds on any one clock.
     """
 
-    __slots__ = ("_record", "_rung", "_since", "_trying")
+    __slots__ = ("_record", "_rung", "_trying", "since")
 
     def __init__(self, record: CallRecord | None, now: float) -> None:
         self._record = record
-        self._since = now
+        self.since = now
+        "When the request came."
         self._trying: float | None = None
         self._rung: float | None = None
+
+    @property
+    def edge(self) -> str:
+        """The edge as far as it is known; empty without a record."""
+        return self._record.edge if self._record is not None else ""
 
     def answered(self, now: float) -> None:
         """Note that the far side has answered; the first time counts."""
         if self._trying is None:
-            self._trying = now - self._since
+            self._trying = now - self.since
 
     def rang(self, now: float) -> None:
         """Note that it rings."""
-        self._rung = now - self._since
+        self._rung = now - self.since
 
     def close(
         self,
@@ -54,13 +60,13 @@ class Account:
         record.status = status
         record.trying = self._trying
         record.ringing = self._rung
-        record.total = now - self._since
+        record.total = now - self.since
         record.reason = reason
         if branch is not None:
             record.target = str(branch.target)
             if record.direction == "to_provider":
                 record.edge = branch.target.label or record.edge
-            record.failover = branch.begun - self._since
+            record.failover = branch.begun - self.since
         if response is not None:
             record.to_tag = tag_in(response.line(b"to")).decode("latin-1")
         if len(branches) > 1 or branch is None:

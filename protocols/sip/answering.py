@@ -1,5 +1,6 @@
 """The server transaction of a request: its answers, its repetitions, its ACK."""
 
+from protocols.record import UnderWay
 from protocols.sip import replies
 from protocols.sip.machines import (
     INVITE_SERVER,
@@ -61,6 +62,9 @@ class Answering(Transaction):
         passes = self.on(Event.ACKED, now) is Do.PASS
         self._drop_if_over()
         return passes
+
+    def under_way(self, listener: str) -> UnderWay | None:
+        """Nothing: what the router answers by itself goes nowhere."""
 
     def cancelled(self, request: Message, now: float) -> None:
         """Take a CANCEL: too late for what has its answer."""

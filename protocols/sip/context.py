@@ -9,6 +9,7 @@ on all the same, since somebody has picked up, and anything earlier is cancelled
 
 from collections.abc import Sequence
 
+from protocols.record import UnderWay
 from protocols.sip import replies
 from protocols.sip.account import Account
 from protocols.sip.answering import TRYING_AFTER, Answering
@@ -77,6 +78,14 @@ class Context(Answering):
             self._deadline = self.timers.set(seconds, self, Clock.DEADLINE, now)
         if not self._try_next(now):
             self._settle(now)
+
+    def under_way(self, listener: str) -> UnderWay | None:
+        """What there is to tell before the final answer."""
+        if self.given:
+            return None
+        asked = self._search.branches if self._way.side is Side.EDGE else ()
+        edge = asked[-1].target.label if asked else self._account.edge
+        return UnderWay(listener, "sip", self._peer.address, edge, self._account.since)
 
     def cancelled(self, request: Message, now: float) -> None:
         """Take a CANCEL. Too late for what was answered, and no use twice."""

@@ -7,11 +7,12 @@ core. Nothing here waits, but for the dialling of connections and for probes.
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from protocols.net.admission import Limits
 from protocols.net.listen import Listener, Serving
 from protocols.net.tasks import Tasks
+from protocols.record import UnderWay
 from protocols.sip import replies
 from protocols.sip.bound import Bound
 from protocols.sip.connection import Patience
@@ -135,18 +136,23 @@ class Endpoint:
         """Ask a target by OPTIONS from this listener's sockets; never raises."""
         return await self._probes.ask(side, target, timeout)
 
-    async def drain(self, seconds: float) -> int:
+    async def drain(self, seconds: float, *, handed_on: bool = False) -> int:
         """Take no new calls, and close once all requests are answered.
 
-        Calls that stand outlive it. Returns how many requests were given up.
+        Calls that stand outlive it. Where the sockets are `handed_on` to another
+        process, new calls over UDP are left to it: they come again after half a second.
+        Returns how many requests were given up.
         """
         proxy = self._proxy
         proxy.accepting = False
+        proxy.handed_on = handed_on
         try:
             async with asyncio.timeout(seconds):
-                if proxy.unanswered:
-                    await self._over.wait()
-                await asyncio.sleep(proxy.quiet_at - self._clock())
+                while proxy.unanswered or self._clock() < proxy.quiet_at:
+                    if proxy.unanswered:
+                        self._over.clear()
+                        await self._over.wait()
+                    await asyncio.sleep(proxy.quiet_at - self._clock())
         except TimeoutError:
             pass
         cut = proxy.unanswered
@@ -174,6 +180,14 @@ class Endpoint:
     def pending(self) -> int:
         """Requests under way, or not yet forgotten."""
         return self._proxy.pending
+
+    def lead(self, leads: bool) -> None:
+        """Take new requests of the site from now on, or refuse them."""
+        self._proxy.leading = leads
+
+    def under_way(self, listener: str) -> Iterator[UnderWay]:
+        """The requests that wait for their final answer."""
+        return self._proxy.under_way(listener)
 
     @property
     def open(self) -> list[tuple[str, int]]:

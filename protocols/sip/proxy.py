@@ -6,8 +6,9 @@ no table of dialogs; what a dialog needs is in its route set (`protocols.sip.tok
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+from protocols.record import UnderWay
 from protocols.sip import replies
 from protocols.sip.answering import Answering
 from protocols.sip.branch import COOKIE
@@ -60,6 +61,10 @@ class Proxy:
         self._ways = Ways(self._shared)
         self.accepting = True
         "Whether new requests are taken; established dialogs go on without it."
+        self.leading = True
+        "Whether those of the site are: an operator may want none at any edge."
+        self.handed_on = False
+        "Whether those not taken over UDP are left to another process, and not refused."
 
     def change(
         self, settings: Settings, choose_edge: Choose, choose_site: Choose, names: Names
@@ -116,6 +121,11 @@ class Proxy:
     def pending(self) -> int:
         """How many requests are under way, or not yet forgotten."""
         return len(self._shared.contexts)
+
+    def under_way(self, listener: str) -> Iterator[UnderWay]:
+        """The requests that wait for their final answer. Looks at each."""
+        found = (one.under_way(listener) for one in self._shared.contexts.values())
+        return (one for one in found if one is not None)
 
     @property
     def unanswered(self) -> int:
@@ -198,9 +208,25 @@ class Proxy:
         except MessageError as error:
             self._refuse(message, peer, error.status or 400, error.reason.encode())
         except Refused as refused:
+            if self._is_left(message, refused.status, source):
+                self._drop("left to the next run")
+                return
             self._refuse(message, peer, refused.status, refused.reason, *refused.extra)
         else:
             Context(self._shared, key, message, peer, way, now)
+
+    def _is_left(self, message: Message, status: int, source: Peer) -> bool:
+        """Whether a refused request is to come again, to the process after this one.
+
+        RFC 3261 section 17.1.1.2: over an unreliable transport, who gets no answer
+        sends again after T1. OPTIONS ask about this process.
+        """
+        return (
+            self.handed_on
+            and status == 503
+            and source.transport is Transport.UDP
+            and message.method != b"OPTIONS"
+        )
 
     def _malformed(self, message: Message, source: Peer, error: MessageError) -> None:
         """Answer a request whose Via is malformed, if that says who sent it.
@@ -226,6 +252,7 @@ class Proxy:
         bound = self._shared.settings.transactions
         return (
             self.accepting
+            and (self.leading or side is Side.EDGE)
             and self._shared.under_way[side] < bound
             and len(self._shared.branches) < 8 * bound
             and self._shared.held < self._shared.settings.memory

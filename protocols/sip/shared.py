@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from typing import Protocol
 
+from protocols.record import UnderWay
 from protocols.sip.message import Message, MessageError
 from protocols.sip.peers import Action, Side
 from protocols.sip.pins import Pins
@@ -36,6 +37,9 @@ class Asked(Protocol):
 
     def acked(self, now: float) -> bool:
         """Take an ACK; returns whether it is to be passed on."""
+
+    def under_way(self, listener: str) -> UnderWay | None:
+        """What there is to tell of it while it goes somewhere; else None."""
 
     def cancelled(self, request: Message, now: float) -> None:
         """Take a CANCEL for it."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+from collections.abc import Callable
 from typing import cast
 
 from protocols.http.head import HeadBuffer, HeadError, ResponseHead, parse_response
@@ -38,6 +39,8 @@ class Far(Buffered):
         "_interim",
         "_offer",
         "answered",
+        "ended",
+        "gone",
         "lost",
         "more",
         "transport",
@@ -52,8 +55,12 @@ class Far(Buffered):
         "The answer; what is wrong with it; or None if the connection ended before."
         self.more = b""
         "What came behind the answer until reading paused."
+        self.ended = False
+        "Whether the far side has ended what it sends."
         self.lost = False
         "Whether the connection is gone."
+        self.gone: Callable[[Exception | None], None] | None = None
+        "Whom to tell that it is gone, once the near side is joined."
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -76,11 +83,20 @@ class Far(Buffered):
             self.transport.pause_reading()
             self.answered.set_result(answer)
 
+    def eof_received(self) -> None:
+        """Called by the loop when the far side ends what it sends."""
+        self.ended = True
+
     def connection_lost(self, exc: Exception | None) -> None:
-        """Called once by the loop, unless the near side was joined before."""
+        """Called once by the loop, unless the near side was joined well before.
+
+        With TLS the loop decides whom to call one turn before it does.
+        """
         self.lost = True
         if not self.answered.done():
             self.answered.set_result(None)
+        elif self.gone is not None:
+            self.gone(exc)
 
     def _read(self, data: bytes) -> Answer | None:
         head = self._heads.feed(data)

@@ -79,8 +79,8 @@ class FrameTracker:
         self._kinds = _BETWEEN
         self._head = b""
         self.left = 0
-        """Bytes until the frame under way ends, once its length is known. After a Close
-        frame or a breach more than ever come."""
+        """Bytes until the frame under way ends, or of its header that are sure to come
+        while that is not whole. After a Close frame or a breach more than ever come."""
         self.messages = 0
         "Messages whose last frame has begun."
         self.code: int | None = None
@@ -90,62 +90,62 @@ class FrameTracker:
 
     def at_boundary(self) -> bool:
         """Whether a frame of another's fits in here."""
-        return not (self.left or self._head)
+        return not self.left
 
     def ended(self) -> bool:
         """Whether a Close frame or a breach came: no boundary follows."""
         return self.code is not None or bool(self.breach)
 
-    def feed(self, data: bytes) -> bool:
+    def feed(self, data: bytes | bytearray) -> bool:
         """Follow what came; false once, at a Close frame or a breach."""
         size = len(data)
-        position = self.left
-        if position >= size:
-            self.left = position - size
-            return True
-        if self._head:
-            data = self._head + data
-            size = len(data)
-            self._head = b""
-        while position < size:
-            if not self._kinds[data[position]] and position + 4 <= size:
-                length = data[position + 1] ^ self._masked
-                if length < 126:
-                    self.messages += 1
-                    position += self._short + length
-                    continue
-                if length == 126:
-                    self.messages += 1
-                    length = data[position + 2] << 8 | data[position + 3]
-                    position += self._short + 2 + length
-                    continue
-            position = self._header(data, position)
-        self.left = position - size
-        return position != _NEVER
+        if not self.left and size > 1 and not self._kinds[data[0]]:
+            # As a rule it is one message in one frame, and whole. Then its length, of
+            # 7 or 16 bits, is what came behind its header, and nothing else changes.
+            length = size - self._short
+            if length < 126:
+                whole = data[1] ^ self._masked == length
+            else:
+                long = data[1] ^ self._masked == 126
+                whole = long and data[2] << 8 | data[3] == length - 2
+            if whole:
+                self.messages += 1
+                return True
+        return self._follow(data)
 
-    def to_boundary(self, data: bytes) -> int:
+    def to_boundary(self, data: bytes | bytearray) -> int:
         """Follow `data` to the next boundary and no further.
 
         Returns how many bytes that took; -1 if no boundary is within.
         """
         taken = 0
-        while not self.at_boundary():
+        while self.left:
             if taken >= len(data):
                 return -1
-            step = self.left or 1
-            self.feed(data[taken : taken + step])
+            step = self.left
+            self._follow(data[taken : taken + step])
             taken += step
         return taken
 
-    def _header(self, data: bytes, start: int) -> int:
+    def _follow(self, data: bytes | bytearray) -> bool:
+        """Follow frames, and parts of them."""
+        position = self.left
+        if self._head:
+            data, position = self._head + data, 0
+            self._head = b""
+        size = len(data)
+        while position < size:
+            position = self._header(data, position)
+        self.left = position - size
+        return position != _NEVER
+
+    def _header(self, data: bytes | bytearray, start: int) -> int:
         """Read one header; where its frame ends. What is not whole yet is kept."""
         kind = self._kinds[data[start]]
         if kind in _REASONS:
             return self._broken(_REASONS[kind])
-        size = len(data)
-        if start + 2 > size:
-            self._head = data[start:]
-            return size
+        if start + 2 > len(data):
+            return self._keep(data, start, 2)
         length = data[start + 1] ^ self._masked
         if length > 127:
             wrong = "no mask" if self._masked else "a mask"
@@ -159,12 +159,11 @@ class FrameTracker:
         self._begin(kind)
         return start + self._short + length
 
-    def _long(self, data: bytes, start: int, kind: int, length: int) -> int:
+    def _long(self, data: bytes | bytearray, start: int, kind: int, length: int) -> int:
         """Read a length of 16 or 64 bits."""
         more = 2 if length == 126 else 8
         if start + 2 + more > len(data):
-            self._head = data[start:]
-            return len(data)
+            return self._keep(data, start, 2 + more)
         # RFC 6455 section 5.2: "the minimal number of bytes MUST be used to encode the
         # length". One that was not leaves no doubt about boundaries, so it passes.
         length = int.from_bytes(data[start + 2 : start + 2 + more])
@@ -173,7 +172,7 @@ class FrameTracker:
         self._begin(kind)
         return start + self._short + more + length
 
-    def _closing(self, data: bytes, start: int, length: int) -> int:
+    def _closing(self, data: bytes | bytearray, start: int, length: int) -> int:
         """Read a Close frame as far as its code: the last of the stream."""
         # RFC 6455 section 5.5.1: "If there is a body, the first two bytes of the body
         # MUST be a 2-byte unsigned integer".
@@ -182,13 +181,17 @@ class FrameTracker:
             return _NEVER
         end = start + self._short + 2
         if end > len(data):
-            self._head = data[start:]
-            return len(data)
+            return self._keep(data, start, end - start)
         code = int.from_bytes(data[end - 2 : end])
         if self._masked:
             code ^= int.from_bytes(data[start + 2 : start + 4])
         self.code = code
         return _NEVER
+
+    def _keep(self, data: bytes | bytearray, start: int, size: int) -> int:
+        """Keep a header of which `size` bytes are needed; where they end."""
+        self._head = bytes(data[start:])
+        return start + size
 
     def _begin(self, kind: int) -> None:
         """Note what a frame means for its message."""

@@ -8,7 +8,8 @@ passes, but what comes of it is followed until its own Close.
 import asyncio
 from collections.abc import Callable
 
-from protocols.net.sockets import reset
+from protocols.net.buffered import BUFFER
+from protocols.net.sockets import reset, words
 from protocols.net.splice import End, Splice, Spliced
 from protocols.websocket.frames import FrameTracker, close
 
@@ -43,7 +44,12 @@ class FrameEnd(End):
         self.muted = False
         "Whether nothing that comes from here passes any more."
 
-    def data_received(self, data: bytes) -> None:
+    def buffer_updated(self, nbytes: int) -> None:
+        """Called by the loop when it has read."""
+        # A bytearray's slice is one object and one copy; a view's bytes would be two.
+        self.data_received(BUFFER[:nbytes])
+
+    def data_received(self, data: bytes | bytearray) -> None:
         """Called by the loop."""
         self.count += len(data)
         if self._parting:
@@ -75,22 +81,22 @@ class FrameEnd(End):
         self._parting = True
         self._code = code
         self._farewell = close(code, reason, mask=self._mask() if self._mask else b"")
-        self._listen()
         self._part(b"")
 
     def mute(self) -> None:
         """Let nothing more pass: the peer is gone."""
         if not self.muted:
             self._code = 0  # a Close that waited for a boundary is not said any more
-            self._parting = self.muted = True
-            self._listen()
+            self._parting = True
+            self._mute()
 
-    def _listen(self) -> None:
+    def _mute(self) -> None:
         """Read on, however slow the peer is: what comes is not kept any more."""
+        self.muted = True
         if not self.transport.is_closing():
             self.transport.resume_reading()
 
-    def _part(self, data: bytes) -> None:
+    def _part(self, data: bytes | bytearray) -> None:
         if not self.muted:
             end = self.tracker.to_boundary(data)
             if end < 0:
@@ -98,8 +104,8 @@ class FrameEnd(End):
                 if self.tracker.ended():
                     self.splice.heard_last(self)
                 return
-            self.muted = True
-            self.splice.said(self._code)
+            self._mute()
+            self.splice.said(self._code, "router")
             self.peer.transport.write(data[:end] + self._farewell)
             data = data[end:]
         if not self.tracker.feed(data):
@@ -129,6 +135,8 @@ class Joined(Splice):
         self.near, self.far = near, far
         self.code = 0
         "Code of the first Close; 0 while there was none."
+        self.closed_by = ""
+        "Who said it, as records have it."
         self._closing = closing
         self._last_code = GOING_AWAY
         self._expiry: asyncio.TimerHandle | None = None
@@ -148,8 +156,7 @@ class Joined(Splice):
     def abort(self, code: str, reason: str) -> None:
         """Break both connections."""
         self._note(code, reason)
-        for end in (self.near, self.far):
-            reset(end.transport)
+        self._cut()
 
     def heard_last(self, end: FrameEnd) -> None:
         """A Close came from `end`, or a breach."""
@@ -160,15 +167,17 @@ class Joined(Splice):
             self._last_code = PROTOCOL_ERROR
             self._begin_closing()
             return
-        self.said(end.tracker.code or 0)
+        assert end.tracker.code is not None
+        self.said(end.tracker.code, "client" if end is self.near else "far_side")
         if end.peer.finished:
             end.transport.close()
         elif end.peer.has_closed():
             self._begin_closing()
 
-    def said(self, code: int) -> None:
-        """A Close was said to a side, by the other one or in its place."""
-        self.code = self.code or code
+    def said(self, code: int, who: str) -> None:
+        """A Close was said to a side: by the other one, or by the router."""
+        if not self.code:
+            self.code, self.closed_by = code, who
 
     def lost(self, end: End, error: Exception | None) -> None:
         """One end is gone: the other is told, and may answer."""
@@ -181,13 +190,14 @@ class Joined(Splice):
         peer = end.peer
         if not end.has_closed():
             if not self.code:
-                reason = str(error) if error is not None else "left without a Close"
+                reason = words(error) if error is not None else "left without a Close"
                 self._note(self._who(end), reason)
             code = GOING_AWAY if end is self.near else BAD_GATEWAY
             if end.tracker.at_boundary():
                 self._say(end, code, "connection lost")
         peer.mute()
-        if not end.has_closed():
+        refused = end.tracker.breach and peer.has_closed()
+        if not (end.has_closed() or refused):
             reset(peer.transport)
         elif peer.tracker.ended() or peer.finished:
             peer.transport.close()
@@ -218,6 +228,12 @@ class Joined(Splice):
                 end.transport.close()
             else:
                 reset(end.transport)
+        self._expiry = self._loop.call_later(self._closing, self._cut)
+
+    def _cut(self) -> None:
+        """End what does not take its end: who does not read takes no Close."""
+        for end in (self.near, self.far):
+            reset(end.transport)
 
     def _who(self, end: FrameEnd) -> str:
         return "CD" if end is self.near else "FD"

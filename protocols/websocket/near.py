@@ -5,35 +5,29 @@ of dead edges by a proper 503, and nothing passes unread before both ends agree.
 """
 
 import asyncio
-import dataclasses
 import functools
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import cast
 
 from protocols.http.answers import answer
-from protocols.http.fields import authority, forwarded_lines
 from protocols.http.head import HeadBuffer, HeadError, RequestHead, parse_request
 from protocols.net.buffered import Buffered
-from protocols.net.dial import DialError, Dialled
-from protocols.net.hedge import NoTarget, Won, hedge
-from protocols.net.race import LAST_RESORT
+from protocols.net.hedge import NoTarget, Won
 from protocols.net.sockets import keep_nothing, peer_address
 from protocols.net.splice import Splice, Spliced
-from protocols.record import FlowRecord
-from protocols.target import Result, Target
+from protocols.record import FlowRecord, UnderWay
+from protocols.target import Target
 from protocols.websocket import handshake
-from protocols.websocket.far import Answer, Far, ask
+from protocols.websocket.far import Answer, Far
 from protocols.websocket.handshake import Opening
 from protocols.websocket.joined import FrameEnd, Joined
 from protocols.websocket.ordinary import relay_answer
+from protocols.websocket.search import Asked, find
 from protocols.websocket.shared import Shared
 
-RECEIVER_PATIENCE = 2.0
-"""Seconds that a receiver of the site has for its answer before the next one is asked
-as well: what it starts upon a handshake is better not started twice."""
-
 _DOUBTS = 5  # looks at which the far side must be heard to be spared
+_DEAD = "the health checks hold it for dead"
 
 _MASK = functools.partial(secrets.token_bytes, 4)
 
@@ -51,6 +45,7 @@ class Near(Buffered):
         "_over",
         "_record",
         "_shared",
+        "_silent",
         "_splice",
         "_task",
         "_timer",
@@ -73,6 +68,7 @@ class Near(Buffered):
         self._heard = 0
         self._doubts = 0
         self._over = False
+        self._silent = False
         self._record = FlowRecord(shared.listener, "websocket", shared.direction, "")
         self._splice: Splice | None = None
         self._task: asyncio.Task[None] | None = None
@@ -111,26 +107,46 @@ class Near(Buffered):
             self._refuse(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Called once by the loop, unless the far side was joined before."""
-        if self._over:
-            self._forget()
+        """Called once by the loop, unless the far side was joined well before.
+
+        With TLS the loop decides whom to call one turn before it does.
+        """
+        if self._splice is not None:
+            self._splice.client_lost(exc)
             return
-        self._break_off("C", "the client left")
+        if not self._over:
+            self._break_off("C", "the client left")
         self._forget()
 
     def is_open(self) -> bool:
-        """Whether a far side is asked, or was joined."""
-        return self._task is not None and not self._over
+        """Whether a handshake came, and what followed it has not ended."""
+        return self._heads is None
+
+    def under_way(self) -> UnderWay | None:
+        """What there is to tell of a WebSocket that is open or being opened."""
+        if self._over or not self.is_open():
+            return None
+        record = self._record
+        return UnderWay(
+            record.listener, record.protocol, record.client, record.edge, self._began
+        )
 
     def leave(self, reason: str) -> None:
-        """End an open WebSocket in good order."""
+        """End it in good order: an open WebSocket, or the search for a far side."""
         if self.joined is not None:
             self.joined.go_away(reason)
+        elif self._task is not None and not (self._over or self._splice is not None):
+            self._task.cancel()
+            self._answer(503, reason, "RC")
 
     def forsake(self, target: Target) -> None:
         """The target fell ill: leave it, unless it shows life."""
-        if self.joined is not None and target == self.target:
-            self._doubts = _DOUBTS
+        joined = self.joined
+        if joined is None or target != self.target:
+            return
+        self._doubts = _DOUBTS
+        if self._silent and joined.far.count == self._heard:
+            joined.forsake(_DEAD)
 
     def look(self) -> bool:
         """Whether the far side was heard since the last look, about a second ago."""
@@ -138,12 +154,12 @@ class Near(Buffered):
         if joined is None:
             return False
         before, self._heard = self._heard, joined.far.count
-        if before != self._heard:
+        self._silent = before == self._heard
+        if not self._silent:
             self._doubts = max(0, self._doubts - 1)
-            return True
-        if self._doubts:
-            joined.forsake("the health checks hold it for dead")
-        return False
+        elif self._doubts:
+            joined.forsake(_DEAD)
+        return not self._silent
 
     def cut(self, reason: str) -> None:
         """End it now."""
@@ -173,50 +189,15 @@ class Near(Buffered):
 
     async def _open(self, request: RequestHead, offer: Opening) -> None:
         """Find a far side that answers, and pass its answer on."""
-        shared = self._shared
-        attempt = functools.partial(self._ask, request, offer)
+        secure = self.transport.get_extra_info("sslcontext") is not None
+        asked = Asked(request, offer, self._record.client, secure)
         try:
-            won = await hedge(
-                self._choose, attempt, report=shared.report, tasks=shared.tasks
-            )
+            won = await find(self._shared, asked)
         except NoTarget as error:
             self._record.attempts = error.attempts
             self._answer(503, "no target can be reached now", "RC", str(error))
         else:
             self._connect(won)
-
-    def _choose(self, tried: Collection[Target]) -> Target | None:
-        target = self._shared.choose(tried)
-        if target is None or self._shared.to_provider:
-            return target
-        if target.patience < LAST_RESORT:
-            return target
-        patience = max(target.patience, RECEIVER_PATIENCE)
-        return dataclasses.replace(target, patience=patience)
-
-    async def _ask(
-        self, request: RequestHead, offer: Opening, target: Target
-    ) -> Dialled:
-        shared = self._shared
-        if shared.to_provider:
-            data = handshake.to_provider(request, authority(target))
-        else:
-            secure = self.transport.get_extra_info("sslcontext") is not None
-            scheme = "https" if secure else "http"
-            lines = forwarded_lines(self._record.client, scheme)
-            data = handshake.to_site(request, lines)
-        limit = shared.deadlines.answer
-        try:
-            return await ask(shared.dial, target, data, offer, limit)
-        except DialError as error:
-            if error.phase == "answer" and not shared.to_provider:
-                # Anybody may send to the site, and a receiver that hangs up on one
-                # handshake may do well with all others: no stranger shall take it out
-                # of service.
-                raise DialError(
-                    Result.SERVER_ERROR, error.detail, error.phase
-                ) from None
-            raise
 
     def _opened(self, task: asyncio.Task[None]) -> None:
         # Neither joined nor answered: the task was cancelled from above, or failed.
@@ -242,8 +223,8 @@ class Near(Buffered):
         if not said.accepted:
             self._splice = relay_answer(
                 self.transport,
-                far.transport,
-                dataclasses.replace(said, rest=said.rest + far.more),
+                far,
+                said,
                 stall=deadlines.stall,
                 ended=self._ended,
             )
@@ -260,6 +241,8 @@ class Near(Buffered):
                 self._splice.give(said.rest + far.more)
         if far.lost:
             self._splice.far_lost()
+        else:
+            far.gone = self._splice.far_lost
 
     def _ended(self, spliced: Spliced) -> None:
         record, joined = self._record, self.joined
@@ -268,6 +251,7 @@ class Near(Buffered):
             record.received_messages = joined.near.tracker.messages
             record.sent_messages = joined.far.tracker.messages
             record.close_code = joined.code
+            record.closed_by = joined.closed_by
         self._end(spliced.ended, spliced.reason)
         self._forget()
 

@@ -7,7 +7,7 @@ from protocols.http import fields
 from protocols.http.framing import Chunked, UntilClose, chunk, last_chunk, reader
 from protocols.http.head import HeadError
 from protocols.net.splice import End, Splice, Spliced
-from protocols.websocket.far import Answer
+from protocols.websocket.far import Answer, Far
 
 
 class _Asker(End):
@@ -22,15 +22,21 @@ class _Asker(End):
         """Called by the loop: a client that leaves wants no answer."""
         return False
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called once by the loop."""
+        if not self.peer.finished:
+            exc = exc or ConnectionError("the client left")
+        super().connection_lost(exc)
+
 
 class _Answerer(End):
     """The far end: its body is framed anew, so that its end is known."""
 
     __slots__ = ("_ended", "_reader")
 
-    def __init__(self, transport: asyncio.Transport, answer: Answer) -> None:
-        super().__init__(transport)
-        self._ended = False
+    def __init__(self, far: Far, answer: Answer) -> None:
+        super().__init__(far.transport)
+        self._ended = far.ended
         self._reader = reader(answer.response, 502)
 
     def data_received(self, data: bytes) -> None:
@@ -48,7 +54,7 @@ class _Answerer(End):
                 body += last_chunk(body_reader.trailers)
         self.peer.transport.write(body)
         if body_reader.done:
-            self.transport.close()
+            self._done()
 
     def eof_received(self) -> bool:
         """Called by the loop when the far side ends what it sends, by close_notify."""
@@ -66,14 +72,18 @@ class _Answerer(End):
     def begin(self, rest: bytes) -> None:
         """Pass on what came with the head; a body of nothing ends at once."""
         if self._reader.done:
-            self.transport.close()
+            self._done()
         elif rest:
             self.data_received(rest)
+
+    def _done(self) -> None:
+        self.finished = True
+        self.transport.close()
 
 
 def relay_answer(
     client: asyncio.Transport,
-    far: asyncio.Transport,
+    far: Far,
     answer: Answer,
     *,
     stall: float,
@@ -87,5 +97,5 @@ def relay_answer(
     client.write(fields.response(answer.response, minor=1, close=True))
     end = _Answerer(far, answer)
     splice = Splice(_Asker(client), end, idle=stall, ended=ended)
-    end.begin(answer.rest)
+    end.begin(answer.rest + far.more)
     return splice

@@ -1,15 +1,21 @@
 """A provider in virtual time that drives a table: no sockets, no clock, no waiting."""
 
+import asyncio
+import dataclasses
 import heapq
 import math
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any
 
 import pytest
+import pytest_asyncio
 import uvloop
 
+from protocols.net.tasks import Tasks
 from protocols.target import ALIVE, Outcome, Result, Target, Transport
 from router.changes import Change
+from router.checker import Checker
 from router.endpoint import Endpoint, Kind, Protocol
 from router.health import Health, State
 from router.location import Location, plain
@@ -130,6 +136,7 @@ def snapshot_of(
     now: float = 10_000.0,
     settings: Settings | None = None,
     frozen: bool = False,
+    **changed: Any,
 ) -> Snapshot:
     """A snapshot in which every edge has one product with one address."""
     provider = Provider()
@@ -140,7 +147,7 @@ def snapshot_of(
         health = Health(edge.state, since=edge.since, proved=True, good=1)
         address = Address(endpoint.target(Location(f"192.0.2.{number + 1}")), health)
         services.append(Service(endpoint, edge.state, edge.since, (address,)))
-    return Snapshot(
+    snapshot = Snapshot(
         time=now,
         settings=settings or Settings(),
         home=home or Home(),
@@ -148,6 +155,7 @@ def snapshot_of(
         edges={edge.name: edge for edge in edges},
         services={"api": tuple(services)},
     )
+    return dataclasses.replace(snapshot, **changed)
 
 
 def edge_of(
@@ -163,7 +171,7 @@ def edge_of(
 ) -> Edge:
     """An edge; its score in seconds."""
     found = None if score is None else Score(score, score, samples=samples)
-    return Edge(name, kind, state, since, found, draining, flips)
+    return Edge(name, kind, state, since, found, since if draining else None, flips)
 
 
 @pytest.fixture
@@ -176,3 +184,39 @@ def make_snapshot() -> Callable[..., Snapshot]:
 def make_edge() -> Callable[..., Edge]:
     """See `edge_of`."""
     return edge_of
+
+
+class Measured:
+    """A checker that has measured two edges, which all probes find alive.
+
+    The nearer one, ashburn, is home.
+    """
+
+    def __init__(self) -> None:
+        provider, now = Provider(), asyncio.get_running_loop().time()
+        provider.now = now - 40.0
+        self.tasks = Tasks()
+        table = provider.table({"ashburn": 0.020, "dublin": 0.040})
+        provider.run(table, now)
+        self.asked: list[Target] = []
+        self.checker = Checker(
+            table,
+            {Protocol.HTTPS: self._probe},
+            tasks=self.tasks,
+            on_change=lambda *_: None,
+            on_failure=lambda *_: None,
+            look_up=lambda _: None,
+        )
+
+    async def _probe(self, target: Target, _: float) -> Outcome:
+        self.asked.append(target)
+        return Outcome(Result.ALIVE, round_trip=0.0205)
+
+
+@pytest_asyncio.fixture
+async def measured() -> AsyncIterator[Measured]:
+    """See `Measured`."""
+    known = Measured()
+    yield known
+    known.checker.close()
+    await known.tasks.close()

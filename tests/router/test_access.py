@@ -78,15 +78,16 @@ def test_record_of_a_websocket_tells_its_messages_and_its_close() -> None:
         status=101,
         received_messages=3,
         close_code=1012,
+        closed_by="router",
         ended="RD",
     )
     shown = access.fields(record)
     assert (shown["received_messages"], shown["sent_messages"]) == (3, 0)
-    assert shown["close_code"] == 1012
+    assert (shown["close_code"], shown["closed_by"]) == (1012, "router")
     assert json.loads(access.as_json("now", record)).items() >= shown.items()
     record.close_code = 0
     assert "close_code" not in access.fields(record)
-    assert "close_code" not in access.as_json("now", record)
+    assert "close" not in access.as_json("now", record)
 
 
 def test_attempt_that_came_to_nothing_yet_is_tried_and_unfinished() -> None:

@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 import trustme
 
-from router.app import Daemon, Stopping
+from router.app import Daemon
 from router.events import Level
 from router.files import read
 from router.logs import open_log
 from router.problem import ConfigError
+from router.reloads import Stopping
 from router.service import Stop
 from tests.stage import free_port
 
@@ -320,7 +321,7 @@ async def test_daemon_that_stops_takes_nothing_over(tmp_path: Path) -> None:
 async def test_hangups_while_one_waits_are_one(tmp_path: Path) -> None:
     config = configure(tmp_path)
     async with within(config) as daemon:
-        async with daemon._reloading:
+        async with daemon._reloads._lock:
             for _ in range(50):
                 daemon._hung_up()
             await asyncio.sleep(0)

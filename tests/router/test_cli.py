@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from router.cli import EX_CONFIG, main
+from router.cli import main
+from router.problem import EX_CONFIG
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 WRONG = Path(__file__).parent / "wrong"

@@ -84,12 +84,12 @@ def test_settings_that_contradict_each_other_are_found(
 
 
 def test_admin_is_a_warning_while_nothing_answers_there() -> None:
-    nothing = "warning: admin: nothing answers there in this version; leave it out"
+    nothing = "warning: admin.http: nothing answers there in this version; leave it out"
     assert complaints(f"admin: {{http: '127.0.0.1:9090'}}\n{SOUND}") == [
-        f"f:3:1: {nothing}"
+        f"f:3:15: {nothing}"
     ]
     assert complaints(f"admin: {{http: 0.0.0.0:9090}}\n{SOUND}") == [
-        f"f:3:1: {nothing}",
+        f"f:3:15: {nothing}",
         "f:3:15: warning: admin.http: found 0.0.0.0:9090, which others can reach; "
         "expected a loopback address",
     ]

@@ -7,7 +7,7 @@ import pytest
 from router.election import elect, needed_gain, probation
 from router.endpoint import Kind
 from router.health import State
-from router.snapshot import Home, Score, Settings
+from router.snapshot import Home, Pin, Score, Settings
 
 NOW = 10_000.0
 HOME = Home("home", 0.0, counted=NOW - 2.0)
@@ -238,3 +238,41 @@ def test_needed_gain_is_the_greater_of_time_and_share() -> None:
 def test_probation_doubles_with_each_further_flip_up_to_an_hour() -> None:
     owed = [probation(Settings(), flips) for flips in range(9)]
     assert owed == [60.0, 60.0, 120.0, 240.0, 480.0, 960.0, 1920.0, 3600.0, 3600.0]
+
+
+def pinned(edge: str, until: float = NOW + 1.0) -> dict[str, Any]:
+    return {"pin": Pin(edge, until)}
+
+
+def test_pinned_edge_becomes_home_at_once(elected: Any) -> None:
+    state = Home("home", NOW - 1.0, NOW)
+    slow = {"score": 0.9, "since": NOW - 1.0}
+    election = elected(other=slow, state=state, **pinned("other"))
+    assert election.home.edge == "other"
+    assert election.switch.reason == "pinned by an operator"
+
+
+@pytest.mark.parametrize(
+    "unfit", [{"state": State.DOWN}, {"draining": True}, {"score": None}]
+)
+def test_pinned_edge_that_is_unfit_waits(elected: Any, unfit: Any) -> None:
+    assert elected(other=unfit, **pinned("other")).home.edge == "home"
+
+
+def test_pinned_home_stays_whatever_others_gain(elected: Any) -> None:
+    election = elected(**pinned("home"))
+    assert election.home is HOME
+    assert election.switch is None
+    assert elected(**pinned("home", until=NOW)).home.edge == "other"
+
+
+def test_pinned_home_that_is_down_is_left(elected: Any) -> None:
+    election = elected(home={"state": State.DOWN}, **pinned("home"))
+    assert election.switch.reason == "home is down"
+
+
+def test_pin_makes_the_first_home_before_all_is_measured(elected: Any) -> None:
+    assert elected(state=Home(None, NOW)).home.edge is None
+    assert elected(state=Home(None, NOW), **pinned("home")).home.edge == "home"
+    frozen = elected(state=Home(None, NOW), frozen=True, **pinned("home"))
+    assert frozen.home.edge is None

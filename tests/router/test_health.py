@@ -147,12 +147,18 @@ def test_timeout_of_a_probe_sent_before_a_flow_was_answered_does_not_count() -> 
     assert feed(health, TIMEOUT) is health
 
 
-def test_flow_answered_lately_outweighs_probes_that_time_out() -> None:
-    health = heard(UP, 98.0)
-    health = feed(health, *[TIMEOUT] * 5)
+def test_flow_answered_lately_takes_twice_as_many_probes_that_time_out() -> None:
+    health = feed(heard(UP, 98.0), *[TIMEOUT] * 5)
     assert health.state is State.SUSPECT
-    health = feed(health, TIMEOUT, start=98.0 + SETTINGS.heard_recently)
-    assert health.state is State.DOWN
+    assert feed(health, TIMEOUT, start=105.0).state is State.DOWN
+    assert feed(heard(health, 105.0), TIMEOUT, start=107.0).probe_failures == 1
+
+
+def test_flow_answered_a_while_ago_outweighs_nothing() -> None:
+    health = feed(heard(UP, 98.0), TIMEOUT, TIMEOUT)
+    assert health.state is State.SUSPECT
+    then = 98.0 + SETTINGS.heard_recently
+    assert feed(health, TIMEOUT, start=then).state is State.DOWN
 
 
 def test_silent_flow_ends_the_weight_of_an_earlier_answer() -> None:

@@ -138,7 +138,13 @@ async def test_listener_that_retires_keeps_nothing_warm_any_more(house: House) -
 
 
 async def test_listener_that_drains_keeps_nothing_warm_any_more(house: House) -> None:
-    assert await house.relay.drain() == 0
+    asked = []
+
+    async def accept_no_more() -> None:
+        asked.append(house.relay.flows)
+
+    assert await house.relay.drain(accept_no_more) == 0
+    assert asked == [0]
     house.changed()
     await asyncio.sleep(0)
     assert house.origin.visits == []

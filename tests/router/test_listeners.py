@@ -99,3 +99,28 @@ def test_defaults_are_the_documented_ones() -> None:
     assert (listener.limits.connections, listener.limits.header_size) == (10000, 65536)
     deadlines = listener.deadlines
     assert (deadlines.connect, deadlines.tls, deadlines.header) == (1.0, 3.0, 10.0)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"limits": {"body_rate": "1KiB/s"}},
+        {"deadlines": {"body_grace": "1s"}},
+        {"deadlines": {"idle": "1s"}},
+    ],
+)
+@pytest.mark.parametrize(
+    "listener",
+    [
+        {"protocol": "websocket", **TO, "product": "v", "tls": TLS},
+        {"protocol": "websocket", **FROM, "to": ["ws://a"]},
+    ],
+)
+def test_keys_of_bodies_and_requests_are_unknown_where_there_are_none(
+    listener: dict[str, object], written: dict[str, dict[str, object]]
+) -> None:
+    with pytest.raises(pydantic.ValidationError) as caught:
+        ADAPTER.validate_python({**listener, **written})
+    ((section, keys),) = written.items()
+    (error,) = caught.value.errors()
+    assert (error["type"], error["loc"][1:]) == ("extra_forbidden", (section, *keys))

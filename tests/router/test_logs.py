@@ -315,19 +315,17 @@ async def test_broken_connection_that_nobody_waits_for_is_no_fault(pipe: Pipe) -
     assert "our own" in crashed["error"]
 
 
-def test_level_that_is_changed_counts_for_events_records_and_libraries(
-    pipe: Pipe,
-) -> None:
-    log = open_log("json", Level.ERROR, stream=pipe.writer)
+def test_level_that_changes_holds_for_records_and_libraries_too(pipe: Pipe) -> None:
+    log = open_log("json", Level.ERROR, stream=pipe.writer, environ={})
     log.capture_libraries()
-    assert log.level is Level.ERROR
-    logging.getLogger("some.library").debug("not heard")
     log.log_flow(RECORD)
     log.level = Level.DEBUG
-    logging.getLogger("some.library").debug("heard")
     log.log_flow(RECORD)
-    log.level = Level.INFO
-    logging.getLogger("some.library").info("not heard")
+    logging.getLogger("theirs").debug("a detail")
+    log.level = Level.WARNING
+    log.log_flow(RECORD)
+    logging.getLogger("theirs").info("another")
     log.close()
-    told = [one["event"] for one in pipe.events()]
-    assert told == ["library.logged", "flow.ended"]
+    told = [json.loads(line)["event"] for line in pipe.lines()]
+    assert told == ["flow.ended", "library.logged"]
+    assert log.ended == {("api", "https", ""): 3}

@@ -32,6 +32,10 @@ def test_answer_has_failed_where_nothing_of_it_is_new() -> None:
     assert not names.recall(plain(["192.0.2.1"])).answer.failed
 
 
+def test_failed_lookup_says_why_and_has_no_address() -> None:
+    assert names.failed("timeout") == Finding(Verdict.FAILED, error="timeout")
+
+
 def test_answer_of_both_families_is_used_for_the_shorter_ttl() -> None:
     memory = learnt((A, AAAA))
     assert memory.answer == Answer(

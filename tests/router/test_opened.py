@@ -19,8 +19,10 @@ from router.checker import Checker
 from router.config import Loaded
 from router.endpoints import endpoints, receivers
 from router.files import read
+from router.handover import Handover
 from router.keyring import Keyring
 from router.logs import Log, open_log
+from router.notify import Notifier
 from router.opened import Opened
 from router.relays import Ground
 from router.table import Table
@@ -89,7 +91,7 @@ class House:
             on_failure=lambda *_: None,
             look_up=lambda _: None,
         )
-        self.opened = Opened(log, self.tasks, self._keyring)
+        self.opened = Opened(log, self.tasks, self._keyring, Handover(Notifier({})))
         self.take_over(loaded)
 
     def read(self, change: Change = lambda settings: None) -> Loaded:
@@ -218,7 +220,7 @@ async def test_removed_listener_refuses_and_ends_its_flows(house: House) -> None
         assert await idle.reader.read() == b""
         writer.transport.abort()
     await ended(house)
-    assert house.opened.flows == 0
+    assert set(house.opened.flows.values()) == {0}
 
 
 async def test_listener_renamed_keeps_its_socket(house: House) -> None:
@@ -330,7 +332,7 @@ async def test_drain_waits_for_those_of_former_settings_too(house: House) -> Non
         await old.ask("POST", "/")
         house.change(set_("hooks", deadlines={"header": "5s"}))
         await new.ask("POST", "/")
-        assert house.opened.flows == 2
+        assert house.opened.flows["connections"] == 2
         assert await house.opened.drain() == 0
         for caller in (old, new):
             with contextlib.suppress(ssl.SSLError, ConnectionError):

@@ -25,7 +25,7 @@ EDGES = st.lists(
         state=st.sampled_from(State),
         since=st.just(0.0),
         score=SCORES,
-        draining=st.booleans(),
+        drained=st.none() | st.just(0.0),
         flips=st.integers(0, 3),
     ),
     min_size=1,

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from router.endpoint import Kind
 from router.health import State
-from router.policy import rank
-from router.snapshot import Edge, Home, Score
+from router.policy import rank, rank_edges
+from router.snapshot import Edge, Home, Pin, Score
 
 NOW = 10_000.0
 EDGES = st.lists(
@@ -27,7 +27,7 @@ EDGES = st.lists(
             st.floats(0.001, 0.5),
             samples=st.sampled_from([0, 6, 60]),
         ),
-        draining=st.booleans(),
+        drained=st.none() | st.just(0.0),
     ),
     min_size=1,
     max_size=6,
@@ -137,3 +137,29 @@ def test_verdict_when_home_is_down(make_snapshot: Any, make_edge: Any) -> None:
 def test_unknown_product_is_a_key_error(make_snapshot: Any, make_edge: Any) -> None:
     with pytest.raises(KeyError):
         rank(make_snapshot([make_edge("a")]), "fax", now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("pin", "home", "other"),
+    [
+        ("home", "home for 100 s, pinned", "home is pinned"),
+        ("other", "home for 100 s", "home is about to move here: pinned"),
+    ],
+)
+def test_pin_is_among_the_reasons(
+    make_snapshot: Any, make_edge: Any, pin: str, home: str, other: str
+) -> None:
+    edges = [make_edge("home", 0.050), make_edge("other", 0.020)]
+    state = Home("home", NOW - 100.0)
+    snapshot = make_snapshot(edges, state, pin=Pin(pin, NOW + 1.0))
+    found = {name: one.verdict for name, one in rank_edges(snapshot, now=NOW).items()}
+    assert found == {"home": home, "other": other}
+
+
+def test_edges_are_ranked_by_their_own_health(
+    make_snapshot: Any, make_edge: Any
+) -> None:
+    edges = [make_edge("a", 0.050), make_edge("b", 0.020, State.DOWN, since=NOW - 5.0)]
+    ranked = rank_edges(make_snapshot(edges, Home("a")), now=NOW)
+    assert list(ranked) == ["a", "b"]
+    assert (ranked["b"].state, ranked["b"].age) == (State.DOWN, 5.0)

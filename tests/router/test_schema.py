@@ -16,7 +16,9 @@ def test_defaults_are_written_with_their_units() -> None:
     definitions = schema(Config, "configuration")["$defs"]
     assert definitions["Health"]["properties"]["fast_interval"]["default"] == "250ms"
     assert definitions["Limits"]["properties"]["header_size"]["default"] == "64KiB"
-    assert definitions["Limits"]["properties"]["body_rate"]["default"] == "240B/s"
+    assert (
+        definitions["RequestLimits"]["properties"]["body_rate"]["default"] == "240B/s"
+    )
 
 
 def test_every_key_is_described_and_unknown_ones_are_refused() -> None:

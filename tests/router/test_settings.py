@@ -40,3 +40,16 @@ def test_field_of_the_request_id_is_as_written() -> None:
     assert (
         Config.model_validate({**LEAST, "log": log}).log.request_id == log["request_id"]
     )
+
+
+def test_control_socket_is_a_path_that_fits_or_off() -> None:
+    def socket(value: object) -> object:
+        return Config.model_validate({**LEAST, "admin": {"socket": value}}).admin.socket
+
+    assert socket("off") is None
+    assert str(socket("/run/" + "x" * 102)).endswith("xx")
+    for wrong in ("/run/" + "x" * 103, "", 7, None):
+        with pytest.raises(pydantic.ValidationError):
+            socket(wrong)
+    admin = {**LEAST, "admin": {"http": "off"}}
+    assert Config.model_validate(admin).admin.http is None

@@ -12,6 +12,7 @@ from protocols.target import ALIVE, Outcome, Result
 from router import health, policy
 from router.changes import (
     Flip,
+    PinEnded,
     RegionFailed,
     RegionRecovered,
     Stalled,
@@ -25,7 +26,7 @@ from router.policy import Switch
 from router.records import ProbeOrder
 from router.saved import SavedError
 from router.scope import Scope
-from router.snapshot import Route, Snapshot
+from router.snapshot import Pin, Route, Snapshot
 from router.table import Table
 
 NEAR = {"ashburn": 0.020, "dublin": 0.040, "sydney": 0.200, "tokyo": 0.150}
@@ -586,7 +587,7 @@ def test_receivers_keep_their_order_and_share_what_is_known_of_an_address(
 def test_drained_edge_is_last_among_the_usable_and_home_moves(provider: Any) -> None:
     table = provider.table({"ashburn": 0.020, "dublin": 0.040})
     provider.run(table, 30.0)
-    table.drain("ashburn")
+    table.drain("ashburn", 0.0)
     snapshot = table.snapshot(30.0)
     assert first(snapshot) == "dublin"
     assert [change.reason for change in table.changes()] == ["home is draining"]
@@ -597,7 +598,7 @@ def test_drained_edge_is_last_among_the_usable_and_home_moves(provider: Any) -> 
     snapshot = table.snapshot(35.0)
     assert not snapshot.edges["ashburn"].draining
     with pytest.raises(KeyError):
-        table.drain("atlantis")
+        table.drain("atlantis", 0.0)
 
 
 def test_saved_scores_and_addresses_order_the_next_start(provider: Any) -> None:
@@ -885,6 +886,55 @@ def test_handshakes_refused_by_all_names_condemn_the_edge(
     snapshot = provider.run(twelve, 50.0)
     assert snapshot.edges["ashburn"].state is State.DOWN
     assert {first(snapshot, product) for product in PRODUCTS} == {"dublin"}
+
+
+def test_pinned_edge_is_home_until_its_time_is_over(provider: Any) -> None:
+    table = provider.table({"ashburn": 0.020, "dublin": 0.040})
+    provider.run(table, 30.0)
+    table.changes()
+    table.pin("dublin", 60.0)
+    snapshot = table.snapshot(30.0)
+    assert (snapshot.home.edge, snapshot.pin) == ("dublin", Pin("dublin", 60.0))
+    assert provider.run(table, 59.0).home.edge == "dublin"
+    assert provider.run(table, 62.0).pin is None
+    ended = [change for _, change in provider.changes if isinstance(change, PinEnded)]
+    assert ended == [PinEnded("dublin")]
+    table.pin("dublin", 999.0)
+    table.unpin()
+    assert table.snapshot(62.0).pin is None
+    with pytest.raises(KeyError):
+        table.pin("atlantis", 99.0)
+
+
+def test_all_edges_drained_have_no_routes_until_one_is_not(provider: Any) -> None:
+    table = provider.table({"ashburn": 0.020, "dublin": 0.040})
+    provider.run(table, 30.0)
+    table.refuse(30.0)
+    snapshot = table.snapshot(30.0)
+    assert snapshot.refusing
+    assert snapshot.routes["api"].groups == ()
+    assert all(edge.drained == 30.0 for edge in snapshot.edges.values())
+    table.drain("ashburn", 31.0)
+    assert table.snapshot(31.0).edges["ashburn"].drained == 30.0
+    table.undrain("dublin")
+    assert first(table.snapshot(31.0)) == "dublin"
+
+
+def test_probes_that_are_asked_for_are_sent_at_once(provider: Any) -> None:
+    table = provider.table({"ashburn": 0.020, "dublin": 0.040})
+    provider.run(table, 30.0)
+    sent = len(provider.orders)
+    asked = table.ask("dublin", 30.0)
+    assert [(protocol, target.label) for protocol, target in asked] == [
+        (Protocol.HTTPS, "dublin")
+    ]
+    provider.step(table)
+    assert "dublin" in {order.target.label for order in provider.orders[sent:]}
+    assert table.awaits(asked[0][1])
+    assert {target.label for _, target in table.ask(None, 30.0)} == {
+        "ashburn",
+        "dublin",
+    }
 
 
 # ---- Another configuration -----------------------------------------------------------

@@ -12,6 +12,7 @@ from router.units import (
     duration,
     rate,
     read_text,
+    seconds_in,
     size,
     within,
     wrong,
@@ -174,3 +175,13 @@ def test_text_is_read_as_it_is_and_its_schema_says_so() -> None:
     kind = Annotated[str, as_text(pattern="a")]
     schema = pydantic.TypeAdapter(kind).json_schema()
     assert schema == {"type": "string", "pattern": "a"}
+
+
+def test_time_in_a_command_is_read_within_its_bounds() -> None:
+    assert seconds_in("90m", "1s", "7d") == 5400.0
+    with pytest.raises(ValueError, match="a time from 1s to 7d"):
+        seconds_in("8d", "1s", "7d")
+    with pytest.raises(ValueError, match=r"with its unit .*; did you mean '60s'\?"):
+        seconds_in("60", "1s", "7d")
+    with pytest.raises(ValueError, match="with its unit"):
+        seconds_in(None, "1s", "7d")

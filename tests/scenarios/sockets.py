@@ -29,7 +29,10 @@ SUBPROTOCOL = Subprotocol("signal.v2")
 
 
 class Endpoint:
-    """Echoes every message; `flood` has it send without end, `status` refuse."""
+    """Echoes every message; `status` has it refuse.
+
+    `flood` makes it send without end, `hold` stop reading until it is `released`.
+    """
 
     def __init__(self, label: str) -> None:
         self.label = label
@@ -40,6 +43,9 @@ class Endpoint:
         self.connections: set[ServerConnection] = set()
         self.closed: list[int] = []
         self.flooded = 0
+        self.released = asyncio.Event()
+        self.held: asyncio.Queue[int] = asyncio.Queue()
+        "Bytes that each of those connections had for it then."
         self.port = 0
         self._server: Server
 
@@ -89,6 +95,8 @@ class Endpoint:
                     await connection.send(self.label)
                 elif message == "flood":
                     await self._flood(connection)
+                elif message == "hold":
+                    await self._hold(connection)
                 else:
                     await self.answer(connection, message)
         self.connections.discard(connection)
@@ -98,6 +106,11 @@ class Endpoint:
     async def answer(self, connection: ServerConnection, message: str | bytes) -> None:
         """What comes of any other message."""
         await connection.send(message)
+
+    async def _hold(self, connection: ServerConnection) -> None:
+        await self.released.wait()
+        held = [len(message) async for message in connection]
+        self.held.put_nowait(sum(held))
 
     async def _flood(self, connection: ServerConnection) -> None:
         while True:

@@ -7,6 +7,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 import pytest_asyncio
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from simulator.provider import Provider
@@ -182,24 +183,71 @@ async def test_smuggled_request_reaches_no_edge(
     assert [len(one.asked) for one in (ashburn, dublin)] == before
 
 
-async def test_slow_reader_stops_the_sender_and_the_daemon_keeps_little(
-    daemon: Daemon, site: Site, ashburn: Endpoint
+SLOW = 4
+"Slow readers at a time."
+WINDOW = 2 << 20
+"""Bytes that each may cost the daemon: 64 KiB wait for it, and the 256 KiB that TLS
+reads at a time are there decrypted, encrypted again, and written in part."""
+
+
+@pytest.mark.parametrize("listener", ["voice", "media"])
+async def test_clients_that_read_slowly_stop_their_senders_and_cost_little(
+    daemon: Daemon, site: Site, ashburn: Endpoint, receiver: Endpoint, listener: str
 ) -> None:
-    client = await dial(daemon.ports["voice"], site, compression=None, max_queue=1)
+    far = {"voice": ashburn, "media": receiver}[listener]
+    port, far.flooded = daemon.ports[listener], 0
+    clients = [
+        await dial(port, site, compression=None, max_queue=1) for _ in range(SLOW)
+    ]
     before = daemon.memory()
-    await client.send("flood")
+    for client in clients:
+        await client.send("flood")
     last = -1
-    async with asyncio.timeout(10):
-        while not ashburn.flooded or ashburn.flooded != last:
-            last = ashburn.flooded
+    async with asyncio.timeout(20):
+        while not far.flooded or far.flooded != last:
+            last = far.flooded
             await asyncio.sleep(0.15)
-    assert 0 < last < 32 << 20
-    assert daemon.memory() - before < 4 << 20
+    assert 0 < last < SLOW * (32 << 20)
+    assert daemon.memory() - before < SLOW * WINDOW
     received = 0
-    while received <= last:  # it goes on when the reader does
-        received += len(await client.recv())
-    client.transport.abort()
-    await daemon.wait("flow.ended", listener="voice", ended="CD")
+    while received <= last // SLOW:  # it goes on when the reader does
+        received += len(await clients[0].recv())
+    seen = len(daemon.records)
+    for client in clients:
+        client.transport.abort()
+    await daemon.wait("flow.ended", after=seen, listener=listener, ended="CD")
+
+
+@pytest.mark.parametrize("listener", ["voice", "media"])
+async def test_far_sides_that_read_slowly_stop_their_clients_and_cost_little(
+    daemon: Daemon, site: Site, ashburn: Endpoint, receiver: Endpoint, listener: str
+) -> None:
+    far = {"voice": ashburn, "media": receiver}[listener]
+    port = daemon.ports[listener]
+    clients = [await dial(port, site, compression=None) for _ in range(SLOW)]
+    before = daemon.memory()
+    sent = sum(await asyncio.gather(*(send_all(client) for client in clients)))
+    assert 0 < sent < SLOW * (32 << 20)
+    assert daemon.memory() - before < SLOW * WINDOW
+    far.released.set()
+    seen = len(daemon.records)
+    await asyncio.gather(*(client.close() for client in clients))
+    async with asyncio.timeout(10):
+        assert sum([await far.held.get() for _ in clients]) == sent
+    await daemon.wait("flow.ended", after=seen, listener=listener, ended="--")
+
+
+async def send_all(client: ClientConnection) -> int:
+    """Send until nothing more is taken; how many bytes that were."""
+    await client.send("hold")
+    sent = 0
+    try:
+        while True:
+            sent += 65_536
+            async with asyncio.timeout(0.3):
+                await client.send(bytes(65_536))
+    except TimeoutError:
+        return sent
 
 
 async def test_edge_that_dies_ends_its_own_websockets_and_no_others(

@@ -34,7 +34,8 @@ async def daemon(
         provider,
         directory,
         {"voice": voice(site)},
-        health=stage.SOON | {"recovery": "0s"},
+        # A time-out long enough for a machine that is busy: nobody else may fall.
+        health=stage.SOON | {"recovery": "0s", "timeout": "2s"},
         policy={"switch": {"dwell": "0s", "min_gain": "5ms"}},
     )
     async with stage.running(settings, directory) as running:
@@ -61,8 +62,16 @@ async def pinned(provider: Provider, daemon: Daemon, site: Site) -> Phone:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
+async def healed(provider: Provider, daemon: Daemon) -> AsyncIterator[None]:
+    """All edges are well in the end."""
+    yield
+    provider.heal()
+    await all_up(provider, daemon)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def home(
-    provider: Provider, daemon: Daemon, site: Site, pinned: Phone
+    provider: Provider, daemon: Daemon, site: Site, pinned: Phone, healed: None
 ) -> AsyncIterator[str]:
     """The edge that new clients reach, not that of the pinned one; well in the end."""
     edge = pinned.edge
@@ -72,8 +81,6 @@ async def home(
             edge = phone.edge
             await phone.hang_up(provider)
     yield edge
-    provider.heal()
-    await all_up(provider, daemon)
     if pinned.connection.close_code is None:
         await pinned.talk(10)
 
@@ -146,6 +153,31 @@ async def test_websocket_that_breaks_within_a_frame_ends_without_a_close(
     await again.hang_up(provider)
 
 
+async def test_edge_that_freezes_ends_its_websockets_once_it_is_found_dead(
+    provider: Provider, daemon: Daemon, site: Site, home: str, pinned: Phone
+) -> None:
+    """Nothing tells of its end but probes; and it was heard until a moment ago."""
+    doomed = [await ring(daemon.ports["voice"], site) for _ in range(3)]
+    await asyncio.gather(*(phone.talk(10) for phone in doomed))
+
+    provider.edges[home].freeze()
+    began = time.perf_counter()
+    ends = asyncio.gather(*(phone.end() for phone in doomed))
+    while not ends.done():
+        await pinned.talk(10)
+    codes = await ends
+    took = time.perf_counter() - began
+    again = [await ring(daemon.ports["voice"], site) for _ in doomed]
+
+    assert {phone.edge for phone in doomed} == {home}
+    assert codes == [1014] * len(doomed)
+    assert took < 6  # interval 0.5 s, time-out 2 s, six probes 50 ms apart
+    assert home not in {phone.edge for phone in again}
+    await asyncio.gather(*(phone.talk(10) for phone in again))
+    for phone in again:
+        await phone.hang_up(provider)
+
+
 async def test_pinned_websocket_outlived_all_that_happened_to_home(
     provider: Provider, pinned: Phone
 ) -> None:
@@ -154,7 +186,7 @@ async def test_pinned_websocket_outlived_all_that_happened_to_home(
 
 
 async def test_no_healthy_edge_is_a_503_at_once(
-    provider: Provider, daemon: Daemon, site: Site, home: str
+    provider: Provider, daemon: Daemon, site: Site, healed: None
 ) -> None:
     seen = len(daemon.records)
     for edge in provider.edges.values():

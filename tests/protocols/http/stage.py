@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import functools
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from typing import Any, cast
@@ -107,12 +108,21 @@ class Origin:
         self.target: Target
         self._server: asyncio.Server
 
-    async def open(self, label: str, patience: float) -> None:
-        """Listen."""
-        self._server = await asyncio.start_server(self._visit, "127.0.0.1", 0)
-        port = self._server.sockets[0].getsockname()[1]
+    async def open(
+        self, label: str, patience: float, tls: ssl.SSLContext | None = None
+    ) -> None:
+        """Listen; with TLS, as edge.test."""
+        self._server = await asyncio.start_server(self._visit, "127.0.0.1", 0, ssl=tls)
+        name = "edge.test" if tls else ""
         self.target = Target(
-            "127.0.0.1", port, Transport.TCP, "o.test", label=label, patience=patience
+            "127.0.0.1",
+            self._server.sockets[0].getsockname()[1],
+            Transport.TLS if tls else Transport.TCP,
+            "o.test",
+            server_name=name,
+            verify_name=name,
+            label=label,
+            patience=patience,
         )
 
     async def close(self) -> None:

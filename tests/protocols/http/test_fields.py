@@ -243,7 +243,8 @@ def test_request_to_the_site_keeps_host_and_target_and_says_who_asked() -> None:
         *(b"Forwarded: for=9", b"X-Forwarded-Proto: gopher", b"X-Forwarded-Port: 9"),
         first=b"POST /hook?a=%2F&b=1 HTTP/1.0",
     )
-    assert lines_of(fields.request_to_site(head, FORWARDED)) == [
+    forwarded = fields.forwarded_lines("192.0.2.1", "https")
+    assert lines_of(fields.request_to_site(head, forwarded)) == [
         b"POST /hook?a=%2F&b=1 HTTP/1.1",
         b"Host: a.test",
         b"X-Twilio-Signature: abc=",

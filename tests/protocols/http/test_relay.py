@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from protocols.http.near import FIRST
 from protocols.target import Result
 from tests.protocols.http.stage import OK, Visit, answering, stage
 
@@ -54,14 +55,69 @@ async def test_request_id_of_the_far_side_is_recorded_if_asked_for(
 
 async def test_drain_ends_idle_connections_and_waits_for_the_others() -> None:
     async with stage(hang) as scene:
+        (origin,) = scene.origins
         idle, busy = await scene.client(), await scene.client()
+        for client in (idle, busy):
+            client.send(GET)
+            await origin.asked.wait()
+            origin.asked.clear()
+            if client is idle:
+                origin.visits[0].writer.write(OK)
+                assert (await client.head()).startswith(b"HTTP/1.1 200 ")
+                assert await client.exactly(2) == b"ok"
+        draining = scene.tasks.start(scene.relay.drain(5.0), name="drain")
+        assert await idle.rest() == b""
+        origin.visits[0].writer.write(OK)
+        assert b"Connection: close" in await busy.head()
+        assert await draining == 0
+
+
+async def test_client_that_has_just_connected_is_served_during_a_drain() -> None:
+    async with stage(answering(OK)) as scene:
+        client = await scene.client()
+        draining = scene.tasks.start(scene.relay.drain(5.0), name="drain")
+        await asyncio.sleep(0)
+        client.send(GET)
+        assert b"Connection: close" in await client.head()
+        assert await client.rest() == b"ok"
+        assert await draining == 0
+
+
+async def test_client_that_comes_during_a_drain_is_served_but_not_waited_for() -> None:
+    async with stage(hang) as scene:
+        busy = await scene.client()
         busy.send(GET)
         await scene.origins[0].asked.wait()
         draining = scene.tasks.start(scene.relay.drain(5.0), name="drain")
-        assert await idle.rest() == b""
+        await asyncio.sleep(0)
+        late = await scene.client()
+        scene.relay.look(asyncio.get_running_loop().time() + FIRST + 0.01)
+        assert await late.rest() == b""
         scene.origins[0].visits[0].writer.write(OK)
-        assert b"Connection: close" in await busy.head()
         assert await draining == 0
+
+
+async def test_client_that_connects_and_says_nothing_does_not_hold_a_drain_up() -> None:
+    async with stage(answering(OK)) as scene:
+        client = await scene.client()
+        draining = scene.tasks.start(scene.relay.drain(5.0), name="drain")
+        await asyncio.sleep(0)
+        scene.relay.look(asyncio.get_running_loop().time() + FIRST + 0.01)
+        assert await client.rest() == b""
+        assert await draining == 0
+
+
+async def test_retired_target_keeps_what_is_under_way_and_no_idle_connection() -> None:
+    async with stage(hang) as scene:
+        client = await scene.client()
+        assert list(scene.relay.under_way()) == []
+        client.send(GET)
+        await scene.origins[0].asked.wait()
+        (flow,) = scene.relay.under_way()
+        assert (flow.protocol, flow.edge) == ("https", scene.origins[0].target.label)
+        scene.relay.vacate(scene.origins[0].target)
+        scene.origins[0].visits[0].writer.write(OK)
+        assert b"200" in await client.head()
 
 
 async def test_drain_cuts_what_does_not_end() -> None:

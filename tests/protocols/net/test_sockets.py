@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import errno
 import socket
 import ssl
 import struct
@@ -8,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from protocols.net.sockets import family, harden, peer_address, reset
+from protocols.net.sockets import family, harden, peer_address, reset, words
 
 
 def test_hardened_socket_notices_a_silent_peer_within_a_minute() -> None:
@@ -107,3 +108,15 @@ async def test_reset_is_seen_as_such_and_not_as_an_end(
 async def read_to_the_end(sock: socket.socket) -> None:
     while await asyncio.get_running_loop().sock_recv(sock, 65_536):
         pass
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ConnectionResetError(errno.ECONNRESET, "unused"), "Connection reset by peer"),
+        (ConnectionError("in our own words"), "in our own words"),
+        (ssl.SSLError(1, "no shared cipher"), "no shared cipher"),
+    ],
+)
+def test_failure_is_told_without_numbers(error: Exception, expected: str) -> None:
+    assert words(error) == expected

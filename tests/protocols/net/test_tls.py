@@ -1,3 +1,4 @@
+import inspect
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -157,3 +158,16 @@ def test_failed_reload_keeps_the_old_certificate(issue: Issue, ca_file: Path) ->
     with pytest.raises(TLSFileError):
         certificates.reload()
     shake(client_context(ca_file), certificates.context, "old.test")
+
+
+def test_connection_reads_and_writes_by_functions_of_openssl(
+    pair: Pair, ca_file: Path
+) -> None:
+    """So that an event loop that looks them up once calls nothing in between."""
+    for context in (client_context(ca_file), server_context(*pair)):
+        serves = context.protocol is ssl.PROTOCOL_TLS_SERVER
+        name = None if serves else "edge.test"
+        bios = ssl.MemoryBIO(), ssl.MemoryBIO()
+        connection = context.wrap_bio(*bios, serves, name)
+        for method in (connection.read, connection.write, connection.pending):
+            assert inspect.isbuiltin(method)

@@ -373,6 +373,34 @@ def test_new_calls_are_refused_while_established_ones_go_on() -> None:
     assert told(stage.receive(within("BYE", accepted.data))) == ["BYE 192.0.2.1"]
 
 
+def test_new_calls_of_the_site_alone_are_refused_while_no_edge_may_be_used() -> None:
+    stage = Stage()
+    stage.proxy.leading = False
+    refusal = one(stage.receive(request("INVITE", via=ONLY + "z9hG4bKa2")))
+    assert status(refusal) == 503
+    asks = request("OPTIONS", uri="sip:10.0.0.2", via=ONLY + "z9hG4bKa3")
+    assert status(one(stage.receive(asks))) == 503
+    assert list(stage.proxy.under_way("trunk")) == []
+    stage.proxy.leading = True
+    stage.begin()
+    (flow,) = stage.proxy.under_way("trunk")
+    assert (flow.listener, flow.protocol, flow.client) == ("trunk", "sip", "10.0.0.10")
+    assert flow.edge == "edge1"
+
+
+def test_new_calls_over_udp_are_left_to_the_process_that_has_the_sockets_next() -> None:
+    stage = Stage()
+    stage.proxy.accepting, stage.proxy.handed_on = False, True
+    assert stage.receive(INVITE) == []
+    assert stage.dropped == ["left to the next run"]
+    options = request("OPTIONS", uri="sip:trunk.pstn.test")
+    assert told(stage.receive(options)) == ["503 10.0.0.10"]
+    # A connection ends with the process, and nobody repeats what was sent on it.
+    by_tcp = INVITE.replace(b"/UDP", b"/TCP")
+    peer = dataclasses.replace(PBX, transport=TCP)
+    assert told(stage.receive(by_tcp, peer)) == ["503 10.0.0.10"]
+
+
 def test_full_table_refuses_new_calls_first_and_then_drops() -> None:
     stage = Stage(settings=dataclasses.replace(SETTINGS, transactions=1))
     accepted = one(stage.answer(stage.begin(), "200 OK"))

@@ -2,14 +2,18 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator
 from typing import Any
 
 from websockets.frames import Close, Frame, Opcode
+from websockets.protocol import Protocol, Side
 from websockets.utils import accept_key
 
+from protocols.net.handshake import Contexts
 from protocols.websocket.relay import Relay
 from protocols.websocket.shared import Deadlines, Drain
 from tests.protocols.http import stage as http
@@ -27,6 +31,8 @@ ACCEPTED = (
     f"Sec-WebSocket-Accept: {accept_key(KEY)}\r\nX-Odd:  spelt\r\n\r\n"
 ).encode()
 "The answer of a far side that agrees, in its own spelling."
+MOST = 1_000
+"Bytes of a message that `judge` takes."
 MASK = b"\x37\xfa\x21\x3d"
 
 
@@ -61,11 +67,32 @@ async def read_close(reader: asyncio.StreamReader) -> int:
     return int(Close.parse(frame.data).code)
 
 
+async def judge(
+    side: Side, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """Be an end that answers as the library does, until nothing more comes."""
+    end = Protocol(side, max_size=MOST)
+    while data := await reader.read(65_536):
+        end.receive_data(data)
+        for said in end.data_to_send():
+            if said:
+                writer.write(said)
+            else:
+                writer.write_eof()
+    writer.close()
+
+
 async def accepting(visit: Visit) -> None:
     """An origin that agrees, and then leaves everything to the test."""
     await visit.reader.readuntil(b"\r\n\r\n")
     visit.writer.write(ACCEPTED)
     await visit.writer.wait_closed()
+
+
+async def turns(count: int) -> None:
+    """Let the loop go round so many times."""
+    for _ in range(count):
+        await asyncio.sleep(0)
 
 
 def saying(answer: bytes) -> Script:
@@ -84,17 +111,47 @@ async def silent(visit: Visit) -> None:
     await visit.writer.wait_closed()
 
 
+@dataclasses.dataclass(frozen=True)
+class Tls:
+    """What a scene with TLS on both sides needs."""
+
+    served: ssl.SSLContext
+    "Of the relay and the origins, which are edge.test."
+    trust: ssl.SSLContext
+    "Of clients."
+    contexts: Contexts
+    "Of the relay, towards origins."
+
+
 class Stage(http.Stage):
     """The relay under test, and all that it told."""
 
     make = Relay
     relay: Relay  # type: ignore[assignment]
+    tls: Tls | None = None
 
     def pair(self) -> tuple[socket.socket, socket.socket]:
         """Both ends of a connection that can be reset."""
         with socket.create_server(("127.0.0.1", 0)) as server:
             ours = socket.create_connection(server.getsockname())
             return ours, server.accept()[0]
+
+    async def client(self) -> Client:
+        """A new connection to the relay."""
+        if self.tls is None:
+            return await super().client()
+        ours, theirs = self.pair()
+        theirs.setblocking(False)
+        taking = asyncio.get_running_loop().connect_accepted_socket(
+            self.relay.connection, theirs, ssl=self.tls.served
+        )
+        taken = self.tasks.start(taking, name="accept")
+        reader, writer = await asyncio.open_connection(
+            sock=ours, ssl=self.tls.trust, server_hostname="edge.test"
+        )
+        await taken
+        self._clients.append(client := Client(reader, writer))
+        return client
 
     async def open(self, origin: int = 0) -> tuple[Client, Visit]:
         """A client with an open WebSocket, and the far end of it."""
@@ -115,15 +172,18 @@ async def stage(
     to_provider: bool = True,
     patience: float = 5.0,
     deadlines: dict[str, float] | None = None,
+    tls: Tls | None = None,
     **options: Any,
 ) -> AsyncIterator[Stage]:
     """A relay before origins `a`, `b`, ... with these scripts."""
     origins = [Origin(script) for script in scripts]
     for origin, label in zip(origins, "abcdefgh", strict=False):
-        await origin.open(label, patience)
+        await origin.open(label, patience, tls.served if tls else None)
     options.setdefault("draining", Drain(spread=0.0))
     chosen = Deadlines(**{"closing": 2.0, **(deadlines or {})})
     scene = Stage(*origins, to_provider=to_provider, deadlines=chosen, **options)
+    if tls:
+        scene.tls, scene.contexts = tls, tls.contexts
     mistakes: list[dict[str, Any]] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: mistakes.append(context))
@@ -133,3 +193,10 @@ async def stage(
         await scene.end()
         loop.set_exception_handler(None)
     assert not mistakes, mistakes
+
+
+def status(answer: bytes) -> int:
+    """The status of the only answer that came."""
+    assert answer.startswith(b"HTTP/1.1 "), answer
+    assert b"\nHTTP/1.1 " not in answer
+    return int(answer.split(b" ")[1])

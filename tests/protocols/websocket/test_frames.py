@@ -1,5 +1,6 @@
 """Frames: where they end, what breaks a stream, in whatever pieces it comes."""
 
+import itertools
 import struct
 
 import pytest
@@ -214,6 +215,26 @@ def test_reason_that_does_not_fit_is_a_mistake_of_ours() -> None:
         close(1012, "x" * 124)
 
 
+@BOTH
+@pytest.mark.parametrize("size", [2, 3, 4, 5, 6, 7, 8, 9, 10, 127, 128, 131, 132, 136])
+def test_chunk_is_followed_as_its_pieces_are(size: int, masked: bool) -> None:
+    """A chunk that is one message goes another way, and nothing else may go it."""
+    lengths = (struct.pack("!H", size - more) for more in (4, 5, 8, 9) if size >= more)
+    ends = [length + bytes(size) for length in lengths] or [bytes(size)]
+    firsts = (0x81, 0xC2, 0x01, 0x80, 0x89, 0x88, 0x83)
+    near = {
+        (bit + length) & 0xFF for bit in (0, 128) for length in range(size - 9, size)
+    }
+    seconds = {*near, 0, 1, 125, 126, 127, 128, 253, 254, 255}
+    for first, second, end in itertools.product(firsts, seconds, ends):
+        data = (bytes((first, second)) + end)[:size]
+        whole, pieces = FrameTracker(masked=masked), FrameTracker(masked=masked)
+        verdict = whole.feed(data)
+        assert pieces.feed(data[:1]) & pieces.feed(data[1:]) == verdict
+        for fact in ("left", "messages", "breach", "code"):
+            assert getattr(whole, fact) == getattr(pieces, fact), (data, fact)
+
+
 # ---- Against another parser --------------------------------------------------------
 
 
@@ -290,13 +311,14 @@ def test_stream_in_any_pieces_has_the_boundaries_that_were_made(
     for piece in pieces:
         stream += piece
         ends.add(len(stream))
-    tracker, seen = FrameTracker(masked=masked), 0
-    for piece in data.draw(splits(stream)):
-        assert tracker.feed(piece)
-        seen += len(piece)
-        assert tracker.at_boundary() == (seen in ends)
     whole = sum(one.fin and one.opcode < 8 for one in sent)
-    assert tracker.messages == whole
+    for chunks in (pieces, data.draw(splits(stream))):
+        tracker, seen = FrameTracker(masked=masked), 0
+        for chunk in chunks:
+            assert tracker.feed(chunk)
+            seen += len(chunk)
+            assert tracker.at_boundary() == (seen in ends)
+        assert tracker.messages == whole
 
 
 @PATIENT
@@ -304,13 +326,16 @@ def test_stream_in_any_pieces_has_the_boundaries_that_were_made(
 def test_damaged_stream_is_judged_as_the_library_does(
     data: st.DataObject, sent: list[Frame], masked: bool
 ) -> None:
-    sound = b"".join(written(one, masked=masked) for one in sent)
-    stream = data.draw(mutated(sound))
+    frames = [written(one, masked=masked) for one in sent]
+    stream = data.draw(mutated(b"".join(frames)))
+    ends = [0, *itertools.accumulate(map(len, frames)), len(stream)]
+    as_written = [stream[start:end] for start, end in itertools.pairwise(ends)]
     # Reserved bits belong to extensions; who negotiated none refuses them.
     trackers = []
-    for pieces in ([stream], data.draw(splits(stream)), [*map(_byte, stream)]):
+    split = data.draw(splits(stream))
+    for pieces in ([stream], as_written, split, [*map(_byte, stream)]):
         tracker = FrameTracker(masked=masked)
-        verdicts = [tracker.feed(piece) for piece in pieces]
+        verdicts = [tracker.feed(piece) for piece in pieces if piece]
         assert verdicts.count(False) == tracker.ended()
         trackers.append(tracker)
     one = trackers[0]

@@ -6,16 +6,21 @@ import socket
 
 import pytest
 from websockets.frames import Frame, Opcode
+from websockets.protocol import CLIENT, SERVER
 
 from tests.protocols.http.stage import Client, Visit
 from tests.protocols.websocket.stage import (
+    ACCEPTED,
+    MOST,
     Stage,
     accepting,
     closing,
+    judge,
     read_close,
     read_frame,
     stage,
     text,
+    turns,
 )
 
 HALF = 10
@@ -33,6 +38,7 @@ async def test_closing_handshake_passes_and_the_connections_end() -> None:
         assert await client.rest() == b""
         record = await scene.recorded()
     assert (record.ended, record.reason, record.close_code) == ("--", "", 4000)
+    assert record.closed_by == "far_side"
 
 
 async def test_peers_that_never_hang_up_are_hung_up_on() -> None:
@@ -72,6 +78,7 @@ async def test_client_that_left_after_its_close_is_answered_no_more() -> None:
         assert await far.reader.read() == b""
         record = await scene.recorded()
     assert (record.ended, record.close_code) == ("--", 1001)
+    assert record.closed_by == "client"
 
 
 # ---- Loss ---------------------------------------------------------------------------
@@ -93,8 +100,9 @@ async def test_client_hears_of_a_lost_far_side_by_a_close(broken: bool) -> None:
         assert await client.rest() == b""
         record = await scene.recorded()
     assert record.ended == "FD"
-    assert record.reason
-    assert record.close_code == 1014
+    why = "Connection reset by peer" if broken else "left without a Close"
+    assert record.reason == why
+    assert (record.close_code, record.closed_by) == (1014, "router")
 
 
 async def test_far_side_hears_of_a_lost_client_by_a_masked_close() -> None:
@@ -161,6 +169,101 @@ async def test_breach_is_left_to_the_judgement_of_its_receiver() -> None:
         record = await scene.recorded()
     assert (record.ended, record.close_code) == ("CD", 1002)
     assert record.reason == "the client sent a reserved opcode"
+
+
+Frames = list[tuple[int, bytes]]
+
+BREACHES: dict[str, tuple[int, str, Frames]] = {
+    "reserved opcode": (1002, "a reserved opcode", [(0x83, b"")]),
+    "reserved control opcode": (1002, "a reserved opcode", [(0x8B, b"")]),
+    "fragmented ping": (1002, "a fragmented control frame", [(0x09, b"")]),
+    "fragmented close": (1002, "a fragmented control frame", [(0x08, b"")]),
+    "long ping": (1002, "a control frame of more than 125 bytes", [(0x89, bytes(126))]),
+    "long close": (
+        1002,
+        "a control frame of more than 125 bytes",
+        [(0x88, bytes(126))],
+    ),
+    "continuation": (1002, "a continuation of no message", [(0x80, b"")]),
+    "message within another": (
+        1002,
+        "a new message within a fragmented one",
+        [(0x01, b"a"), (0x81, b"b")],
+    ),
+    "bit of an extension": (1002, "", [(0xC1, b"")]),
+    "half a code": (1002, "", [(0x88, b"\x03")]),
+    "code that is none": (1002, "", [(0x88, b"\x03\xed")]),
+    "code without UTF-8": (1007, "", [(0x88, b"\x03\xe8\xff")]),
+    "too much": (1009, "", [(0x82, bytes(MOST + 1))]),
+}
+"By what is wrong: the code that its receiver names, what the router saw, the frames."
+
+
+def raw(frames: Frames, *, masked: bool) -> bytes:
+    """Frames as told, be they right or wrong; the masking key is of zeros."""
+    data = b""
+    for first, payload in frames:
+        size = len(payload)
+        length = bytes((size,)) if size < 126 else b"\x7e" + size.to_bytes(2)
+        if masked:
+            length = bytes((length[0] | 0x80,)) + length[1:] + bytes(4)
+        data += bytes((first,)) + length + payload
+    return data
+
+
+async def assert_judged(data: bytes, code: int, seen: str, *, by_client: bool) -> None:
+    """What comes behind an honest message is answered by its receiver's own code."""
+
+    async def far_side(visit: Visit) -> None:
+        await visit.reader.readuntil(b"\r\n\r\n")
+        visit.writer.write(ACCEPTED)
+        if by_client:
+            await judge(SERVER, visit.reader, visit.writer)
+            return
+        visit.writer.write(text(b"honest", masked=False) + data)
+        told.append(await read_close(visit.reader))
+
+    told: list[int] = []
+    async with stage(far_side) as scene:
+        client, _ = await scene.open()
+        if by_client:
+            client.send(text(b"honest", masked=True) + data)
+            told.append(await read_close(client.reader))
+            client.writer.write_eof()
+        else:
+            await judge(CLIENT, client.reader, client.writer)
+        record = await scene.recorded()
+        assert len(scene.records) == 1
+    who = "client" if by_client else "far side"
+    assert told == [code]
+    if seen:
+        assert record.reason == f"the {who} sent {seen}"
+        assert record.close_code == code
+    assert (record.received_messages, record.sent_messages)[not by_client] >= 1
+
+
+@pytest.mark.parametrize("by_client", [True, False], ids=["client", "far side"])
+@pytest.mark.parametrize(("code", "seen", "frames"), BREACHES.values(), ids=BREACHES)
+async def test_breach_is_answered_by_its_receiver_and_recorded_once(
+    code: int, seen: str, frames: Frames, by_client: bool
+) -> None:
+    data = raw(frames, masked=by_client)
+    await assert_judged(data, code, seen, by_client=by_client)
+
+
+@pytest.mark.parametrize("by_client", [True, False], ids=["client", "far side"])
+async def test_wrong_masking_is_answered_by_its_receiver(by_client: bool) -> None:
+    data = raw([(0x81, b"")], masked=not by_client)
+    seen = f"{'no mask' if by_client else 'a mask'} on a frame"
+    await assert_judged(data, 1002, seen, by_client=by_client)
+
+
+@pytest.mark.parametrize("by_client", [True, False], ids=["client", "far side"])
+async def test_length_of_64_bits_is_answered_by_its_receiver(by_client: bool) -> None:
+    """RFC 6455 names 1002; the library, which has a limit, 1009."""
+    data = bytes((0x82, 0xFF if by_client else 0x7F)) + b"\xff" * 8 + bytes(4)
+    seen = "a length of more than 63 bits"
+    await assert_judged(data, 1009, seen, by_client=by_client)
 
 
 async def test_breach_that_nobody_minds_ends_the_connection_all_the_same() -> None:
@@ -235,6 +338,39 @@ async def test_slow_client_is_asked_to_leave_behind_what_waits_for_it() -> None:
         client.send(closing(1012, masked=True))
         assert await read_close(far.reader) == 1012
         far.writer.transport.abort()
+        assert (await scene.recorded()).ended == "RD"
+
+
+async def test_frame_that_has_to_end_first_is_not_kept_for_a_slow_client() -> None:
+    async with stage(accepting, deadlines={"closing": 0.2}) as scene:
+        client, far = await scene.open()
+        far.writer.write(Frame(Opcode.BINARY, bytes(2**26)).serialize(mask=False))
+        await client.exactly(10)
+        client.transport.pause_reading()
+        (near,) = scene.relay._nears
+        assert near.joined is not None
+        while near.joined.far.transport.is_reading():  # until all buffers are full
+            await turns(1)
+        scene.ask_to_leave()
+        record = await scene.recorded()
+    assert record.ended == "RD"
+    assert record.sent < 2**24  # what the kernel takes, and no more
+
+
+async def test_far_side_that_does_not_read_its_close_is_cut() -> None:
+    async with stage(accepting, deadlines={"closing": 0.05}) as scene:
+        client, far = await scene.open()
+        far.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        (near,) = scene.relay._nears
+        assert near.joined is not None
+        message = text(bytes(16_000), masked=True)
+        sent = 0
+        while near.joined.near.transport.is_reading():
+            client.send(message)
+            sent += len(message)
+            while near.joined.near.count < sent:
+                await turns(1)
+        scene.ask_to_leave()
         assert (await scene.recorded()).ended == "RD"
 
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.protocols.http.stage import Visit
-from tests.protocols.websocket.stage import OPENING, Stage, saying, stage
+from tests.protocols.websocket.stage import OPENING, Stage, Tls, saying, stage, turns
 
 HEAD = b"HTTP/1.1 401 Who are you\r\nWWW-Authenticate: Basic\r\n"
 
@@ -60,6 +60,26 @@ async def test_answer_without_length_ends_with_its_connection() -> None:
         record = await scene.recorded()
     assert got.partition(b"\r\n\r\n")[2] == b"x" * 300_000
     assert record.sent == 300_000
+
+
+@pytest.mark.parametrize("turn", range(8))
+async def test_answer_that_its_connection_ends_at_once_is_whole(
+    turn: int, tls: Tls
+) -> None:
+    """At some of these turns the far side's end is heard while the sides are joined."""
+
+    async def script(visit: Visit) -> None:
+        await visit.reader.readuntil(b"\r\n\r\n")
+        visit.writer.write(HEAD + b"\r\nno")
+        await turns(turn)
+        visit.writer.close()
+
+    async with stage(script, tls=tls) as scene:
+        got = await ask(scene)
+        record = await scene.recorded()
+        await scene.until(lambda: scene.relay.flows == 0)
+    assert got.partition(b"\r\n\r\n")[2] == b"no"
+    assert (record.ended, record.sent) == ("--", 2)
 
 
 async def test_answer_in_pieces_is_one_answer() -> None:
@@ -123,5 +143,6 @@ async def test_client_that_leaves_within_the_answer_ends_it() -> None:
         await client.head()
         client.close()
         far = scene.origins[0].visits[0]
-        await scene.recorded()
+        record = await scene.recorded()
         assert await far.reader.read() == b""
+    assert (record.ended, record.reason) == ("CD", "the client left")

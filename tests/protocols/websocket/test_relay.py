@@ -9,9 +9,11 @@ from protocols.websocket.shared import Drain
 from tests.protocols.http.stage import Client, Visit
 from tests.protocols.websocket.stage import (
     OPENING,
+    Tls,
     accepting,
     closing,
     read_close,
+    saying,
     silent,
     stage,
     text,
@@ -81,12 +83,24 @@ async def test_handshake_that_comes_during_a_drain_is_told_to_come_back() -> Non
             answer = await one.rest()
             assert answer.startswith(b"HTTP/1.1 503 ")
             assert b"\r\nRetry-After: 1\r\n" in answer
+            one.close()
         assert (await scene.recorded()).reason == "the router stops"
         client.send(closing(1000, masked=True))
         assert await read_close(far.reader) == 1000
         far.writer.close()
         await client.rest()
         assert await leaving == 0
+
+
+async def test_client_that_has_just_connected_gets_an_answer_before_the_end() -> None:
+    async with stage(accepting) as scene:
+        client = await scene.client()
+
+        async def accept_no_more() -> None:
+            client.send(OPENING)
+
+        assert await scene.relay.drain(accept_no_more) == 0
+        assert (await client.rest()).startswith(b"HTTP/1.1 503 ")
 
 
 async def test_drain_closes_one_after_the_other() -> None:
@@ -106,13 +120,27 @@ async def test_drain_closes_one_after_the_other() -> None:
         assert times[2] - times[0] >= 0.15
 
 
-async def test_drain_gives_up_handshakes_that_nobody_answers() -> None:
-    async with stage(silent, deadlines={"closing": 0.05}) as scene:
+async def test_handshake_that_nobody_has_answered_yet_is_told_so_by_a_drain(
+    tls: Tls,
+) -> None:
+    async with stage(silent, tls=tls) as scene:
         client = await scene.client()
         client.send(OPENING)
         await scene.origins[0].visited.wait()
+        assert await scene.relay.drain() == 0
+        assert (await client.rest()).startswith(b"HTTP/1.1 503 ")
+        record = await scene.recorded()
+    assert (record.ended, record.reason) == ("RC", "the router stops")
+
+
+async def test_drain_cuts_an_answer_that_does_not_end() -> None:
+    endless = b"HTTP/1.1 403 No\r\nContent-Length: 9\r\n\r\nno"
+    async with stage(saying(endless), deadlines={"closing": 0.05}) as scene:
+        client = await scene.client()
+        client.send(OPENING)
+        await client.head()
         assert await scene.relay.drain() == 1
-        assert await client.rest() == b""
+        assert (await scene.recorded()).ended == "RD"
 
 
 async def test_drain_of_nothing_is_done() -> None:
@@ -173,6 +201,26 @@ async def test_websocket_that_shows_life_stays_at_an_address_held_for_dead(
         else:
             assert await read_close(client.reader) == 1014
         client.close()
+
+
+async def test_place_that_is_left_ends_its_websockets_and_no_others() -> None:
+    async with stage(accepting, draining=Drain(spread=0.0)) as scene:
+        client, far = await scene.open()
+        (flow,) = scene.relay.under_way()
+        assert (flow.protocol, flow.client, flow.edge) == (
+            "websocket",
+            "127.0.0.1",
+            "a",
+        )
+        await scene.relay.leave("b")
+        client.send(text(b"still there", masked=True))
+        assert await far.reader.readexactly(17)
+        await scene.relay.leave("a")
+        assert await read_close(client.reader) == 1012
+        client.send(closing(1012, masked=True))
+        far.writer.close()
+        await scene.recorded()
+        assert list(scene.relay.under_way()) == []
 
 
 # ---- Retirement --------------------------------------------------------------------

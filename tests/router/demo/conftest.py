@@ -1,16 +1,16 @@
 """The demo's stage, ready for requests."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from router.demo.stage import Stage, set_up
 
 
-@pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    """Provider, daemon and the client that every machine has."""
-    async with set_up(tmp_path, "python") as running:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    """Provider, daemon and the client that every machine has, for one file of tests."""
+    async with set_up(tmp_path_factory.mktemp("stage"), "python") as running:
         await running.daemon.wait("daemon.ready", seconds=20)
         yield running

@@ -2,11 +2,14 @@
 
 import io
 
+import pytest
 from rich.console import Console
 
 from router.demo import calls
 from router.demo.screen import Screen
 from router.demo.stage import Stage
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def test_calls_of_both_directions_are_shown_and_one_stays_up(

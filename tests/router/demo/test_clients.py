@@ -1,5 +1,6 @@
 """Stock clients, each way through the real daemon to the simulator."""
 
+import dataclasses
 import shutil
 from collections.abc import Callable
 
@@ -8,32 +9,40 @@ import pytest
 from router.demo.clients import API, WAYS, Client, Curl, Doors, Python
 from router.demo.stage import Stage
 
-CLIENTS: dict[str, Callable[[Doors], Client]] = {"curl": Curl, "python": Python}
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+Kind = Callable[[Doors], Client]
 
 
-@pytest.fixture(params=CLIENTS)
-def client(request: pytest.FixtureRequest, stage: Stage) -> Client:
-    if request.param == "curl" and shutil.which("curl") is None:
+@pytest.fixture(params=[Curl, Python])
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """A client that shall be let in by given doors."""
+    if request.param is Curl and shutil.which("curl") is None:
         pytest.skip("needs curl")
-    return CLIENTS[request.param](stage.doors)
+    made: Kind = request.param
+    return made
 
 
 async def test_client_reaches_the_provider_by_every_way(
-    client: Client, stage: Stage
+    kind: Kind, stage: Stage
 ) -> None:
+    client = kind(stage.doors)
+    markers = []
     for way in WAYS:
-        got = await client.send(stage.request(way, "GET"))
-        posted = await client.send(stage.request(way, "POST"))
+        get, post = stage.request(way, "GET"), stage.request(way, "POST")
+        got, posted = await client.send(get), await client.send(post)
         assert (got.status, posted.status) == (200, 201), way
         assert 0 < got.seconds < 20
-    assert sorted(stage.answers().values()) == [1] * 2 * len(WAYS)
+        markers += [get.marker, post.marker]
+    answers = stage.answers()
+    assert [answers[marker] for marker in markers] == [1] * 2 * len(WAYS)
 
 
 async def test_client_that_gets_no_answer_has_no_status(
-    client: Client, stage: Stage
+    kind: Kind, stage: Stage
 ) -> None:
+    client = kind(dataclasses.replace(stage.doors, ports=dict.fromkeys(WAYS, 1)))
     for way in WAYS:
-        stage.doors.ports[way] = 1
         assert (await client.send(stage.request(way, "GET"))).status == 0
 
 

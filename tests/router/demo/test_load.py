@@ -1,7 +1,11 @@
 """The stream of requests that an edge dies under."""
 
+import pytest
+
 from router.demo.load import SLOW, Load
 from router.demo.stage import Stage
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def test_load_is_of_every_kind_and_answered_to_the_last(stage: Stage) -> None:

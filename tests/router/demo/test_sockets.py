@@ -2,8 +2,12 @@
 
 import asyncio
 
+import pytest
+
 from router.demo.sockets import Phone
 from router.demo.stage import Stage
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def test_phone_comes_back_from_a_drained_edge(stage: Stage) -> None:

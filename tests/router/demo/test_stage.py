@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from router.demo.stage import EDGES, HOME, SIP, Stage
 from simulator.catalogue import catalogue
 from simulator.plan import addresses
@@ -18,6 +20,7 @@ def test_catalogue_in_examples_is_the_one_of_the_simulator() -> None:
     assert body == catalogue(zone, EDGES, 20443, SIP.options_period)
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_request_is_answered_by_an_edge_and_noted(stage: Stage) -> None:
     one = await stage.send(stage.request("terminate", "POST"))
     assert stage.sent == [one]
@@ -26,12 +29,14 @@ async def test_request_is_answered_by_an_edge_and_noted(stage: Stage) -> None:
     assert stage.edges()[one.request.marker] in {plan.name for plan in EDGES}
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_webhook_passes_the_daemon_with_its_signature(stage: Stage) -> None:
     one = await stage.deliver()
     assert stage.webhooks == [one]
     assert stage.receiver.genuine == [one.request.marker]
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_call_counts_once_it_was_hung_up(stage: Stage) -> None:
     out = stage.dial()
     sent = await stage.answered(out)
