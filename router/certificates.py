@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from protocols.net.reading import read_file
-from protocols.net.tls import LARGEST
 from router.config import Loaded, cause
 from router.keys import KeyFileError, read_keys
 from router.listeners import FromProvider, HttpsTerminate, Sip, Tls, WebsocketToProvider
@@ -107,7 +106,7 @@ def _no_keys(file: Path) -> str:
 
 def _unreadable(file: Path) -> str:
     try:
-        return "" if read_file(file, LARGEST) else f"{file} is empty"
+        return "" if read_file(file) else f"{file} is empty"
     except OSError as error:
         return f"cannot read {file}: {cause(error)}"
 
@@ -168,7 +167,7 @@ def _missing(tls: Tls) -> str:
     """OpenSSL does not say in which file it missed what."""
     for file, label in ((tls.certificate, b"CERTIFICATE"), (tls.key, b"PRIVATE KEY")):
         try:
-            data = read_file(file, LARGEST)
+            data = read_file(file)
         except OSError as error:
             return f"cannot read {file}: {cause(error)}"
         if label + b"-----" not in data:

@@ -255,8 +255,9 @@ COMPOSERS = {
 
 @named("router")
 def test_shells_of_protocols_are_imported_by_composers_alone(name: str) -> None:
-    owned = {"protocols.net.tasks"}  # tasks need an owner everywhere
-    shells = {o for o in imports(name) if package(o) == "protocols"} - {*CORES} - owned
+    # Tasks need an owner, and files a careful reader, everywhere.
+    common = {"protocols.net.tasks", "protocols.net.reading"}
+    shells = {o for o in imports(name) if package(o) == "protocols"} - {*CORES} - common
     assert name in COMPOSERS or not shells
 
 

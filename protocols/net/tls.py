@@ -14,9 +14,6 @@ from protocols.net.reading import read_file
 HTTP_1_1 = ("http/1.1",)
 "The one protocol offered and accepted by ALPN (RFC 7301)."
 
-LARGEST = 4 * 1024 * 1024
-"Bytes of a PEM file; all the authorities of a system take 0.2 MiB."
-
 _CIPHERS_1_2 = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
@@ -132,7 +129,7 @@ def _restrict(context: ssl.SSLContext, alpn: Sequence[str]) -> None:
 def _require(path: Path, mark: str, what: str) -> None:
     """Blame the right file: OpenSSL's own errors name none."""
     try:
-        data = read_file(path, LARGEST)
+        data = read_file(path)
     except OSError as error:
         raise _unreadable(path, error) from None
     if mark.encode() not in data:
