@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from protocols.net.reading import read_file
 from router.certificates import check_files
 from router.config import Loaded, cause, load
 from router.document import MAX_CHARACTERS
@@ -86,8 +87,4 @@ def _read_catalogue(wanted: str, directory: Path) -> tuple[str, str]:
 
 def _read_text(path: Path) -> str:
     """The text of a file; raises OSError if it is too long to be a configuration."""
-    with path.open("rb") as file:
-        data = file.read(MAX_CHARACTERS + 1)
-    if len(data) > MAX_CHARACTERS:
-        raise OSError(errno.EFBIG, f"more than {MAX_CHARACTERS} bytes")
-    return data.decode("utf-8")
+    return read_file(path, MAX_CHARACTERS).decode("utf-8")

@@ -20,8 +20,8 @@ def read_file(path: Path, most: int = LARGEST) -> bytes:
         if stat.S_ISDIR(kind):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if not stat.S_ISREG(kind):
-            raise OSError(errno.EINVAL, "it is no regular file")
+            raise OSError(errno.EINVAL, "no regular file")
         data = file.read(most + 1)
     if len(data) > most:
-        raise OSError(errno.EFBIG, f"it has more than {most} bytes")
+        raise OSError(errno.EFBIG, f"more than {most} bytes")
     return data

@@ -87,6 +87,8 @@ def test_file_that_cannot_be_read_is_complained_about_as_a_whole(
     path = tmp_path / "f.yaml"
     path.write_bytes(b"version: \xff")
     assert complaint(path) == "f.yaml: cannot be read: byte 10 is not UTF-8"
+    os.mkfifo(tmp_path / "pipe")  # nobody writes to it: a reload would last for ever
+    assert complaint(tmp_path / "pipe") == "pipe: cannot be read: no regular file"
     path.write_bytes(b"#" * (MAX_CHARACTERS + 1))
     assert complaint(path) == "f.yaml: cannot be read: more than 1048576 bytes"
 
