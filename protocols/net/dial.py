@@ -188,5 +188,5 @@ def _tls_error(error: OSError) -> DialError:
         detail = getattr(error, "verify_message", None) or error.strerror
         return DialError(Result.CERTIFICATE, detail or "unverified", "tls")
     if isinstance(error, ssl.SSLError):
-        return DialError(Result.TLS, error.reason or str(error), "tls")
+        return DialError(Result.TLS, words(error), "tls")
     return DialError(Result.RESET, words(error) or "connection closed", "tls")

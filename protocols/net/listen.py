@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Sequence
 
 from protocols.net.admission import Admission, Limits, Network, Refusal
-from protocols.net.sockets import family, harden
+from protocols.net.sockets import family, harden, words
 from protocols.net.tasks import Tasks
 from protocols.net.tls import Certificates
 from protocols.target import hostport
@@ -242,7 +242,7 @@ class _Admitted(socket.socket):
 
 def _words(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
-        return error.reason or str(error)
+        return words(error)
     if isinstance(error, ConnectionAbortedError):
         return "no TLS handshake in time"
     return error.strerror or "connection closed"
