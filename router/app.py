@@ -8,6 +8,7 @@ import asyncio
 import importlib.metadata
 import os
 import signal
+from collections.abc import Collection
 from pathlib import Path
 
 from protocols.net.tasks import Tasks
@@ -17,7 +18,7 @@ from router.asked import Asked
 from router.changes import Change
 from router.config import Loaded
 from router.differences import Difference
-from router.handover import Handover, given, places
+from router.handover import Given, Handover, given, places
 from router.headline import headline
 from router.keyring import Keyring
 from router.knowledge import Knowledge
@@ -45,12 +46,18 @@ RENEW_INTERVAL = 10.0
 
 def run(loaded: Loaded, path: Path) -> int:
     """Run the daemon until it is asked to stop; its exit code."""
+    # Before anything else is opened, whose descriptors they might be said to be.
+    came = given(os.environ, os.getpid())
     chosen = loaded.config.log
     level = events.Level[chosen.level.upper()]
     places = _places(loaded)
     log = open_log(chosen.format, level, strict=False, places=places)
     try:
-        return service.run(lambda stop: _serve(loaded, path, log, places, stop))
+
+        async def serve(stop: Stop) -> int:
+            return await Daemon(loaded, path, log, places, came).run(stop)
+
+        return service.run(serve)
     finally:
         log.close()
 
@@ -70,12 +77,6 @@ def reject(error: ConfigError, path: Path) -> None:
     log.close()
 
 
-async def _serve(
-    loaded: Loaded, path: Path, log: Log, places: dict[str, Place], stop: Stop
-) -> int:
-    return await Daemon(loaded, path, log, places).run(stop)
-
-
 class Daemon:
     """Everything that runs, from the first socket to the last record."""
 
@@ -85,12 +86,14 @@ class Daemon:
         path: Path,
         log: Log,
         places: dict[str, Place],
+        came: Collection[Given] = (),
         *,
         renew_interval: float = RENEW_INTERVAL,
     ) -> None:
         """Must be called within the event loop that `run` will use.
 
-        `places` is what the log says of edges; further ones may be added.
+        `places` is what the log says of edges; further ones may be added. `came` is
+        what systemd passed to the process.
         """
         self._loaded = loaded
         self._path = path
@@ -103,7 +106,7 @@ class Daemon:
         self._started = self._loop.time()
         self._notifier = Notifier()
         self._keyring = Keyring()
-        self._handover = Handover(self._notifier, given(os.environ, os.getpid()))
+        self._handover = Handover(self._notifier, came)
         self._supervision = Supervision(
             self._notifier, log, headline=self._headline, ailment=self._ailment
         )

@@ -166,16 +166,19 @@ def _troubles(
     sites: tuple[ServiceStatus, ...],
     suspect: float | None,
 ) -> Iterator[Trouble]:
-    yield from _dead_ends(edges, sites)
+    dead_ends = tuple(_dead_ends(edges, sites))
+    yield from dead_ends
     if suspect is not None:
         yield Trouble(
             "our own uplink", "is in doubt", suspect, "home stays", Condition.DEGRADED
         )
     yield from _lone(edges)
+    told = {one.subject for one in dead_ends}
     for edge in edges:
-        yield from _of_edge(edge)
+        if {one.product for one in edge.services} - told or not edge.services:
+            yield from _of_edge(edge, told)
     for site in sites:
-        if site.state is State.DOWN:
+        if site.state is State.DOWN and site.product not in told:
             yield _trouble(_named(site), site, Condition.DEGRADED)
 
 
@@ -209,14 +212,17 @@ def _lone(edges: tuple[EdgeStatus, ...]) -> Iterator[Trouble]:
         )
 
 
-def _of_edge(edge: EdgeStatus) -> Iterator[Trouble]:
-    """What is wrong there: what concerns home is grave, all else is told."""
+def _of_edge(edge: EdgeStatus, told: set[str]) -> Iterator[Trouble]:
+    """What is wrong there: what concerns home is grave, all else is told.
+
+    The products `told` are dead everywhere, which has been said.
+    """
     grave = Condition.DEGRADED if edge.reasons.home else Condition.OK
     if edge.state is not State.UP:
         yield _trouble(edge.name, edge, grave)
         return
     for service in edge.services:
-        if service.state is not State.UP:
+        if service.state is not State.UP and service.product not in told:
             yield _trouble(f"{service.product} at {edge.name}", service, grave)
 
 

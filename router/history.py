@@ -31,6 +31,9 @@ SAMPLES = 360
 SWITCHES = 100
 "Switches kept, apart from all else: an edge that flaps must not push them out."
 
+STALLS = 20
+"Stalls of the event loop kept: they say nothing of edges."
+
 OTHERS = 200
 "Other changes kept."
 
@@ -62,6 +65,7 @@ class History:
 
     def __init__(self) -> None:
         self._switches: deque[Happening] = deque(maxlen=SWITCHES)
+        self._stalls: deque[Happening] = deque(maxlen=STALLS)
         self._others: deque[Happening] = deque(maxlen=OTHERS)
         self._home: Switch | None = None
         self.suspect_since = 0.0
@@ -76,6 +80,8 @@ class History:
         if isinstance(change, Switch):
             self._home = change
             self._switches.append(happening)
+        elif isinstance(change, Stalled):
+            self._stalls.append(happening)
         elif not isinstance(change, Flip) or _matters(change):
             self._others.append(happening)
 
@@ -92,7 +98,8 @@ class History:
 
     def happenings(self) -> tuple[Happening, ...]:
         """What changed, the latest first."""
-        merged = heapq.merge(self._switches, self._others, key=lambda one: one.time)
+        kept = self._switches, self._stalls, self._others
+        merged = heapq.merge(*kept, key=lambda one: one.time)
         return tuple(merged)[::-1]
 
     def samples(self, edge: str) -> tuple[Sample, ...]:

@@ -1,7 +1,6 @@
 """What the service manager is told, by the protocol of sd_notify(3)."""
 
 import array
-import contextlib
 import os
 import select
 import socket
@@ -27,11 +26,8 @@ class Notifier:
         if address.startswith("@"):
             address = "\0" + address[1:]
         self._address = address if address.startswith(("/", "\0")) else ""
-
-    @property
-    def is_heard(self) -> bool:
-        """Whether there is somebody to tell."""
-        return bool(self._address)
+        self.is_heard = bool(self._address)
+        "Whether there is somebody to tell, as far as the last message has shown."
 
     def ready(self, status: str) -> None:
         """The service serves, or serves again; `systemctl status` shows `status`."""
@@ -102,12 +98,17 @@ class Notifier:
         message = "\n".join(assignments).encode(errors="replace")
         rights = array.array("i", descriptors)
         attached = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if rights else []
-        with contextlib.suppress(OSError):
+        try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
                 sender.settimeout(patience)
                 sender.sendmsg([message], attached, 0, self._address)
-            return True
-        return False
+        except (BlockingIOError, TimeoutError):
+            return False  # busy
+        except OSError:
+            self.is_heard = False
+            return False
+        self.is_heard = True
+        return True
 
 
 def _status(text: str) -> str:

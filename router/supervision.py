@@ -53,6 +53,7 @@ class Supervision:
         self._period = min(BEAT, self._allowed / BEATS) if self._allowed else BEAT
         self._told = ""
         self._phase = "starting"
+        self._reloads = 0
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
 
@@ -69,14 +70,16 @@ class Supervision:
         self._notifier.ready(self._told)
 
     def reloading(self) -> None:
-        """Another configuration is read, until `reloaded`."""
+        """Another configuration is read, until `reloaded`; several may wait in line."""
+        self._reloads += 1
         if self._phase == "serving":
             self._phase = "reloading"
             self._notifier.reloading()
 
     def reloaded(self) -> None:
         """That is over, whatever came of it."""
-        if self._phase == "reloading":
+        self._reloads -= 1
+        if self._phase == "reloading" and not self._reloads:
             self.ready()
 
     def stopping(self, status: str) -> None:

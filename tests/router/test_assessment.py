@@ -109,6 +109,13 @@ def test_trouble_is_told_with_its_time_and_weight(
     assert told in status.verdict
 
 
+def test_what_is_dead_everywhere_is_told_once(make_snapshot: Any, edges: Any) -> None:
+    fallen = {"state": DOWN, "since": NOW - 60.0}
+    everywhere = dict.fromkeys(("ix", "ashburn", "dublin"), fallen)
+    status = look(make_snapshot(edges(**everywhere), HOME))
+    assert [one.subject for one in status.troubles] == ["api"]
+
+
 def test_no_home_yet_is_a_start(make_snapshot: Any, edges: Any) -> None:
     status = look(make_snapshot(edges(), Home()))
     assert status.verdict == "starting: no home yet, new flows go to ashburn"

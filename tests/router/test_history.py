@@ -17,7 +17,7 @@ from router.changes import (
 from router.election import Switch
 from router.endpoint import Kind
 from router.health import State
-from router.history import OTHERS, SAMPLES, SWITCHES, History, in_words
+from router.history import OTHERS, SAMPLES, STALLS, SWITCHES, History, in_words
 from router.snapshot import Home
 
 TARGET = Target("192.0.2.1", 443, Transport.TLS, "api.example.com", label="ashburn")
@@ -79,6 +79,14 @@ def test_flapping_pushes_no_switch_out(history: History) -> None:
     for number in range(SWITCHES):
         history.note(Switch("ashburn", "dublin", "better"), float(number))
     assert len(history.happenings()) == OTHERS + SWITCHES
+
+
+def test_stalls_push_nothing_else_out(history: History) -> None:
+    history.note(flip(), 0.0)
+    for number in range(OTHERS):
+        history.note(Stalled(2.0), float(number))
+    kept = [one.change for one in history.happenings()]
+    assert kept == [Stalled(2.0)] * STALLS + [flip()]
 
 
 def test_reason_of_home_outlives_what_is_kept(history: History) -> None:

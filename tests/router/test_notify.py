@@ -107,6 +107,7 @@ def test_nobody_to_notify_is_no_trouble(address: str) -> None:
     began = time.monotonic()
     assert not notifier.barrier(10)
     assert time.monotonic() - began < 1
+    assert not notifier.is_heard
 
 
 def test_service_that_serves_does_not_wait_for_a_manager_that_does_not_read(

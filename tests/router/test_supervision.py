@@ -178,6 +178,22 @@ async def test_nothing_but_the_reload_is_told_while_it_lasts(
     assert told.values["STATUS"] == "home dublin"
 
 
+async def test_reloads_that_overlap_are_over_with_the_last(
+    manager: Manager, supervision: Supervision
+) -> None:
+    supervision.ready()
+    supervision.reloading()
+    supervision.reloading()
+    supervision.reloaded()
+    supervision.reloaded()
+    told = [key for one in unread(manager) for key in one.values]
+    assert [key for key in told if key in {"READY", "RELOADING"}] == [
+        "READY",
+        "RELOADING",
+        "READY",
+    ]
+
+
 async def test_reload_before_the_daemon_is_ready_does_not_make_it_so(
     manager: Manager, supervision: Supervision
 ) -> None:
