@@ -21,7 +21,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def provider() -> AsyncIterator[Provider]:
-    edges = ["ashburn=5ms", "dublin=20ms", "frankfurt=25ms"]
+    edges = ["ashburn-ix=5ms@127.0.0.9", "dublin=20ms", "frankfurt=25ms"]
     async with Provider.start(edges, seed=1, heartbeat=60) as running:
         yield running
 
@@ -36,8 +36,11 @@ async def daemon(
         {"voice": voice(site)},
         # A time-out long enough for a machine that is busy: nobody else may fall.
         health=stage.SOON | {"recovery": "0s", "timeout": "2s"},
-        policy={"switch": {"dwell": "0s", "min_gain": "5ms"}},
+        # Home is the private edge whenever that is well, however slow the machine.
+        policy={"switch": {"dwell": "0s"}, "prefer_private": {"max_extra": "1s"}},
     )
+    settings["provider"]["edges"] = list(provider.edges)
+    settings["provider"]["source_addresses"] = {"ashburn-ix": "127.0.0.9"}
     async with stage.running(settings, directory) as running:
         yield running
 
@@ -53,9 +56,9 @@ async def all_up(provider: Provider, daemon: Daemon) -> None:
 async def pinned(provider: Provider, daemon: Daemon, site: Site) -> Phone:
     """A client that came to another edge while home was dead: there it stays."""
     seen = len(daemon.records)
-    provider.edges["ashburn"].kill()
+    provider.edges["ashburn-ix"].kill()
     phone = await ring(daemon.ports["voice"], site)
-    await died(daemon, "ashburn", seen)
+    await died(daemon, "ashburn-ix", seen)
     provider.heal()
     await all_up(provider, daemon)
     return phone
