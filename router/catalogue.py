@@ -85,6 +85,8 @@ class Edge(Section):
     "The edge of the other kind at the same place, or nearest to it."
     legacy_id: Name | None = None
     "Older name, which some host names still use."
+    pair: Name | None = None
+    "The private edge elsewhere that the provider recommends to have beside this one."
     networks: Networks = Networks()
     "The provider's networks there."
 
@@ -243,6 +245,8 @@ def _edge_references(catalogue: Catalogue) -> Iterator[tuple[KeyPath, str]]:
     for name, edge in catalogue.edges.items():
         if edge.sibling is not None:
             yield ("edges", name, "sibling"), edge.sibling
+        if edge.pair is not None:
+            yield ("edges", name, "pair"), edge.pair
     for name, region in catalogue.regions.items():
         yield ("regions", name, "home_edge"), region.home_edge
     for name, product in catalogue.products.items():
