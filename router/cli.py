@@ -14,6 +14,7 @@ import click
 
 from router import app
 from router.catalogue import Catalogue
+from router.commands.advising import advising
 from router.commands.changing import drain, log_level, pin, reload, undrain, unpin
 from router.commands.looking import explain, flows, probe, status
 from router.config import Loaded
@@ -52,7 +53,7 @@ def main() -> None:
 
 
 for _command in (
-    *(status, explain, flows, probe),
+    *(status, explain, flows, probe, advising),
     *(drain, undrain, pin, unpin, log_level, reload),
 ):
     main.add_command(_command)
