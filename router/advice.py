@@ -23,7 +23,10 @@ STEP = 10
 "Between the priorities of two URIs, so that others fit in by hand."
 
 Orders = Mapping[str, Sequence[str]]
-"By product, its edges from the best to the worst."
+"By product, its edges from the best to the worst; all edges under ALL."
+
+ALL = ""
+"In place of a product: the order of the edges as such."
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -101,16 +104,23 @@ def advise(
 def order(
     product: str, config: Config, catalogue: Catalogue, orders: Orders
 ) -> tuple[str, ...]:
-    """The edges of a product, best first; that of the configuration where no daemon
-    knows better: private ones, then the default edge."""
+    """The edges that offer a product, the best one first."""
+    liked = orders.get(product) or orders.get(ALL, ())
+    offered, region = catalogue.products[product].offered, config.provider.region
+    return tuple(e for e in _completed(liked, config, catalogue) if offered(e, region))
+
+
+def _completed(
+    liked: Iterable[str], config: Config, catalogue: Catalogue
+) -> Iterator[str]:
+    """The edges in use, as they are liked; then those of which no daemon has told:
+    private ones, the default edge, the others."""
     default, edges = config.policy.default_edge, config.provider.edges
     configured = sorted(
         edges, key=lambda e: (not _is_private(e, catalogue), e != default)
     )
-    live = [edge for edge in orders.get(product, ()) if edge in edges]
-    offered = catalogue.products[product].offered
-    region = config.provider.region
-    return tuple(e for e in dict.fromkeys([*live, *configured]) if offered(e, region))
+    live = [edge for edge in liked if edge in edges]
+    yield from dict.fromkeys([*live, *configured])
 
 
 def _is_private(edge: str, catalogue: Catalogue) -> bool:
@@ -208,10 +218,10 @@ def _webhooks(
     notes: list[str],
 ) -> Iterator[Webhook]:
     known = catalogue.dialect.webhook_edges
-    product = _first(Protocol.HTTPS, config, catalogue)
-    if not known or product is None:
+    if not known:
         return
-    edges = [e for e in order(product, config, catalogue, orders) if e in known]
+    liked = _completed(orders.get(ALL, ()), config, catalogue)
+    edges = [edge for edge in liked if edge in known]
     for name, listener in config.listeners.items():
         if isinstance(listener, HttpsFromProvider):
             reaching = [

@@ -4,13 +4,14 @@ import dataclasses
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
-from router.advice import Advice, Orders, advise
-from router.commands.asking import known
+from router.advice import ALL, Advice, Orders, advise
+from router.commands.asking import Unanswered, known
 from router.commands.output import Part, Sheet, console, show
 from router.config import Loaded
 from router.files import read
@@ -108,15 +109,15 @@ def advising(
     if form is not None:
         _print_networks(openings(loaded.catalogue), form, table)
         return
-    orders = _orders(place or loaded.config.admin.socket)
+    orders, basis = _orders(place or loaded.config.admin.socket)
     wishes = Wishes(retries, policies, connect_timeout)
     try:
         advice = advise(loaded.config, loaded.catalogue, orders, wishes)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    basis = "live" if orders else "configuration"
     if as_json:
-        told = {"schema": SCHEMA, "order": basis, **dataclasses.asdict(advice)}
+        order = "live" if orders else "configuration"
+        told = {"schema": SCHEMA, "order": order, **dataclasses.asdict(advice)}
         click.echo(json.dumps(told, indent=2, default=str))
         return
     show(console(sys.stdout), advice_parts(advice, basis))
@@ -133,13 +134,22 @@ def _read(file: Path) -> Loaded:
         raise SystemExit(EX_CONFIG) from None
 
 
-def _orders(place: Path | None) -> Orders:
-    """How the running daemon likes the edges of each product; empty without one."""
-    found = known(place, {"command": "explain"}) if place is not None else None
-    return {
-        one["product"]: [edge["edge"] for edge in one["edges"]]
-        for one in (found or {}).get("products", ())
-    }
+def _orders(place: Path | None) -> tuple[Orders, str]:
+    """How the running daemon likes the edges, and in whose order advice is."""
+    if place is None:
+        return {}, "of the file: admin.socket is off"
+    try:
+        found = known(place, {"command": "explain"})
+    except Unanswered as error:
+        return {}, f"of the file: no daemon answers at {place} ({error})"
+    if found is None:
+        return {}, "of the file: the daemon does not tell its own"
+    orders = {one["product"]: _names(one["edges"]) for one in found["products"]}
+    return orders | {ALL: _names(found["edges"])}, "of the running daemon"
+
+
+def _names(edges: Iterable[Mapping[str, Any]]) -> list[str]:
+    return [str(edge["edge"]) for edge in edges]
 
 
 def _print_networks(found: Sequence[Opening], form: str, table: str) -> None:
@@ -153,15 +163,10 @@ def _print_networks(found: Sequence[Opening], form: str, table: str) -> None:
 
 # ---- How it looks ------------------------------------------------------------------
 
-_ORDERS = {
-    "live": "in the order in which the running daemon likes the edges",
-    "configuration": "in the order of the file: no daemon answers",
-}
-
 
 def advice_parts(advice: Advice, basis: str) -> Iterator[Part]:
-    """Advice on a terminal; `basis` is `live` or `configuration`."""
-    yield f"what to set at the provider, {_ORDERS[basis]}"
+    """Advice on a terminal; `basis` tells in whose order it is."""
+    yield f"what to set at the provider, edges in the order {basis}"
     for trunk in advice.trunks:
         if trunk.uris:
             yield f"origination URIs of {trunk.host}, for calls to {trunk.listener}"

@@ -93,10 +93,13 @@ def stream(
 
 
 def known(path: Path, request: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The answer of the daemon to a request; None if nobody answers, or not well."""
+    """The answer of the daemon to a request, for commands that can do without one.
+
+    Raises Unanswered; None if the daemon refuses, and has said why.
+    """
     try:
         return next(_spoken(path, request, PATIENCE))
-    except (Unanswered, SystemExit):
+    except SystemExit:
         return None
 
 

@@ -1,13 +1,14 @@
 """Advice, and whether the simulated provider's console takes it."""
 
 import importlib.resources
+import random
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
-from router.advice import Advice, advise
+from router.advice import ALL, Advice, advise
 from router.catalogue import Catalogue, read_catalogue
 from router.crosscheck import settle
 from router.document import parse
@@ -15,6 +16,8 @@ from router.fragment import Wishes
 from router.settings import Config
 from router.validation import build
 from simulator.console import refused_fragment, refused_sdk_edges, refused_uris
+from simulator.overrides import split
+from simulator.sip.origination import Uri, edge_of, in_order
 
 TWILIO = importlib.resources.files("router.catalogues") / "twilio.yaml"
 LINKS = """\
@@ -85,8 +88,13 @@ def _is_taken(advice: Advice, catalogue: Catalogue) -> None:
     for trunk in advice.trunks:
         uris = [(one.uri, one.priority, one.weight) for one in trunk.uris]
         assert refused_uris(uris, edges) == []
+        taken = in_order([Uri(*one) for one in uris], random.Random(1))
+        assert [one.text for one in taken] == [text for text, _, _ in uris]
+        assert {edge_of(one) for one in taken} <= {*edges}
     for webhook in advice.webhooks:
-        assert refused_fragment(f"https://x.example/{webhook.fragment}", edges) == []
+        url = f"https://x.example/{webhook.fragment}"
+        assert refused_fragment(url, edges) == []
+        assert f"e={','.join(split(url)[1].edges)}&" in webhook.fragment
     assert refused_sdk_edges(advice.sdk_edges, edges) == []
 
 
@@ -199,7 +207,7 @@ def test_webhooks_come_from_private_edges_only_where_a_link_leads(
         "  edges: [ashburn-ix, san-jose-ix, tokyo-ix, ashburn, tokyo]\n"
         "  source_addresses: {tokyo-ix: 7.7.7.7}\n" + LINKS
     )
-    live = {"api": ["ashburn-ix", "san-jose-ix", "tokyo", "ashburn"]}
+    live = {ALL: ["ashburn-ix", "san-jose-ix", "tokyo", "ashburn"]}
     listeners = HOOKS.replace("ADDRESS", address)
     advice = advised(twilio, listeners, provider, live)
     (webhook,) = advice.webhooks
@@ -215,6 +223,15 @@ def test_wishes_for_webhooks_are_fulfilled_or_refused(twilio: Catalogue) -> None
     assert fragment == {"e": ["ashburn"], "rc": ["0"], "rp": ["all"], "ct": ["1000"]}
     with pytest.raises(ValueError, match="retries"):
         advised(twilio, listeners, wishes=Wishes(9))
+
+
+def test_product_of_which_no_daemon_tells_has_the_order_of_all_edges(
+    twilio: Catalogue,
+) -> None:
+    provider = "  edges: [ashburn, tokyo]\n"
+    advice = advised(twilio, VOICE, provider, {ALL: ["tokyo", "ashburn"]})
+    assert advice.sdk_edges == ("tokyo", "ashburn", "roaming")
+    assert advice.environment["TWILIO_EDGE"] == "tokyo"
 
 
 def test_sdks_get_edges_and_the_last_resort(twilio: Catalogue) -> None:

@@ -5,11 +5,13 @@ import os
 import socket
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from router.cli import main
+from router.explanation import explain
 from router.files import read
 from router.openings import nftables, openings
 
@@ -27,12 +29,6 @@ listeners:
   hooks: {protocol: https, direction: from_provider, bind: "10.0.0.2:443",
           tls: {certificate: a.pem, key: a.key}, to: ["http://10.0.0.20"]}
 """
-LIVE = {
-    "ok": True,
-    "products": [
-        {"product": "pstn", "edges": [{"edge": "tokyo"}, {"edge": "ashburn"}]}
-    ],
-}
 
 
 @pytest.fixture
@@ -66,7 +62,10 @@ def test_advice_without_a_daemon_is_in_the_order_of_the_file(config: Path) -> No
     result = run(config)
     assert result.exit_code == 0
     first, *_ = result.stdout.splitlines()
-    assert first.endswith("in the order of the file: no daemon answers")
+    assert first == (
+        "what to set at the provider, edges in the order of the file: no daemon "
+        f"answers at {config.parent}/control.sock (No such file or directory)"
+    )
     assert result.stdout.index("edge=ashburn\n") < result.stdout.index("edge=tokyo\n")
     assert "#e=ashburn,tokyo&rc=1&rp=ct&ct=5000" in result.stdout
     assert '["ashburn", "tokyo", "roaming"]' in result.stdout
@@ -74,8 +73,12 @@ def test_advice_without_a_daemon_is_in_the_order_of_the_file(config: Path) -> No
     assert result.stderr == ""
 
 
-def test_advice_is_in_the_order_of_the_daemon(config: Path) -> None:
-    asked = serve(config.parent / "control.sock", LIVE)
+def test_advice_is_in_the_order_of_the_daemon(
+    config: Path, make_snapshot: Any, make_edge: Any
+) -> None:
+    snapshot = make_snapshot([make_edge("ashburn", 0.2), make_edge("tokyo", 0.1)])
+    live = {"ok": True, **explain(snapshot, now=snapshot.time)}
+    asked = serve(config.parent / "control.sock", live)
     result = run(config, "--json")
     told = json.loads(result.stdout)
     assert (told["schema"], told["order"]) == ("edge-router/advice/1", "live")
@@ -96,7 +99,7 @@ def test_daemon_without_an_order_is_as_none(config: Path, answer: object) -> Non
 
 def test_socket_that_is_off_is_not_asked(config: Path) -> None:
     config.write_text(CONFIG.replace("control.sock", "off"))
-    assert json.loads(run(config, "--json").stdout)["order"] == "configuration"
+    assert "in the order of the file: admin.socket is off" in run(config).stdout
 
 
 def test_networks_are_printed_alone(config: Path) -> None:
