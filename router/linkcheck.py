@@ -9,6 +9,7 @@ from router.catalogue import Catalogue
 from router.document import Document
 from router.endpoint import Kind
 from router.links import Link
+from router.listeners import Sip
 from router.problem import KeyPath, Problem, Severity, did_you_mean, key_text, one_of
 from router.reserved import not_routable
 from router.settings import Config
@@ -43,6 +44,8 @@ def check_links(
     yield from _sources_told_twice(config, document)
     yield from _overlapping(_prefixes(links.items()), document)
     yield from _alone(config, catalogue, document)
+    if any(e in used for e in catalogue.public_edges()):
+        yield from _borrowed(config, document)
 
 
 def _way(path: KeyPath, link: Link, document: Document) -> Iterator[Problem]:
@@ -160,3 +163,25 @@ def _alone(
         hint,
         severity=Severity.WARNING,
     )
+
+
+def _borrowed(config: Config, document: Document) -> Iterator[Problem]:
+    """Trunks whose first address is a link's: public edges are called from that one."""
+    for name, listener in config.listeners.items():
+        if not isinstance(listener, Sip):
+            continue
+        transport, seen = listener.edge.transport, set()
+        for index, bind in enumerate(listener.edge.bind):
+            version = bind.address.version
+            if bind.transport is not transport or version in seen:
+                continue
+            seen.add(version)
+            for link, other in config.provider.links.items():
+                if any(bind.address in prefix for prefix in other.prefixes):
+                    yield document.problem(
+                        ("listeners", name, "edge", "bind", index),
+                        f"found {bind}, which link {link} announces, first",
+                        f"a {transport}:// address for public edges before it",
+                        "calls to them would come from it, and depend on the link",
+                        severity=Severity.WARNING,
+                    )

@@ -144,8 +144,9 @@ def _orders(place: Path | None) -> tuple[Orders, str]:
         return {}, f"of the file: no daemon answers at {place} ({error})"
     if found is None:
         return {}, "of the file: the daemon does not tell its own"
-    orders = {one["product"]: _names(one["edges"]) for one in found["products"]}
-    return orders | {ALL: _names(found["edges"])}, "of the running daemon"
+    products, edges = found.get("products", ()), found.get("edges", ())
+    orders = {one["product"]: _names(one["edges"]) for one in products}
+    return orders | {ALL: _names(edges)}, "of the running daemon"
 
 
 def _names(edges: Iterable[Mapping[str, Any]]) -> list[str]:

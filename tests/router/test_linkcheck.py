@@ -1,6 +1,7 @@
 """What is said about links; tests/router/wrong/links.yaml has most of it at once."""
 
 import importlib.resources
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,14 @@ listeners:
   api: {protocol: https, direction: to_provider, mode: connect,
         bind: "127.0.0.1:3128", allow: [127.0.0.0/8]}
 """
+TRUNK = """\
+  trunk:
+    protocol: sip
+    product: pstn
+    host: t.pstn.twilio.com
+    site: {bind: [udp://10.0.0.2:5060], to: [sip:10.0.0.9], allow: [10.0.0.9]}
+    edge: {bind: [BIND], transport: udp}
+"""
 OTHERS = """\
 version: 1
 name: other
@@ -35,16 +44,22 @@ def twilio() -> Catalogue:
 
 
 def complaints(
-    catalogue: Catalogue, *links: str, more: str = "", unused: str = ""
+    catalogue: Catalogue,
+    *links: str,
+    more: str = "",
+    unused: Collection[str] = (),
+    trunk: str = "",
 ) -> list[str]:
     """What is said about links l0, l1...; without the position."""
     written = "".join(f"    l{n}: {{{link}}}\n" for n, link in enumerate(links))
-    text = f"version: 1\nprovider:\n  catalogue: p\n{more}  links:\n{written}{REST}"
+    text = (
+        f"version: 1\nprovider:\n  catalogue: p\n{more}  links:\n{written}{REST}{trunk}"
+    )
     document = parse(text, "f")
     config, problems = build(Config, document, Path())
     assert config is not None
     assert not problems
-    used = {*catalogue.edges} - {unused}
+    used = {*catalogue.edges} - {*unused}
     found = check_links(config, catalogue, document, used)
     return [
         str(problem).split(": ", 1)[1].removeprefix("provider.links.")
@@ -122,7 +137,7 @@ def test_impossible_link_is_told_where_and_why(
 def test_edge_of_a_link_that_is_not_in_use_is_refused(twilio: Catalogue) -> None:
     one = f"{ONE}, interface: e, prefixes: [8.8.8.0/24]"
     two = f"{TWO}, interface: f, prefixes: [9.9.9.0/24]"
-    assert complaints(twilio, one, two, unused="san-jose-ix") == [
+    assert complaints(twilio, one, two, unused=["san-jose-ix"]) == [
         "l1.edges[0]: 'san-jose-ix' is not in use; expected an edge of provider.edges"
     ]
 
@@ -198,3 +213,33 @@ def test_simulated_provider_has_links_on_loopback() -> None:
         for n, d in (("x", 1), ("y", 2))
     )
     assert complaints(read_catalogue(parse(text, "f")), one, two) == []
+
+
+@pytest.mark.parametrize(
+    ("bind", "warned"),
+    [
+        ("'udp://8.8.8.1:5060', 'udp://5.5.5.5:5060'", [0]),
+        ("'udp://5.5.5.5:5060', 'udp://8.8.8.1:5060'", []),
+        ("'udp://5.5.5.5:5060', 'udp://[2a00::1]:5060'", [1]),
+        ("'tcp://8.8.8.1:5060', 'udp://5.5.5.5:5060'", []),
+    ],
+)
+def test_trunk_whose_first_address_is_a_links_is_a_warning(
+    twilio: Catalogue, bind: str, warned: list[int]
+) -> None:
+    one = f"{ONE}, sources: [8.8.8.1], prefixes: [8.8.8.0/25, '2a00::/32']"
+    two = f"{TWO}, interface: eth1, prefixes: [8.8.8.128/25]"
+    trunk = TRUNK.replace("BIND", bind)
+    found = complaints(twilio, one, two, trunk=trunk)
+    assert [text.partition(": found ")[0] for text in found] == [
+        f"warning: listeners.trunk.edge.bind[{index}]" for index in warned
+    ]
+    assert all(
+        text.endswith(
+            "which link l0 announces, first; expected a udp:// address for public "
+            "edges before it; calls to them would come from it, and depend on the link"
+        )
+        for text in found
+    )
+    private = [*twilio.public_edges()]
+    assert complaints(twilio, one, two, trunk=trunk, unused=private) == []
