@@ -65,6 +65,7 @@ CORES = (
     "router/contradiction.py",
     "router/demo/tally.py",
     "router/dialect.py",
+    "router/differences.py",
     "router/document.py",
     "router/election.py",
     "router/fragment.py",
