@@ -14,6 +14,7 @@ import pydantic
 
 from protocols.target import Transport
 from router.addresses import IPNetwork, Network, is_host
+from router.dialect import Dialect
 from router.document import Document
 from router.endpoint import Kind, Protocol
 from router.problem import ConfigError, KeyPath, Problem, did_you_mean, one_of
@@ -85,6 +86,8 @@ class Edge(Section):
     "The edge of the other kind at the same place, or nearest to it."
     legacy_id: Name | None = None
     "Older name, which some host names still use."
+    pair: Name | None = None
+    "The private edge elsewhere that the provider recommends to have beside this one."
     networks: Networks = Networks()
     "The provider's networks there."
 
@@ -177,6 +180,8 @@ class Catalogue(Section):
     "What host names are for."
     sources: dict[Protocol, _Networks] = pydantic.Field(default_factory=dict)
     "Networks of provider-initiated traffic beside those of the edges."
+    dialect: Dialect = Dialect()
+    "How the provider is told which edges to use."
 
     def source_networks(self, protocol: Protocol) -> tuple[IPNetwork, ...]:
         """Where traffic from the provider may come from; empty if it has not said.
@@ -243,8 +248,12 @@ def _edge_references(catalogue: Catalogue) -> Iterator[tuple[KeyPath, str]]:
     for name, edge in catalogue.edges.items():
         if edge.sibling is not None:
             yield ("edges", name, "sibling"), edge.sibling
+        if edge.pair is not None:
+            yield ("edges", name, "pair"), edge.pair
     for name, region in catalogue.regions.items():
         yield ("regions", name, "home_edge"), region.home_edge
+    for index, edge_name in enumerate(catalogue.dialect.webhook_edges):
+        yield ("dialect", "webhook_edges", index), edge_name
     for name, product in catalogue.products.items():
         for edge_name in product.hosts:
             yield ("products", name, "hosts", edge_name), edge_name

@@ -14,6 +14,7 @@ import click
 
 from router import app
 from router.catalogue import Catalogue
+from router.commands.advising import advising
 from router.commands.changing import drain, log_level, pin, reload, undrain, unpin
 from router.commands.looking import explain, flows, probe, status
 from router.config import Loaded
@@ -21,6 +22,7 @@ from router.files import read
 from router.problem import EX_CONFIG, ConfigError, Problem
 from router.schema import schema
 from router.settings import Config
+from router.sources import sources
 from router.summary import summarise
 
 _SIMULATOR = ("aiohttp", "cryptography", "trustme")
@@ -51,7 +53,7 @@ def main() -> None:
 
 
 for _command in (
-    *(status, explain, flows, probe),
+    *(status, explain, flows, probe, advising),
     *(drain, undrain, pin, unpin, log_level, reload),
 ):
     main.add_command(_command)
@@ -110,21 +112,30 @@ def demo(options: tuple[str, ...]) -> None:
     default=None,
     help="Insist on certificates and keys as `run` does, or do not look at them.",
 )
-def check(file: Path, as_json: bool, files: bool | None) -> None:
+@click.option(
+    "--report", is_flag=True, help="List the addresses that the provider must know."
+)
+def check(file: Path, as_json: bool, files: bool | None, report: bool) -> None:
     """Check a configuration FILE, and print every problem with its place and cure.
 
     Certificates and keys are loaded as the daemon would, so run it as the same user.
     Without --files the configuration may be meant for another machine: if the whole
-    directory of a certificate is missing, that is a warning.
+    directory of a certificate is missing, that is a warning. With it, a link that is
+    not on this machine is an error.
+    With --report it lists every address that calls may come from, failovers included:
+    all of them belong on the trunk's access list at the provider.
     Warnings do not change the exit code: 0 fine, 78 not usable.
 
     \b
     Example:
       edge-router check --files /etc/edge-router/edge-router.yaml
+      edge-router check --report edge-router.yaml
       edge-router check --json --no-files edge-router.yaml
     """
     try:
-        loaded = read(file, verify=files is not False, elsewhere=files is None)
+        loaded = read(
+            file, verify=files is not False, elsewhere=files is None, insist=bool(files)
+        )
     except ConfigError as error:
         if as_json:
             _print_json({"ok": False, "problems": _plain(error.problems)})
@@ -133,12 +144,15 @@ def check(file: Path, as_json: bool, files: bool | None) -> None:
     if as_json:
         listeners = [dataclasses.asdict(s) for s in summarise(loaded)]
         problems = _plain(loaded.warnings)
-        _print_json({"ok": True, "problems": problems, "listeners": listeners})
+        told = {"ok": True, "problems": problems, "listeners": listeners}
+        _print_json(told | ({"sources": _sources(loaded)} if report else {}))
         return
     _print(loaded.warnings)
     click.echo(f"{file}: fine; {_outline(loaded)}")
     for summary in summarise(loaded):
         click.echo(f"  {summary}")
+    if report:
+        _report(loaded)
 
 
 @main.command("schema")
@@ -167,6 +181,22 @@ def version(as_json: bool) -> None:
         _print_json({"edge_router": ours, "python": python})
     else:
         click.echo(f"edge-router {ours}, Python {python}")
+
+
+def _sources(loaded: Loaded) -> list[dict[str, Any]]:
+    return [dataclasses.asdict(s) for s in sources(loaded.config, loaded.catalogue)]
+
+
+def _report(loaded: Loaded) -> None:
+    """Print what must be on access lists, trunk by trunk."""
+    found = sources(loaded.config, loaded.catalogue)
+    for host in dict.fromkeys(source.host for source in found):
+        click.echo(f"the access list of {host} must have:")
+        for source in found:
+            if source.host == host:
+                click.echo(f"  {source}")
+    if not found:
+        click.echo("no listener makes calls: no access list is needed")
 
 
 def _refuse(error: ConfigError) -> NoReturn:

@@ -1,38 +1,41 @@
 """Where a configuration and its catalogue contradict each other."""
 
-import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 
-from router.addresses import IPAddress
 from router.catalogue import Catalogue
 from router.document import Document
 from router.endpoint import Kind, Protocol
 from router.endpoints import ANYWHERE, endpoints, products_of
 from router.hosts import Refusal, host_names, match_host
+from router.linkcheck import check_links
+from router.links import Link
 from router.listeners import FromProvider, HttpsConnect, Listener, Sip
 from router.problem import KeyPath, Problem, Severity, did_you_mean, one_of
-from router.settings import Config
+from router.reserved import not_unique
+from router.settings import Config, Provider
 from router.units import duration
 
 _WARNING = Severity.WARNING
-_CARRIER_GRADE = ipaddress.IPv4Network("100.64.0.0/10")  # RFC 6598
-_UNIQUE_LOCAL = ipaddress.IPv6Network("fc00::/7")  # RFC 4193
-_RFC1918 = [
-    ipaddress.IPv4Network(text)
-    for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
-]
 
 
 def settle(config: Config, catalogue: Catalogue) -> Config:
-    """Fill in what the catalogue decides: the region, the edges, the default edge."""
+    """Fill in what the catalogue decides: the region, the edges, the default edge.
+
+    To the edges of a link one connects from its first source, unless told otherwise.
+    """
     region = config.provider.region or catalogue.default_region or ""
-    edges = config.provider.edges or catalogue.public_edges()
+    linked = _linked(config.provider)
+    edges = config.provider.edges or (*linked, *catalogue.public_edges())
+    sources = {edge: link.sources[0] for edge, link in linked.items() if link.sources}
+    sources |= config.provider.source_addresses
     place = catalogue.regions.get(region)
     wanted = [place.home_edge] if place is not None else []
     wanted += [catalogue.default_edge, *edges]
     first = next((edge for edge in wanted if edge in edges), "")
     default = config.policy.default_edge or first
-    provider = config.provider.model_copy(update={"region": region, "edges": edges})
+    provider = config.provider.model_copy(
+        update={"region": region, "edges": edges, "source_addresses": sources}
+    )
     policy = config.policy.model_copy(update={"default_edge": default})
     return config.model_copy(update={"provider": provider, "policy": policy})
 
@@ -45,6 +48,9 @@ def check_with(
         *_region(config, catalogue, document),
         *_edges(config, catalogue, document),
         *_sources(config, catalogue, document),
+        *check_links(
+            config, catalogue, document, _used_edges(config, catalogue, document)
+        ),
         *_default_edge(config, catalogue, document),
         *_products(config, catalogue, document),
     ]
@@ -75,7 +81,7 @@ def _edges(
             yield document.problem(path, f"unknown edge '{edge}'", expected, hint)
         elif edge in edges[:index]:
             yield document.problem(path, f"'{edge}' a second time", "each edge once")
-        elif _is_private(edge, catalogue) and not _has_source(edge, config):
+        elif _is_private(edge, catalogue) and not _has_source(edge, config, document):
             found = f"private edge '{edge}' without a source address"
             expected = f"provider.source_addresses.{edge}"
             hint = "a private edge answers announced addresses only"
@@ -98,8 +104,16 @@ def _is_private(edge: str, catalogue: Catalogue) -> bool:
     return catalogue.edges[edge].kind is Kind.PRIVATE
 
 
-def _has_source(edge: str, config: Config) -> bool:
-    return edge in config.provider.source_addresses
+def _has_source(edge: str, config: Config, document: Document) -> bool:
+    provider = config.provider
+    if "links" in document.tree["provider"] and not provider.links:
+        return True  # they cannot be read
+    return edge in provider.source_addresses or edge in _linked(provider)
+
+
+def _linked(provider: Provider) -> dict[str, Link]:
+    """The edges behind links, with the link of each."""
+    return {edge: link for link in provider.links.values() for edge in link.edges}
 
 
 def _sources(
@@ -115,24 +129,10 @@ def _sources(
                 path, f"found {address}", "an address of this machine"
             )
         elif _is_private(edge, catalogue) and not catalogue.simulated:
-            reason = _not_unique(address)
+            reason = not_unique(address)
             if reason:
                 expected = "the globally unique address announced to the provider"
                 yield document.problem(path, f"found {address}, {reason}", expected)
-
-
-def _not_unique(address: IPAddress) -> str:
-    """Why a private edge would not answer to this source address; empty if it would."""
-    if address.is_loopback:
-        return "a loopback address"
-    if address.is_link_local:
-        return "a link-local address"
-    if isinstance(address, ipaddress.IPv6Address):
-        return "a unique local address (RFC 4193)" if address in _UNIQUE_LOCAL else ""
-    if address in _CARRIER_GRADE:
-        return "a carrier-grade NAT address (RFC 6598)"
-    private = any(address in network for network in _RFC1918)
-    return "a private address (RFC 1918)" if private else ""
 
 
 def _used_edges(
@@ -141,8 +141,10 @@ def _used_edges(
     """The edges in use; if those that are listed cannot be read, any edge may be."""
     if config.provider.edges:
         return tuple(e for e in config.provider.edges if e in catalogue.edges)
-    unreadable = "edges" in document.tree["provider"]
-    return tuple(catalogue.edges) if unreadable else catalogue.public_edges()
+    if "edges" in document.tree["provider"]:
+        return tuple(catalogue.edges)  # they cannot be read
+    linked = [e for e in _linked(config.provider) if e in catalogue.edges]
+    return (*linked, *catalogue.public_edges())
 
 
 def _default_edge(
@@ -303,6 +305,6 @@ def _unbound_sources(
         yield document.problem(
             (*path, "edge", "bind"),
             f"nothing bound at {place}",
-            f"the address that provider.source_addresses.{endpoint.edge} gives",
+            f"the source address of '{endpoint.edge}'",
             f"calls to '{endpoint.edge}' leave from there, and come back to it",
         )

@@ -618,6 +618,36 @@ MESSAGE_DROPPED = _event(
     REASON,
     once_per=("listener", "reason"),
 )
+FLOW_STRAYED = _event(
+    "flow.strayed",
+    Level.WARNING,
+    "A flow with the source of a private edge came in beside its link: refused.",
+    "Look at routes and at what is announced; or somebody forges the source.",
+    LISTENER,
+    CLIENT,
+    EDGE,
+    REASON,
+    once_per=("listener", "edge"),
+)
+ADVICE_CONTRADICTED = _event(
+    "advice.contradicted",
+    Level.WARNING,
+    "Flows from the provider keep coming from another edge than the policy likes best.",
+    "Run `edge-router advise`, and set at the provider what it prints.",
+    LISTENER,
+    Field("advised", "the edge that comes first in the advice"),
+    Field("edge", "the edge that most of the others come from"),
+    Field("flows", "how many of the latest flows came from another edge"),
+    Field("looked", "how many were looked at"),
+)
+ADVICE_FOLLOWED = _event(
+    "advice.followed",
+    Level.INFO,
+    "Flows from the provider come from the advised edge again.",
+    "Nothing.",
+    LISTENER,
+    Field("advised", "the edge that comes first in the advice"),
+)
 FLOW_CRASHED = _event(
     "flow.crashed",
     Level.ERROR,

@@ -11,17 +11,20 @@ from protocols.net.reading import read_file
 from router.certificates import check_files
 from router.config import Loaded, cause, load
 from router.document import MAX_CHARACTERS
+from router.presence import check_presence
 from router.problem import ConfigError, Problem, Severity, did_you_mean, one_of
 
 _BUNDLED = importlib.resources.files("router.catalogues")
 
 
-def read(path: Path, *, verify: bool = True, elsewhere: bool = False) -> Loaded:
+def read(
+    path: Path, *, verify: bool = True, elsewhere: bool = False, insist: bool = False
+) -> Loaded:
     """Read a configuration file and its catalogue; `verify` looks at certificates, too.
 
     With `elsewhere`, the file may be meant for another machine: certificates of which
-    not even the directory is there are warnings. Raises ConfigError with all problems,
-    and nothing else.
+    not even the directory is there are warnings. With `insist`, so are not links that
+    are not on this machine. Raises ConfigError with all problems, and nothing else.
     """
     try:
         text = _read_text(path)
@@ -35,7 +38,8 @@ def read(path: Path, *, verify: bool = True, elsewhere: bool = False) -> Loaded:
     loaded = load(text, str(path), read_catalogue, base=path.parent.absolute())
     problems = list(loaded.warnings)
     if verify:
-        problems += [*check_files(loaded, elsewhere=elsewhere), *_state(loaded)]
+        problems += check_files(loaded, elsewhere=elsewhere)
+        problems += [*check_presence(loaded, insist=insist), *_state(loaded)]
         problems.sort(key=lambda p: (p.file != str(path), p.line, p.column))
     if any(problem.severity is Severity.ERROR for problem in problems):
         raise ConfigError(problems)

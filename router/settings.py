@@ -11,6 +11,7 @@ from typing import Annotated
 import pydantic
 
 from router.addresses import Address, BindAddress, Nameserver
+from router.links import Link
 from router.listeners import Listener
 from router.units import Seconds, between
 from router.validation import (
@@ -37,10 +38,15 @@ class Provider(Section):
     region: str = ""
     "Where the provider processes data. Omitted: the catalogue's default region."
     edges: Annotated[tuple[Name, ...], pydantic.Field(min_length=1)] = ()
-    "The edges to use, in any order. Omitted: every public edge of the catalogue."
+    """The edges to use, in any order. Omitted: every public edge of the catalogue, and
+    those of the links."""
     source_addresses: dict[Name, Address] = pydantic.Field(default_factory=dict)
     """The local address from which to connect to an edge. A private edge answers only
-    addresses that were announced to the provider."""
+    addresses that were announced to the provider. Omitted: that of the edge's link."""
+    links: Annotated[dict[Name, Link], pydantic.Field(max_length=32)] = pydantic.Field(
+        default_factory=dict
+    )
+    "Direct links to the provider, by names of your own."
     ca_file: FilePath | None = None
     "Authorities that the provider's certificates may come from. Omitted: the system's."
 

@@ -15,11 +15,13 @@ from router.changes import (
     UplinkCleared,
     UplinkSuspect,
 )
+from router.contradiction import Contradicted, Followed
 from router.election import Switch
 from router.events import Level
 from router.health import State
 from router.logs import Log
 from router.names import Answer
+from router.origins import Judgement
 from router.policy import rank
 from router.problem import ConfigError, Severity
 from router.snapshot import Snapshot
@@ -82,6 +84,32 @@ def tell_probe(log: Log, target: Target, outcome: Outcome) -> None:
         name=target.server_name or target.host,
         result=outcome.result.value,
         error=outcome.detail,
+    )
+
+
+def tell_stray(log: Log, listener: str, client: str, found: Judgement) -> None:
+    """Log that a flow was refused since it did not come by its link."""
+    log.say(
+        events.FLOW_STRAYED,
+        listener=listener,
+        client=client,
+        edge=found.origin.edge,
+        reason=found.reason,
+    )
+
+
+def tell_arrivals(log: Log, found: Contradicted | Followed) -> None:
+    """Log whether the provider's flows come from where they were advised to."""
+    if isinstance(found, Followed):
+        log.say(events.ADVICE_FOLLOWED, listener=found.listener, advised=found.advised)
+        return
+    log.say(
+        events.ADVICE_CONTRADICTED,
+        listener=found.listener,
+        advised=found.advised,
+        edge=found.edge,
+        flows=found.flows,
+        looked=found.of,
     )
 
 

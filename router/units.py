@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_BITS = {"kbit": 125, "Mbit": 125_000, "Gbit": 125_000_000}
 _NUMBER = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) *([A-Za-z]{0,12})")
 _MEANT = {
     "us": ("us", "micro"),
@@ -27,6 +28,9 @@ _MEANT = {
     "MiB": ("m",),
     "GiB": ("g",),
     "B": ("b",),
+    "kbit": ("k",),
+    "Mbit": ("m",),
+    "Gbit": ("g",),
 }
 
 
@@ -58,6 +62,14 @@ def rate(octets: int) -> str:
     return f"{size(octets)}/s"
 
 
+def bandwidth(octets: int) -> str:
+    """Write bytes per second as those who sell lines do: `100Mbit/s`."""
+    for unit in ("Gbit", "Mbit"):
+        if octets % _BITS[unit] == 0:
+            return f"{octets // _BITS[unit]}{unit}/s"
+    return f"{octets / _BITS['kbit']:g}kbit/s"
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Kind:
     """A kind of quantity."""
@@ -75,6 +87,9 @@ class _Kind:
 _TIME = _Kind("a time with its unit (us, ms, s, m, h, d)", _UNITS, ("s", "ms", "m"))
 _SIZE = _Kind("a size with its unit (B, KiB, MiB, GiB)", _SIZES, ("B", "KiB", "MiB"))
 _RATE = _Kind("a rate with its unit (B/s, KiB/s, MiB/s)", _SIZES, ("B",), "/s")
+_BANDWIDTH = _Kind(
+    "a bandwidth with its unit (kbit/s, Mbit/s, Gbit/s)", _BITS, ("Mbit", "kbit"), "/s"
+)
 
 
 def seconds_in(value: object, least: str, most: str) -> float:
@@ -130,6 +145,10 @@ def _rate(value: object) -> int:
     return int(_quantity(value, _RATE))
 
 
+def _bandwidth(value: object) -> int:
+    return int(_quantity(value, _BANDWIDTH))
+
+
 def read_text(value: object, expected: str) -> str:
     """The text that must stand here."""
     if not isinstance(value, str):
@@ -167,6 +186,19 @@ def within(least: str, most: str) -> pydantic.WrapValidator:
     return pydantic.WrapValidator(check)
 
 
+def provisioned(least: str, most: str) -> pydantic.WrapValidator:
+    """Bounds of a bandwidth, both included, written as in a file."""
+    low, high = _bandwidth(least), _bandwidth(most)
+
+    def check(value: object, _: pydantic.ValidatorFunctionWrapHandler) -> int:
+        octets = int(_quantity(value, _BANDWIDTH, low, high))
+        if not low <= octets <= high:
+            raise wrong(f"a bandwidth from {least} to {most}")
+        return octets
+
+    return pydantic.WrapValidator(check)
+
+
 def as_text(**schema: Any) -> pydantic.WithJsonSchema:
     """The JSON schema of what is written as text and read as something else."""
     return pydantic.WithJsonSchema({"type": "string", **schema})
@@ -190,3 +222,11 @@ Rate = Annotated[
     as_text(**{"pattern": r"^[0-9]+(\.[0-9]+)?(B|KiB|MiB|GiB)/s$", "x-unit": "rate"}),
 ]
 "A rate, in bytes per second."
+Bandwidth = Annotated[
+    int,
+    pydantic.PlainValidator(_bandwidth),
+    as_text(
+        **{"pattern": r"^[0-9]+(\.[0-9]+)?(kbit|Mbit|Gbit)/s$", "x-unit": "bandwidth"}
+    ),
+]
+"A bandwidth as those who sell lines write it, in bytes per second."

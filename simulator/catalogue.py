@@ -50,6 +50,11 @@ def catalogue(
                 for region, edges in serving.items()
                 if edges
             },
+            "dialect": {
+                "edge_parameter": "edge",
+                "webhook_edges": [plan.name for plan in plans],
+                "environment": {"TWILIO_EDGE": "{edge}", "TWILIO_REGION": "{region}"},
+            },
             "products": {
                 "rest": {
                     "names": list(REST),

@@ -78,6 +78,17 @@ _KEYS: dict[str, tuple[str, Callable[[str], object]]] = {
 }
 
 
+def ignored(url: str) -> list[str]:
+    """The parts of a URL's fragment that would be ignored, for people."""
+    given = parse_qsl(urldefrag(url)[1], keep_blank_values=True)
+    names = [key for key, _ in given]
+    return [
+        f"{key}={text}"
+        for key, text in given
+        if key not in _KEYS or names.count(key) > 1 or _KEYS[key][1](text) is None
+    ]
+
+
 def split(url: str) -> tuple[str, Overrides]:
     """The URL as it is requested and signed, and the overrides of its fragment."""
     bare, fragment = urldefrag(url)

@@ -53,6 +53,7 @@ EVENTS = {event.name for event in registered()}
 
 FRAGMENTS = {
     "provider:\n  catalogue: ./catalogues/telnyx.yaml": "what of it differs",
+    "provider:\n  catalogue: twilio\n  links:": "test_docs_configuration.py tries it",
     "scrape_configs:": "is for Prometheus",
 }
 "How YAML begins that is no whole file, and why not."

@@ -11,6 +11,8 @@ import yaml
 
 from router.catalogue import Catalogue, read_catalogue
 from router.document import parse
+from router.files import read
+from router.problem import ConfigError
 from router.schema import schema
 from router.settings import Config
 from router.validation import Section
@@ -85,3 +87,20 @@ def test_example_catalogue_can_be_used() -> None:
 
 def test_minimal_example_has_at_most_20_lines() -> None:
     assert (ROOT / "examples/minimal.yaml").read_text("utf-8").count("\n") <= 20
+
+
+def test_example_of_links_is_refused_for_its_addresses_and_fine_with_others(
+    tmp_path: Path,
+) -> None:
+    (shown,) = re.findall(r"```yaml\n(provider:\n.*?  links:\n.*?)```", SETTINGS, re.S)
+    minimal = (ROOT / "examples/minimal.yaml").read_text("utf-8")
+    rest = minimal[minimal.index("listeners:") :]
+    file = tmp_path / "edge-router.yaml"
+    file.write_text(f"version: 1\n{shown}{rest}", "utf-8")
+    with pytest.raises(ConfigError) as caught:
+        read(file, verify=False)
+    found = [one.found for one in caught.value.problems]
+    assert len(found) == 4
+    assert all("an address for documentation (RFC 5737)" in one for one in found)
+    file.write_text(file.read_text("utf-8").replace("198.51.100.", "8.8.8."), "utf-8")
+    assert read(file, verify=False).warnings == ()

@@ -28,6 +28,10 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
+class Unanswered(Exception):
+    """Nobody answers, or nobody that is a daemon; says why."""
+
+
 def where(function: _Function) -> _Function:
     """The options that tell where the daemon is; they give `place` to a command."""
     function = click.option(
@@ -83,6 +87,27 @@ def stream(
     """
     path = place or click.get_current_context().obj or SOCKET
     try:
+        yield from _spoken(path, request, patience)
+    except Unanswered as error:
+        _unreachable(path, str(error))
+
+
+def known(path: Path, request: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The answer of the daemon to a request, for commands that can do without one.
+
+    Raises Unanswered; None if the daemon refuses, and has said why.
+    """
+    try:
+        return next(_spoken(path, request, PATIENCE))
+    except SystemExit:
+        return None
+
+
+def _spoken(
+    path: Path, request: Mapping[str, Any], patience: float | None
+) -> Iterator[dict[str, Any]]:
+    """The answers of the daemon; raises Unanswered once there are no more."""
+    try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
             sock.settimeout(patience)
             sock.connect(os.fspath(path))
@@ -91,12 +116,12 @@ def stream(
                 while line := lines.readline(ANSWER):
                     yield _answer(json.loads(line))
     except TimeoutError:
-        _unreachable(path, f"no answer within {patience:g} s")
+        raise Unanswered(f"no answer within {patience:g} s") from None
     except OSError as error:
-        _unreachable(path, error.strerror or str(error))
+        raise Unanswered(error.strerror or str(error)) from None
     except ValueError:
-        _unreachable(path, "what answers there is no edge-router")
-    _unreachable(path, "it has ended meanwhile")
+        raise Unanswered("what answers there is no edge-router") from None
+    raise Unanswered("it has ended meanwhile")
 
 
 def _answer(answer: object) -> dict[str, Any]:

@@ -54,6 +54,12 @@ def test_twilio_has_8_public_and_8_private_edges_each_with_a_sibling(
         assert edge.networks.media
 
 
+def test_twilio_recommends_private_edges_in_pairs(twilio: Catalogue) -> None:
+    pairs = {name: edge.pair for name, edge in twilio.edges.items() if edge.pair}
+    assert len(pairs) == 6
+    assert all(pairs[other] == name for name, other in pairs.items())
+
+
 def test_twilio_private_edge_is_not_called_after_its_public_sibling(
     twilio: Catalogue,
 ) -> None:

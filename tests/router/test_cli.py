@@ -104,6 +104,59 @@ def test_warning_is_printed_and_does_not_change_the_exit_code(tmp_path: Path) ->
     assert ": fine;" in result.stdout
 
 
+LINKED = """\
+version: 1
+provider:
+  catalogue: twilio
+  edges: [ashburn-ix, ashburn]
+  links:
+    one: {exchange: A, edges: [ashburn-ix], sources: [8.8.8.1],
+          prefixes: [8.8.8.0/24], bandwidth: 1Mbit/s}
+listeners:
+  trunk:
+    protocol: sip
+    product: pstn
+    host: t.pstn.twilio.com
+    site: {bind: [udp://10.0.0.2:5060], to: [sip:10.0.0.9], allow: [10.0.0.9]}
+    edge: {bind: [udp://5.5.5.5:5060, udp://8.8.8.1:5060], transport: udp}
+"""
+
+
+@pytest.fixture
+def linked(tmp_path: Path) -> Path:
+    path = tmp_path / "f.yaml"
+    path.write_text(LINKED, "utf-8")
+    return path
+
+
+def test_report_lists_what_access_lists_must_have(linked: Path) -> None:
+    result = run("check", "--report", "--no-files", linked)
+    assert result.stdout.splitlines()[2:] == [
+        "the access list of t.pstn.twilio.com must have:",
+        "  8.8.8.1: source of link one, to ashburn-ix",
+        "  5.5.5.5: edge.bind, to ashburn",
+    ]
+    found = json.loads(run("check", "--report", "--json", linked).stdout)
+    assert [one["network"] for one in found["sources"]] == ["8.8.8.1", "5.5.5.5"]
+    assert found["sources"][0]["edges"] == ["ashburn-ix"]
+
+
+def test_report_without_calls_says_so() -> None:
+    result = run("check", "--report", EXAMPLES / "minimal.yaml")
+    assert result.stdout.endswith("no access list is needed\n")
+
+
+def test_link_that_is_not_here_is_a_warning_and_with_files_an_error(
+    linked: Path,
+) -> None:
+    told = "provider.links.one.sources[0]: 8.8.8.1 is no address of this machine"
+    result = run("check", linked)
+    assert (result.exit_code, f"warning: {told}" in result.stderr) == (0, True)
+    result = run("check", "--files", linked)
+    assert (result.exit_code, f": {told}" in result.stderr) == (EX_CONFIG, True)
+    assert told not in run("check", "--no-files", linked).stderr
+
+
 def test_check_as_json_has_places_or_listeners() -> None:
     found = json.loads(run("check", "--json", EXAMPLES / "minimal.yaml").stdout)
     assert found["ok"] is True

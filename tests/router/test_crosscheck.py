@@ -105,6 +105,47 @@ def test_catalogue_without_regions_and_public_edges_settles_to_nothing() -> None
     assert config.policy.default_edge == ""
 
 
+LINKS = """\
+links: {
+  a: {exchange: A, edges: [ashburn-ix], prefixes: [8.8.8.0/24], bandwidth: 1Mbit/s,
+      sources: [8.8.8.1, 8.8.8.2]},
+  b: {exchange: B, edges: [london-ix], prefixes: [9.9.9.0/24], bandwidth: 1Mbit/s,
+      interface: eth1}}"""
+
+
+def test_edges_of_links_are_used_first_from_the_first_source(twilio: Catalogue) -> None:
+    assert complaints(twilio, LINKS) == []
+    provider = settled(twilio, LINKS).provider
+    assert provider.edges[:3] == ("ashburn-ix", "london-ix", "ashburn")
+    assert {e: str(a) for e, a in provider.source_addresses.items()} == {
+        "ashburn-ix": "8.8.8.1"
+    }
+
+
+def test_source_address_that_is_told_outweighs_that_of_the_link(
+    twilio: Catalogue,
+) -> None:
+    told = f"source_addresses: {{ashburn-ix: 8.8.8.2}}, {LINKS}"
+    assert complaints(twilio, told) == []
+    assert str(settled(twilio, told).provider.source_addresses["ashburn-ix"]) == (
+        "8.8.8.2"
+    )
+
+
+def test_link_that_cannot_be_read_is_no_missing_source(twilio: Catalogue) -> None:
+    text = f"version: 1\nprovider: {{catalogue: p, edges: [ashburn-ix], {LINKS}}}\n"
+    document = parse(text.replace("1Mbit", "0Mbit") + CONNECT, "f")
+    config, problems = build(Config, document, Path())
+    assert config is not None
+    assert len(problems) == 2
+    assert [str(p) for p in check_with(config, twilio, document)] == []
+
+
+def test_unknown_edge_of_a_link_is_not_used(twilio: Catalogue) -> None:
+    found, _ = complaints(twilio, LINKS.replace("london-ix", "londn-ix"))
+    assert found.startswith("provider.links.b.edges[0]: unknown edge 'londn-ix'")
+
+
 def test_sound_configuration_has_no_complaint(twilio: Catalogue) -> None:
     provider = "edges: [ashburn-ix, dublin], source_addresses: {ashburn-ix: 192.0.2.9}"
     assert complaints(twilio, provider) == []
@@ -352,8 +393,8 @@ def test_source_address_of_an_edge_must_be_bound_by_its_trunk(
     rest = TRUNK.replace("udp://203.0.113.5:5060", bind)
     assert complaints(twilio, provider, rest) == refused * [
         f"listeners.trunk.edge.bind: nothing bound at tls://{source}; expected the "
-        "address that provider.source_addresses.ashburn gives; calls to 'ashburn' "
-        "leave from there, and come back to it"
+        "source address of 'ashburn'; calls to 'ashburn' leave from there, and come "
+        "back to it"
     ]
 
 

@@ -17,6 +17,7 @@ from router.changes import (
     UplinkCleared,
     UplinkSuspect,
 )
+from router.contradiction import Contradicted, Followed
 from router.election import Switch
 from router.endpoint import Kind
 from router.events import Level
@@ -25,16 +26,19 @@ from router.lines import Fields
 from router.location import plain
 from router.logs import Log
 from router.names import Answer, recall
+from router.origins import Judgement, Origin, Verdict
 from router.problem import ConfigError, Problem, Severity
 from router.sinks import Said
 from router.snapshot import Edge, Home, Snapshot
 from router.table import Table
 from router.telling import (
     tell_answer,
+    tell_arrivals,
     tell_change,
     tell_probe,
     tell_ranking,
     tell_rejection,
+    tell_stray,
 )
 
 TARGET = Target("192.0.2.1", 443, Transport.TLS, "api.example.com", label="dublin")
@@ -332,3 +336,26 @@ def test_ranking_is_a_line_for_each_edge_from_the_best_on(
     assert rows[1]["gain_ms"] == 10.0
     assert "score_ms" not in rows[2]
     assert "gain_ms" not in rows[2]
+
+
+def test_stray_flow_is_told_with_its_edge_and_the_reason(told: Told) -> None:
+    found = Judgement(Verdict.ASTRAY, Origin("ashburn-ix", True, "one"), "why")
+    tell_stray(told.log, "trunk", "208.78.112.64", found)
+    expected = {
+        "listener": "trunk", "client": "208.78.112.64", "edge": "ashburn-ix",
+        "reason": "why",
+    }  # fmt: skip
+    assert told.lines() == [("flow.strayed", "WARNING", expected)]
+
+
+def test_contradicted_and_followed_advice_are_told(told: Told) -> None:
+    tell_arrivals(told.log, Contradicted("trunk", "ashburn-ix", "ashburn", 18, 20))
+    tell_arrivals(told.log, Followed("trunk", "ashburn-ix"))
+    expected = {
+        "listener": "trunk", "advised": "ashburn-ix", "edge": "ashburn",
+        "flows": 18, "looked": 20,
+    }  # fmt: skip
+    assert told.lines() == [
+        ("advice.contradicted", "WARNING", expected),
+        ("advice.followed", "INFO", {"listener": "trunk", "advised": "ashburn-ix"}),
+    ]

@@ -4,12 +4,15 @@ import pydantic
 import pytest
 
 from router.units import (
+    Bandwidth,
     Octets,
     Rate,
     Seconds,
     as_text,
+    bandwidth,
     between,
     duration,
+    provisioned,
     rate,
     read_text,
     seconds_in,
@@ -130,6 +133,43 @@ def test_size_out_of_bounds_is_refused_with_the_bounds_as_written() -> None:
     assert read(kind, "1MiB") == 1 << 20
     assert complaint(kind, "1B")[0] == "a size from 1KiB to 1MiB"
     assert complaint(kind, "1GiB")[0] == "a size from 1KiB to 1MiB"
+
+
+@pytest.mark.parametrize(
+    ("written", "octets"),
+    [
+        ("64kbit/s", 8000),
+        ("1.5kbit/s", 187),
+        ("10Mbit/s", 1_250_000),
+        ("1Gbit/s", 125_000_000),
+    ],
+)
+def test_bandwidth_is_read_in_bytes_per_second(written: str, octets: int) -> None:
+    assert read(Bandwidth, written) == octets
+
+
+@pytest.mark.parametrize("written", ["64kbit/s", "1.5Mbit/s", "10Mbit/s", "2Gbit/s"])
+def test_bandwidth_is_written_as_it_is_sold(written: str) -> None:
+    once_more = bandwidth(read(Bandwidth, written))
+    assert read(Bandwidth, once_more) == read(Bandwidth, written)
+    assert once_more == written.replace("1.5Mbit", "1500kbit")
+
+
+@pytest.mark.parametrize("written", [100, "100", "100M", "100Mbps", "100 mbit/s"])
+def test_bandwidth_without_a_proper_unit_is_refused_with_a_hint(
+    written: object,
+) -> None:
+    expected = "a bandwidth with its unit (kbit/s, Mbit/s, Gbit/s)"
+    assert complaint(Bandwidth, written) == (expected, "did you mean '100Mbit/s'?")
+
+
+def test_bandwidth_out_of_bounds_is_refused_with_the_bounds_as_written() -> None:
+    kind = Annotated[Bandwidth, provisioned("64kbit/s", "1Gbit/s")]
+    assert read(kind, "64kbit/s") == 8000
+    for written in ("0Mbit/s", "2Gbit/s"):
+        assert complaint(kind, written)[0] == "a bandwidth from 64kbit/s to 1Gbit/s"
+    assert complaint(kind, 70)[1] == "did you mean '70Mbit/s'?"
+    assert complaint(kind, 7000)[1] == "did you mean '7000kbit/s'?"
 
 
 def test_rate_is_read_in_bytes_per_second() -> None:

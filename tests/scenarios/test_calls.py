@@ -2,19 +2,24 @@
 
 import asyncio
 import dataclasses
+import json
 from collections.abc import AsyncIterator, Awaitable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
+import yaml
+from click.testing import CliRunner
 
+from router.cli import main
 from simulator.faults import Fault
 from simulator.sip import pbx
 from simulator.sip.agent import Agent
 from simulator.sip.call import Call
 from simulator.sip.callees import Callee
 from simulator.sip.digest import Credentials
+from simulator.sip.origination import Uri, edge_of
 from simulator.sip.pbx import Pbx
 from tests import stage as daemons
 from tests.scenarios.telephony import (
@@ -138,6 +143,23 @@ async def test_cancelled_call_to_the_provider_rings_no_more(site: Calling) -> No
     assert await call.outcome == 487
     assert await far.ended == "cancelled"
     assert (await site.ended(call))["status"] == 487
+
+
+async def test_call_by_the_advised_uris_comes_from_the_first_advised_edge(
+    site: Calling,
+) -> None:
+    path = site.directory / "advised.yaml"
+    await asyncio.to_thread(path.write_text, yaml.safe_dump(site.settings), "utf-8")
+    words = ["advise", "--json", str(path)]
+    printed = await asyncio.to_thread(CliRunner().invoke, main, words)
+    (trunk,) = json.loads(printed.stdout)["trunks"]
+    uris = [Uri(one["uri"], one["priority"], one["weight"]) for one in trunk["uris"]]
+    assert [edge_of(one) for one in uris] == ["ashburn", "dublin"]
+    placed = await site.provider.sip.call(uris)
+    assert (placed.status, len(placed.attempts)) == (200, 1)
+    assert edge_of(placed.attempts[0].uri) == "ashburn"
+    near = await site.pbx.incoming.get()
+    assert await asked(site.pbx, near, "BYE") == 200
 
 
 async def test_cancelled_call_from_the_provider_rings_no_more(site: Calling) -> None:

@@ -99,6 +99,20 @@ async def test_explain_prints_the_arithmetic_of_one_protocol(config: Path) -> No
     assert "https" not in result.stdout
 
 
+async def test_advice_is_in_the_order_of_the_daemon(config: Path) -> None:
+    words = ["advise", str(config)]
+    for edges, command in ((["ashburn", "dublin"], "drain"), (["dublin"], "undrain")):
+        printed = await asyncio.to_thread(CliRunner().invoke, main, [*words, "--json"])
+        told = json.loads(printed.stdout)
+        assert told["order"] == "live"
+        assert told["sdk_edges"][: len(edges)] == edges
+        assert told["environment"]["TWILIO_EDGE"] == edges[0]
+        assert (await run(config, command, "ashburn")).exit_code == 0
+    printed = await asyncio.to_thread(CliRunner().invoke, main, words)
+    first, *_ = printed.stdout.splitlines()
+    assert first.endswith("edges in the order of the running daemon")
+
+
 async def test_probe_prints_what_was_measured_now(config: Path) -> None:
     result = await run(config, "probe", "dublin")
     lines = result.stdout.splitlines()

@@ -1,6 +1,6 @@
 import pytest
 
-from simulator.overrides import Overrides, split
+from simulator.overrides import Overrides, ignored, split
 
 URL = "https://site.example/sms?a=%20b"
 
@@ -75,3 +75,8 @@ def test_policy_says_what_is_tried_again(
     policies: str, failure: str, expected: bool
 ) -> None:
     assert split(f"{URL}#rp={policies}")[1].again(failure) is expected
+
+
+def test_what_would_be_ignored_is_named() -> None:
+    url = "https://a.example/#rc=6&ct=2000&nothing=1&e=&rp=ct&rt=1&rt=1000"
+    assert ignored(url) == ["rc=6", "nothing=1", "e=", "rt=1", "rt=1000"]
