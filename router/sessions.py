@@ -2,8 +2,8 @@
 
 An INVITE opens a slot at the rate of what it offers, the answer settles it, later
 offers and answers adjust it, a BYE or a failing answer closes it. Nothing is changed in
-a message, and what is wrong with one is the proxy's affair: a description that cannot be
-read counts as one of `ASSUMED` bits per second.
+a message, and what is wrong with one is the proxy's affair. A description that cannot
+be read counts as `ASSUMED`.
 """
 
 import dataclasses

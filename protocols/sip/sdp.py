@@ -22,7 +22,7 @@ MAX_FORMATS = 128
 
 _TYPE = re.compile(rb"[ \t]*application[ \t]*/[ \t]*sdp[ \t]*(?:;|\Z)", re.IGNORECASE)
 _MEDIA = re.compile(
-    r"([!-~]{1,64}) ([0-9]{1,5})(?:/([1-9][0-9]{0,3}))? ([!-~]{1,64})((?: [!-~]{1,64})+)"
+    r"([!-~]{1,64}) ([0-9]{1,5})(?:/[1-9][0-9]{0,3})? ([!-~]{1,64})((?: [!-~]{1,64})+)"
 )
 _CONNECTION = re.compile(r"IN (IP4|IP6) [!-~]{1,255}")
 _BANDWIDTH = re.compile(r"([A-Za-z0-9-]{1,32}):([0-9]{1,12})")
@@ -148,12 +148,12 @@ def _media(section: list[Line], ipv6: bool) -> Media:
     if head is None or int(head[2]) > 65_535:
         raise SdpError("malformed m=")
     attributes = [value for letter, value in section if letter == "a"]
-    protocol = head[4].upper()
+    protocol = head[3].upper()
     return Media(
         kind=head[1].lower(),
         port=int(head[2]),
         protocol=protocol,
-        formats=_formats(head[5].split(), attributes),
+        formats=_formats(head[4].split(), attributes),
         ipv6=_ipv6(section, otherwise=ipv6),
         ptime=_seconds("ptime", attributes),
         maxptime=_seconds("maxptime", attributes),
