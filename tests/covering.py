@@ -61,6 +61,7 @@ CORES = (
     "protocols/websocket/frames.py",
     "protocols/websocket/handshake.py",
     "router/bandwidth.py",
+    "router/birdc.py",
     "router/catalogue.py",
     "router/choice.py",
     "router/config.py",

@@ -62,6 +62,7 @@ CORES = (
     "router.agenda",
     "router.assessment",
     "router.bandwidth",
+    "router.birdc",
     "router.budget",
     "router.catalogue",
     "router.changes",
