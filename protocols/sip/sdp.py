@@ -6,6 +6,7 @@ what they like.
 """
 
 import dataclasses
+import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -19,6 +20,11 @@ MAX_MEDIA = 32
 "Most media of one."
 MAX_FORMATS = 128
 "Most formats of one medium."
+
+SHORT = 2_048
+"Bytes of a description that is remembered once read."
+REMEMBERED = 64
+"How many are remembered."
 
 _TYPE = re.compile(rb"[ \t]*application[ \t]*/[ \t]*sdp[ \t]*(?:;|\Z)", re.IGNORECASE)
 _MEDIA = re.compile(
@@ -94,7 +100,7 @@ def described(message: Message) -> Description | None:
     kind = message.first(b"content-type")
     if kind is None or not _TYPE.match(kind):
         return None
-    return parse(message.body)
+    return (_remembered if len(message.body) <= SHORT else parse)(message.body)
 
 
 def parse(data: bytes) -> Description:
@@ -109,6 +115,9 @@ def parse(data: bytes) -> Description:
         media.append(_media(section, ipv6))
     return Description(tuple(media))
 
+
+# Who asks for room, and then takes it, reads the same body twice.
+_remembered = functools.lru_cache(maxsize=REMEMBERED)(parse)
 
 Line = tuple[str, str]
 "The letter of a line, and what it says."
@@ -196,18 +205,14 @@ def _formats(named: list[str], attributes: list[str]) -> tuple[Format, ...]:
             raise SdpError("malformed a=rtpmap")
         number, name, clock, channels = match.groups()
         maps[number] = Format(name.lower(), int(clock), int(channels or 1))
-    parameters = {}
     for value in _values("fmtp", attributes):
         match = _FMTP.fullmatch(value)
         if match is None:
             raise SdpError("malformed a=fmtp")
-        parameters[match[1]] = _parameters(match[2])
-    return tuple(
-        dataclasses.replace(
-            maps.get(one) or Format(one.lower()), parameters=parameters.get(one, {})
-        )
-        for one in named
-    )
+        number, text = match.groups()
+        one = maps.get(number) or Format(number.lower())
+        maps[number] = dataclasses.replace(one, parameters=_parameters(text))
+    return tuple(maps.get(one) or Format(one.lower()) for one in named)
 
 
 def _parameters(text: str) -> dict[str, str]:

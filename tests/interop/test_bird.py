@@ -65,7 +65,7 @@ class Site:
 async def until(true: Callable[[], bool]) -> None:
     """Wait for what two daemons and a kernel do in their own time."""
     async with asyncio.timeout(15):
-        while not true():
+        while not true():  # noqa: ASYNC110 - neither daemon has an event for us
             await asyncio.sleep(0.01)
 
 
