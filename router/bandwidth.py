@@ -9,16 +9,16 @@ comes to take.
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-MAX_CALLS = 20_000
-"Most slots; a call beyond them goes uncounted, and to no link."
+MAX_CALLS = 10_000
+"Most slots, which the state file can hold. A new call beyond them fits no link."
 TAU = 5.0
 "Seconds over which other traffic is averaged."
 VERSION = 1
 "Version of what is saved."
-_MOST = 1e12
-"Greatest number in what was saved."
+_NEVER = _MOST = 1e12
+"Seconds that stand for infinity; greatest number in what was saved."
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,10 +55,17 @@ class Slot:
     "Bits per second."
     until: float
     "When it ends, if nothing ends it before."
+    refresh: float
+    "When it ends unless its session is refreshed; infinite without a session timer."
     heard: float
     "When a message of the call last passed, or it was asked about."
     answered: bool = False
     "Whether the call was answered."
+
+    @property
+    def ends(self) -> float:
+        """When it ends, as things are."""
+        return min(self.until, self.refresh)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -177,7 +184,7 @@ class Bandwidth:
         one = self._links.get(link)
         if one is None or len(self._slots) >= MAX_CALLS:
             return
-        self._slots[call] = Slot(link, rate, now + self.limits.early, now)
+        self._slots[call] = Slot(link, rate, now + self.limits.early, math.inf, now)
         one.calls += 1
         one.taken += rate
 
@@ -206,8 +213,8 @@ class Bandwidth:
         if not slot.answered:
             slot.until = now + self.limits.session
             slot.answered = True
-        if math.isfinite(expires):
-            slot.until = now + min(expires, self.limits.session)
+        # RFC 4028 section 7.2: without the field in the 2xx, "no session expiration".
+        slot.refresh = now + expires
         slot.heard = now
 
     def close(self, call: str) -> None:
@@ -222,7 +229,7 @@ class Bandwidth:
 
     def expire(self, now: float) -> list[str]:
         """Take back the slots whose time is over; the calls that they belonged to."""
-        over = [call for call, slot in self._slots.items() if slot.until <= now]
+        over = [call for call, slot in self._slots.items() if slot.ends <= now]
         for call in over:
             self.close(call)
         return over
@@ -248,9 +255,17 @@ class Bandwidth:
         return {
             "version": VERSION,
             "calls": [
-                [call, s.link, s.rate, s.until - now, now - s.heard, s.answered]
+                [
+                    call,
+                    s.link,
+                    s.rate,
+                    s.until - now,
+                    min(s.refresh - now, _NEVER),
+                    now - s.heard,
+                    s.answered,
+                ]
                 for call, s in self._slots.items()
-                if s.until > now
+                if s.ends > now
             ],
         }
 
@@ -260,18 +275,28 @@ class Bandwidth:
         Those of other links, and those whose time is over, are left out. Raises
         ValueError for what `saved` has not made, having changed nothing.
         """
-        for call, (link, rate, left, quiet, answered) in _calls(data).items():
-            if left > age:
-                self.open(call, link, rate, now)
-                slot = self._slots.get(call)
-                if slot is not None:
-                    most = self.limits.session if answered else self.limits.early
-                    slot.until = now + min(left - age, most)
-                    slot.heard = now - quiet - age
-                    slot.answered = answered
+        for call, saved in _calls(data).items():
+            if min(saved.left, saved.refresh) <= age:
+                continue
+            self.open(call, saved.link, saved.rate, now)
+            slot = self._slots.get(call)
+            if slot is not None:
+                most = self.limits.session if saved.answered else self.limits.early
+                slot.until = now + min(saved.left - age, most)
+                slot.refresh = now + saved.refresh - age
+                slot.heard = now - saved.quiet - age
+                slot.answered = saved.answered
 
 
-_Saved = tuple[str, float, float, float, bool]
+class _Saved(NamedTuple):
+    """What was saved of one call; all times are relative."""
+
+    link: str
+    rate: float
+    left: float
+    refresh: float
+    quiet: float
+    answered: bool
 
 
 def _calls(data: object) -> dict[str, _Saved]:
@@ -286,14 +311,15 @@ def _calls(data: object) -> dict[str, _Saved]:
 
 def _saved(row: object) -> tuple[str, _Saved]:
     match row:
-        case [
-            str(call),
-            str(link),
-            int(rate) | float(rate),
-            int(left) | float(left),
-            int(quiet) | float(quiet),
-            bool(answered),
-        ] if all(0 <= number <= _MOST for number in (rate, left, quiet)):
-            return call, (link, float(rate), float(left), float(quiet), answered)
+        case [str(call), str(link), *numbers, bool(answered)] if len(numbers) == 4:
+            rate, left, refresh, quiet = map(_number, numbers)
+            return call, _Saved(link, rate, left, refresh, quiet, answered)
         case _:
             raise ValueError("malformed call")
+
+
+def _number(value: object) -> float:
+    # NaN is neither, and `bool` is an `int`.
+    if not isinstance(value, int | float) or not 0 <= value <= _MOST:
+        raise ValueError("malformed number of a call")
+    return float(value)

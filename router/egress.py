@@ -8,6 +8,7 @@ is a `Found`; `router.kernel` asks it.
 
 import dataclasses
 import enum
+import ipaddress
 
 from router.rtnetlink import (
     BLACKHOLE,
@@ -30,6 +31,14 @@ class Way:
     "Local address that we send from; None leaves it to the kernel."
     sources: frozenset[str] = frozenset()
     "Where the kernel picks the source: those that are right; empty for any."
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what is no address, or of two families."""
+        version = ipaddress.ip_address(self.address).version
+        if self.source is not None and (
+            ipaddress.ip_address(self.source).version != version
+        ):
+            raise ValueError(f"{self.source} cannot be a source for {self.address}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -118,5 +127,5 @@ def _route(way: Way, found: Found) -> str:
     if not found.leaves:
         return "route leaves by no interface"
     if way.source is None and way.sources and found.source not in way.sources:
-        return f"packets would carry the source {found.source or 'of nobody'}"
+        return f"packets would carry the source {found.source or 'of another link'}"
     return ""

@@ -41,7 +41,8 @@ _REFUSED = {
     errno.EACCES: PROHIBIT,
 }
 "What the kernel means when it refuses to look a route up (fib_props in its source)."
-_NO_LINK = {errno.ENODEV, errno.EINVAL}
+_NO_LINK = {errno.ENODEV, errno.EINVAL, errno.ERANGE}
+"How it refuses a name that no interface has, or could have."
 
 
 class Kernel:

@@ -61,8 +61,8 @@ class Sessions:
         What is no link always has room. Raises LookupError where none has.
         """
         offer = _offered(invite)
-        rates = {link: self._rate(link, offer) for link in links}
-        return self._bandwidth.spill(links, rates, now)
+        needed = {link: self._rate(link, offer) for link in links}
+        return self._bandwidth.spill(links, needed, now)
 
     def opened(self, invite: Message, link: str, now: float) -> None:
         """Note that the INVITE of a new call has been sent over a link.
@@ -92,8 +92,9 @@ class Sessions:
     def expire(self, now: float) -> list[str]:
         """Take back the slots of calls whose time is over; which those were."""
         over = self._bandwidth.expire(now)
-        for call in over:
-            self._talks.pop(call, None)
+        if len(self._talks) > len(self._bandwidth):
+            known = self._bandwidth.slot
+            self._talks = {c: t for c, t in self._talks.items() if known(c) is not None}
         return over
 
     def close(self, call: str) -> None:

@@ -122,7 +122,13 @@ def test_session_timer_ends_a_slot_unless_it_is_refreshed() -> None:
     bandwidth.stand("one", 0.0, expires=600)
     bandwidth.stand("one", 500.0, expires=600)
     assert bandwidth.expire(1099.0) == []
+    after = Bandwidth(MEGABIT, Limits(session=3600))
+    after.restore(json.loads(json.dumps(bandwidth.saved(600.0))), 0.0)
     assert bandwidth.expire(1100.0) == ["one"]
+    assert after.expire(499.0) == []
+    after.stand("one", 499.0)
+    assert after.expire(2999.0) == []
+    assert after.expire(3000.0) == ["one"]
 
 
 def test_call_that_is_silent_is_doubtful_once_in_a_while() -> None:
@@ -170,7 +176,7 @@ def test_slots_survive_a_restart_with_their_ages() -> None:
 
 def test_slot_that_ran_out_while_nobody_looked_is_not_taken_up() -> None:
     bandwidth = Bandwidth(MEGABIT)
-    row = ["one", "link1", 1.0, 5.0, 0, True]
+    row = ["one", "link1", 1.0, 5.0, 9.0, 0, True]
     bandwidth.restore({"version": 1, "calls": [row]}, 0.0, age=5.0)
     assert len(bandwidth) == 0
 
@@ -186,13 +192,13 @@ def test_slot_that_ran_out_while_nobody_looked_is_not_taken_up() -> None:
         {"version": 1, "calls": {}},
         {"version": 1, "calls": [[]] * (MAX_CALLS + 1)},
         {"version": 1, "calls": [["a"]]},
-        {"version": 1, "calls": [["a", "link1", -1, 1, 1, True]]},
-        {"version": 1, "calls": [["a", "link1", math.nan, 1, 1, True]]},
-        {"version": 1, "calls": [["a", "link1", 1, math.inf, 1, True]]},
-        {"version": 1, "calls": [["a", "link1", 1, 10**400, 1, True]]},
-        {"version": 1, "calls": [["a", "link1", 1, 1, "1", True]]},
-        {"version": 1, "calls": [["a", "link1", 1, 1, 1, 1]]},
-        {"version": 1, "calls": [["b", "link1", 1, 1, 1, True], ["a"]]},
+        {"version": 1, "calls": [["a", "link1", -1, 1, 1, 1, True]]},
+        {"version": 1, "calls": [["a", "link1", math.nan, 1, 1, 1, True]]},
+        {"version": 1, "calls": [["a", "link1", 1, math.inf, 1, 1, True]]},
+        {"version": 1, "calls": [["a", "link1", 1, 10**400, 1, 1, True]]},
+        {"version": 1, "calls": [["a", "link1", 1, 1, 1, "1", True]]},
+        {"version": 1, "calls": [["a", "link1", 1, 1, 1, 1, 1]]},
+        {"version": 1, "calls": [["b", "link1", 1, 1, 1, 1, True], ["a"]]},
     ],
 )
 def test_what_was_not_saved_by_us_is_refused_whole(data: Any) -> None:

@@ -44,7 +44,7 @@ def test_any_other_way_is_exposed_for_a_reason(found: Found, reason: str) -> Non
     [
         ("203.0.113.10", ""),
         ("10.0.0.2", "packets would carry the source 10.0.0.2"),
-        ("", "packets would carry the source of nobody"),
+        ("", "packets would carry the source of another link"),
     ],
 )
 def test_source_that_the_kernel_picks_must_be_one_of_the_links(
@@ -56,6 +56,20 @@ def test_source_that_the_kernel_picks_must_be_one_of_the_links(
 
 def test_source_does_not_matter_where_none_is_said_to_be_right() -> None:
     assert judge(Way("208.78.112.64", "link1"), replace(RIGHT, source="")) is PRIVATE
+
+
+@pytest.mark.parametrize(
+    ("address", "source"),
+    [
+        ("edge.example.com", None),
+        ("192.0.2.1", "site"),
+        ("192.0.2.1", "2001:db8::1"),
+        ("2001:db8::1", "192.0.2.1"),
+    ],
+)
+def test_way_that_there_cannot_be_is_refused(address: str, source: str | None) -> None:
+    with pytest.raises(ValueError, match=r"does not appear|cannot be a source"):
+        Way(address, "link1", source)
 
 
 def test_what_cannot_be_asked_is_unknown() -> None:

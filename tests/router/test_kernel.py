@@ -105,6 +105,11 @@ def test_network_without_a_route_leads_nowhere(kernel: Kernel) -> None:
     assert reason(kernel, Way("2001:db8::1", "link1")) == "no route"
 
 
+@pytest.mark.parametrize("name", ["nothing", "", "much-too-long-for-a-name"])
+def test_interface_that_is_none_is_said_so(kernel: Kernel, name: str) -> None:
+    assert reason(kernel, Way(EDGE, name)) == f"no interface {name}"
+
+
 def test_source_that_the_kernel_picks_is_told(kernel: Kernel) -> None:
     way = Way(EDGE, "link1", sources=frozenset({OURS}))
     assert reason(kernel, way) == "packets would carry the source 169.254.1.2"
@@ -119,6 +124,9 @@ def test_ipv6_is_judged_alike(network: Network, kernel: Kernel) -> None:
     assert reason(kernel, way) == ""
     network.ip("route add 2001:db8:9::/64 via 2001:db8:2::1")
     assert reason(kernel, way) == "route leaves by eth0"
+    both = "nexthop via 2001:db8:1::1 nexthop via 2001:db8:2::1"
+    network.ip(f"route replace 2001:db8:9::/64 {both}")
+    assert reason(kernel, way) == "route leaves also by eth0"
     foreign = Way("2001:db8:9::1", "link1", "2001:db8:5::2")
     assert reason(kernel, foreign) == "2001:db8:5::2 is not an address of this machine"
 

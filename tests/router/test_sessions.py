@@ -281,6 +281,15 @@ def test_calls_of_before_a_restart_are_closed_and_adjusted(line: Line) -> None:
     assert len(after.bandwidth) == 0
 
 
+def test_call_of_a_link_that_is_no_more_is_forgotten(line: Line) -> None:
+    line.established()
+    line.bandwidth.change({}, Limits())
+    line.bandwidth.change({"link1": Capacity(1e6)}, Limits())
+    assert line.sessions.expire(0.0) == []
+    line.request("2 INVITE", PCMU)
+    assert line.taken == 0
+
+
 def test_other_calls_are_not_counted(line: Line) -> None:
     line.invite()
     line.sessions.passed(message("BYE", "2 BYE", call="other"), 0.0)
