@@ -74,19 +74,19 @@ install-files: build
 	rm $(DESTDIR)$(VENV)/.built
 	sed -i '1s,.*,#!$(VENV)/bin/python3 -I,' $(DESTDIR)$(VENV)/bin/edge-router
 	ln -sf ../lib/edge-router/bin/edge-router $(DESTDIR)$(PREFIX)/bin/edge-router
-	for unit in $(notdir $(wildcard systemd/*.service systemd/*.socket)); do \
-		sed 's,/opt/edge-router/,$(PREFIX)/,g' systemd/$$unit >$(DESTDIR)$(UNITS)/$$unit && \
-		chmod 644 $(DESTDIR)$(UNITS)/$$unit || exit 1; done
+	sed 's,/opt/edge-router/,$(PREFIX)/,g' systemd/edge-router.service \
+		>$(DESTDIR)$(UNITS)/edge-router.service
+	chmod 644 $(DESTDIR)$(UNITS)/edge-router.service
 	install -m 644 systemd/sysusers.d/edge-router.conf $(DESTDIR)$(SYSUSERS)
 	install -m 644 examples/edge-router.yaml $(DESTDIR)$(ETC)/edge-router.yaml.example
-	cp -R docs/. examples $(DESTDIR)$(DOC)
+	cp -R docs/. examples monitoring systemd $(DESTDIR)$(DOC)
 	install -m 644 CHANGELOG.md $(DESTDIR)$(DOC)/NEWS.md
 	chmod -R u=rwX,go=rX $(DESTDIR)$(DOC)
 
 uninstall: ## take that away again; configuration and state stay
 	rm -rf $(DESTDIR)$(VENV) $(DESTDIR)$(DOC)
 	rm -f $(DESTDIR)$(PREFIX)/bin/edge-router $(DESTDIR)$(SYSUSERS)/edge-router.conf \
-		$(addprefix $(DESTDIR)$(UNITS)/,$(notdir $(wildcard systemd/*.service systemd/*.socket)))
+		$(DESTDIR)$(UNITS)/edge-router.service
 	rm -f $(DESTDIR)$(ETC)/edge-router.yaml.example
 
 deb: ## a Debian package with all of that, in build/ (needs debhelper)

@@ -10,33 +10,34 @@ import os
 import signal
 from pathlib import Path
 
-from protocols.http.probe import https_probe
 from protocols.net.tasks import Tasks
-from protocols.target import Probe
-from protocols.websocket.probe import websocket_probe
 from router import events, service, state
-from router.access import Place, Places
+from router.access import Place
 from router.asked import Asked
 from router.changes import Change
 from router.config import Loaded
-from router.differences import Difference, differences
-from router.election import Switch
-from router.endpoint import Protocol
-from router.endpoints import endpoints
-from router.files import read
+from router.differences import Difference
+from router.handover import Handover, given, places
+from router.headline import headline
 from router.keyring import Keyring
 from router.knowledge import Knowledge
-from router.listeners import FromProvider
 from router.logs import Log, open_log
-from router.opened import Opened, Unusable
+from router.notify import Notifier
+from router.opened import Opened
+from router.probes import probes
 from router.problem import ConfigError
 from router.relays import Ground
-from router.service import Notifier, Stop
+from router.reloads import Reloads, Unusable
+from router.service import Stop
 from router.snapshot import Snapshot
+from router.supervision import Supervision
 from router.telling import tell_rejection
 
 READY_AFTER = 3.0
 "Seconds after which the daemon counts as started, measured or not."
+
+UNPROBED = 10.0
+"Seconds after which a prober that does nothing is held for dead."
 
 RENEW_INTERVAL = 10.0
 "Seconds between two looks at whether certificates and keys were written anew."
@@ -46,15 +47,16 @@ def run(loaded: Loaded, path: Path) -> int:
     """Run the daemon until it is asked to stop; its exit code."""
     chosen = loaded.config.log
     level = events.Level[chosen.level.upper()]
-    log = open_log(chosen.format, level, strict=False, places=_places(loaded))
+    places = _places(loaded)
+    log = open_log(chosen.format, level, strict=False, places=places)
     try:
-        return service.run(lambda stop: _serve(loaded, path, log, stop))
+        return service.run(lambda stop: _serve(loaded, path, log, places, stop))
     finally:
         log.close()
 
 
-def _places(loaded: Loaded) -> Places:
-    """What records say of the edges that served: nothing that changes while we run."""
+def _places(loaded: Loaded) -> dict[str, Place]:
+    """What records say of the edges that served."""
     provider, edges = loaded.config.provider, loaded.catalogue.edges
     return {
         name: Place(provider.region, edges[name].kind.value) for name in provider.edges
@@ -68,26 +70,45 @@ def reject(error: ConfigError, path: Path) -> None:
     log.close()
 
 
-async def _serve(loaded: Loaded, path: Path, log: Log, stop: Stop) -> int:
-    return await Daemon(loaded, path, log).run(stop)
+async def _serve(
+    loaded: Loaded, path: Path, log: Log, places: dict[str, Place], stop: Stop
+) -> int:
+    return await Daemon(loaded, path, log, places).run(stop)
 
 
 class Daemon:
     """Everything that runs, from the first socket to the last record."""
 
-    def __init__(self, loaded: Loaded, path: Path, log: Log) -> None:
-        """Must be called within the event loop that `run` will use."""
+    def __init__(
+        self,
+        loaded: Loaded,
+        path: Path,
+        log: Log,
+        places: dict[str, Place],
+        *,
+        renew_interval: float = RENEW_INTERVAL,
+    ) -> None:
+        """Must be called within the event loop that `run` will use.
+
+        `places` is what the log says of edges; further ones may be added.
+        """
         self._loaded = loaded
         self._path = path
         self._log = log
+        self._places = places
+        self._renew_interval = renew_interval
         self._tasks = Tasks()
         self._loop = asyncio.get_running_loop()
         self._loop.set_exception_handler(log.crashed)
         self._started = self._loop.time()
         self._notifier = Notifier()
         self._keyring = Keyring()
-        self._opened = Opened(log, self._tasks, self._keyring)
-        self._reloading = asyncio.Lock()
+        self._handover = Handover(self._notifier, given(os.environ, os.getpid()))
+        self._supervision = Supervision(
+            self._notifier, log, headline=self._headline, ailment=self._ailment
+        )
+        self._opened = Opened(log, self._tasks, self._keyring, self._handover)
+        self._reloads = Reloads(loaded, path, log, self._take_over)
         self._measured = asyncio.Event()
         self._knowledge: Knowledge
         self._asked: Asked | None = None
@@ -101,6 +122,7 @@ class Daemon:
             self._log.say(events.LISTENER_FAILED, error=str(error))
             return 1
         self._knowledge.start()
+        self._supervision.start()
         self._asked = Asked(
             self._loaded,
             self._path,
@@ -114,6 +136,7 @@ class Daemon:
             settled=self._opened.settled,
         )
         await self._asked.start()
+        self._loop.add_signal_handler(signal.SIGHUP, self._hung_up)
         self._log.say(
             events.DAEMON_STARTED,
             version=importlib.metadata.version("edge-router"),
@@ -123,7 +146,6 @@ class Daemon:
         )
         self._tasks.start(self._become_ready(), name="become ready")
         self._tasks.start(self._renew(), name="renew certificates")
-        self._loop.add_signal_handler(signal.SIGHUP, self._hung_up)
         await stop.wait()
         self._loop.remove_signal_handler(signal.SIGHUP)
         await self._end(stop.reason)
@@ -133,11 +155,13 @@ class Daemon:
 
     def _build(self) -> None:
         """Bind every listener, then compose; on an error nothing is left behind."""
-        probes = self._probes(self._loaded)
+        for unused in self._handover.leave(places(self._loaded)):
+            self._log.say(events.SOCKET_UNUSED, socket=unused)
+        asks = probes(self._loaded, self._keyring, self._opened.trunks.probe)
         fresh = self._opened.bind(self._loaded)
         self._knowledge = Knowledge(
             self._loaded,
-            probes,
+            asks,
             self._changed,
             log=self._log,
             tasks=self._tasks,
@@ -151,23 +175,6 @@ class Daemon:
         checker = self._knowledge.checker
         return Ground(loaded, checker, self._keyring, self._log, self._tasks)
 
-    def _probes(self, loaded: Loaded) -> dict[Protocol, Probe]:
-        """How to ask targets for a sign of life. Raises TLSFileError."""
-        contexts = self._keyring.trust(loaded.config.provider.ca_file)
-        receivers = {
-            str(to): self._keyring.trust(listener.ca_file)
-            for listener in loaded.config.listeners.values()
-            if isinstance(listener, FromProvider)
-            for to in listener.to
-            if to.tls
-        }
-        greet = https_probe(contexts, receivers)
-        return {
-            Protocol.HTTPS: greet,
-            Protocol.WEBSOCKET: websocket_probe(greet, contexts, _paths(loaded)),
-            Protocol.SIP: self._opened.trunks.probe,
-        }
-
     async def _become_ready(self) -> None:
         """Tell systemd, as soon as home is known by measurement, or a little later."""
         try:
@@ -179,7 +186,7 @@ class Daemon:
         home = snapshot.home.edge or self._loaded.config.policy.default_edge
         measured = sum(edge.score is not None for edge in snapshot.edges.values())
         waited = round(self._loop.time() - self._started, 2)
-        self._notifier.ready(f"home {home}, {measured} edges measured")
+        self._supervision.ready()
         self._log.say(
             events.DAEMON_READY, home=home, measured=measured, waited_s=waited
         )
@@ -193,61 +200,54 @@ class Daemon:
         self._opened.changed(snapshot, changes)
         if all(edge.score is not None for edge in snapshot.edges.values()):
             self._measured.set()
-        for change in changes:
-            if isinstance(change, Switch):
-                self._notifier.status(f"home {change.to}")
+
+    def _headline(self) -> str:
+        policy, snapshot = self._loaded.config.policy, self._knowledge.checker.snapshot
+        return headline(snapshot, policy.default_edge or "", self._opened.flows)
+
+    def _ailment(self) -> str:
+        """What does not work as it should; empty if all does."""
+        for place in self._handover.broken():
+            return f"{place} does not listen any more"
+        unprobed = self._loop.time() - self._knowledge.checker.looked
+        return f"no probe for {unprobed:.0f} s" if unprobed > UNPROBED else ""
 
     async def reload(self) -> tuple[Difference, ...]:
         """Read the configuration again and take it over; returns what differs.
 
-        Flows go on. Raises ConfigError, BindError, TLSFileError or KeyFileError, and
-        then nothing has changed.
+        Flows go on. Raises ConfigError, or one of Unusable, and then nothing has
+        changed.
         """
-        async with self._reloading:
-            try:
-                changed = await self._take_over()
-            except ConfigError as error:
-                self._rejected()
-                tell_rejection(self._log, self._path, error)
-                raise
-            except Unusable as error:
-                self._rejected()
-                self._log.say(
-                    events.CONFIG_REJECTED,
-                    path=str(self._path),
-                    errors=1,
-                    first=str(error),
-                )
-                raise
-        self._log.say(
-            events.CONFIG_RELOADED,
-            path=str(self._path),
-            changed="; ".join(map(str, changed)) or "nothing",
-            restart="; ".join(".".join(one.path) for one in changed if one.restart),
-        )
-        return changed
+        self._supervision.reloading()
+        try:
+            return await self._reloads.reload()
+        except (ConfigError, *Unusable):
+            if self._asked is not None:
+                self._asked.rejected()
+            raise
+        finally:
+            self._supervision.reloaded()
 
-    def _rejected(self) -> None:
-        if self._asked is not None:
-            self._asked.rejected()
-
-    async def _take_over(self) -> tuple[Difference, ...]:
-        # In a thread: a long file would hold up the flows.
-        loaded = await self._loop.run_in_executor(None, read, self._path)
-        probes = self._probes(loaded)
+    def _take_over(self, loaded: Loaded) -> set[Path]:
+        asks = probes(loaded, self._keyring, self._opened.trunks.probe)
         ground = self._ground(loaded)
         plan = self._opened.prepare(ground, self._opened.bind(loaded))
-        self._knowledge.change(loaded, probes)
+        # From here on nothing fails, and nobody else has a turn before the end.
+        self._places.update(_places(loaded))
+        self._knowledge.change(loaded, asks)
         self._opened.switch(ground, plan)
-        changed = differences(self._loaded.config, loaded.config)
-        self._loaded = loaded
+        before, self._loaded = self._loaded, loaded
+        if before.config.log.level is not loaded.config.log.level:
+            self._log.level = events.Level[loaded.config.log.level.upper()]
         if self._asked is not None:
             self._asked.reloaded(loaded)
-        self._read_anew()
-        return changed
+        return self._read_anew()
 
     def _hung_up(self) -> None:
-        self._tasks.start(self._reload_quietly(), name="reload")
+        # One that waits already reads what is there by then.
+        if not self._reloads.waiting:
+            self._reloads.waiting = True
+            self._tasks.start(self._reload_quietly(), name="reload")
 
     async def _reload_quietly(self) -> None:
         """Reload for somebody who only reads the log."""
@@ -259,10 +259,12 @@ class Daemon:
     async def _renew(self) -> None:
         """Look again and again whether certificates and keys were written anew."""
         while True:
-            await asyncio.sleep(RENEW_INTERVAL)
+            await asyncio.sleep(self._renew_interval)
             self._read_anew()
 
-    def _read_anew(self) -> None:
+    def _read_anew(self) -> set[Path]:
+        """Take over what was written anew in certificates and keys; which files."""
+        taken: set[Path] = set()
         for renewal in self._keyring.renew():
             files = ", ".join(map(str, renewal.files))
             if renewal.error:
@@ -271,26 +273,23 @@ class Daemon:
                 )
                 continue
             self._log.say(events.CERTIFICATE_RENEWED, path=files)
-            ground = self._ground(self._loaded)
-            self._opened.trunks.renewed(ground, renewal.files)
+            taken.update(renewal.files)
+        self._opened.trunks.renewed(self._loaded, taken)
+        return taken
 
     # ---- The end -----------------------------------------------------------------
 
     async def _end(self, reason: str) -> None:
         """Take no new flows, let those that run end, save what was learnt."""
-        flows = self._opened.flows
-        self._notifier.stopping(f"{flows} flows to end")
+        self._reloads.close()
+        flows = sum(self._opened.flows.values())
+        self._supervision.stopping(f"{flows} flows to end")
         self._log.say(events.DAEMON_STOPPING, reason=reason, flows=flows)
-        cut = await self._opened.drain()
+        cut = await self._opened.drain(handed_on=self._notifier.is_heard)
+        if self._asked is not None:
+            await self._asked.close()
         await self._knowledge.close()
+        self._supervision.close()
         await self._tasks.close()
         ran = round(self._loop.time() - self._started, 1)
         self._log.say(events.DAEMON_STOPPED, flows=cut, ran_s=ran)
-
-
-def _paths(loaded: Loaded) -> dict[str, str]:
-    """Where WebSockets are opened to probe, by host; others are greeted only."""
-    products = loaded.catalogue.products
-    used = endpoints(loaded.catalogue, loaded.config)
-    asked = ((one.host, products[one.product].probe_path) for one in used)
-    return {host: path for host, path in asked if path is not None}

@@ -19,10 +19,10 @@ from router.control import Caller, CommandError, Control, ControlError
 from router.differences import Difference
 from router.logs import Log
 from router.metrics import Counts, Lines, Metrics
-from router.opened import Unusable
 from router.overview import Overview
 from router.problem import EX_CONFIG, ConfigError
 from router.relays import Refusals
+from router.reloads import Unusable
 from router.settings import SOCKET
 from router.steering import Leave, Steering
 

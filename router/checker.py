@@ -95,6 +95,8 @@ class Checker:
         "Seconds by which the event loop was last late."
         self.snapshot = table.snapshot(self._time())
         "The latest snapshot."
+        self.looked = self._time()
+        "When it last looked whether a probe is due."
 
     def start(self) -> None:
         """Begin to probe."""
@@ -204,7 +206,7 @@ class Checker:
         self._table.doubt(self._time())
 
     def _tick(self) -> None:
-        now = self._time()
+        now = self.looked = self._time()
         self.lag = max(0.0, now - self._armed)
         if now > self._armed + LATE:
             self._table.stalled(now, now - self._armed)

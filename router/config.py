@@ -8,7 +8,9 @@ from router.catalogue import Catalogue, read_catalogue
 from router.consistency import check_alone
 from router.crosscheck import check_with, settle
 from router.document import Document, parse
+from router.endpoints import endpoints, receivers
 from router.problem import ConfigError, Problem, Severity
+from router.saved import MAX_NAMES
 from router.settings import Config
 from router.validation import build
 
@@ -54,7 +56,14 @@ def load(
     errors = any(problem.severity is Severity.ERROR for problem in problems)
     if errors or config is None or catalogue is None:
         raise ConfigError(problems)
-    return Loaded(settle(config, catalogue), catalogue, tuple(problems), document)
+    settled = settle(config, catalogue)
+    wanted = (*endpoints(catalogue, settled), *receivers(settled))
+    names = {endpoint.resolve for endpoint in wanted}
+    if len(names) > MAX_NAMES:
+        found, most = f"{len(names)} names to look up", f"at most {MAX_NAMES}"
+        problem = document.problem(("listeners",), found, most, "use fewer edges")
+        raise ConfigError([*problems, problem])
+    return Loaded(settled, catalogue, tuple(problems), document)
 
 
 def _catalogue(

@@ -1,49 +1,77 @@
 """What differs between two configurations, for those who asked for the change."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
 
-from router.settings import Config
+from router.config import Loaded
 from router.validation import Section
 
 RESTART = (("admin",), ("log", "format"), ("state_directory",))
 "Where settings are read once, when the daemon starts."
+
+Keys = tuple[str, ...]
+"The keys that lead to a setting."
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Difference:
     """One setting that is not what it was."""
 
-    path: tuple[str, ...]
+    path: Keys
     "The keys that lead to it."
     before: object
     "What it was; None for nothing."
     after: object
-    "What it is; None for nothing."
+    "What it is; None for nothing. The same as before where a file was written anew."
     restart: bool
     "Whether only a restart takes it over."
 
     def __str__(self) -> str:
         """In one line, as it would be written."""
         where = ".".join(self.path)
-        if self.before is None and isinstance(self.after, Section):
-            return f"{where}: added"
-        if self.after is None and isinstance(self.before, Section):
-            return f"{where}: removed"
-        return f"{where}: {_shown(self.before)} -> {_shown(self.after)}"
+        if self.before == self.after:
+            return f"{where}: {self.after} was written anew"
+        match self.before, self.after:
+            case Section(), Section():
+                return f"{where}: of another kind"
+            case None, Section():
+                return f"{where}: added"
+            case Section(), None:
+                return f"{where}: removed"
+            case _:
+                return f"{where}: {_shown(self.before)} -> {_shown(self.after)}"
 
 
-def differences(before: Config, after: Config) -> tuple[Difference, ...]:
-    """All settings that differ; a listener that only one of them has is one of them."""
+def differences(
+    before: Loaded, after: Loaded, rewritten: Collection[Path] = ()
+) -> tuple[Difference, ...]:
+    """All settings that differ; a listener that only one of them has is one of them.
+
+    `rewritten` are files whose contents have changed: so did the settings that name
+    them.
+    """
+    found = {
+        path: (one, other) for path, one, other in _compare(before.config, after.config)
+    }
+    catalogue = ("provider", "catalogue")
+    if before.catalogue != after.catalogue:
+        name = after.config.provider.catalogue
+        found.setdefault(catalogue, (name, name))
+    found |= {
+        path: (file, file)
+        for path, file in _leaves(after.config)
+        if file in rewritten and not any(path[: len(key)] == key for key in found)
+    }
     return tuple(
         Difference(path, one, other, any(path[: len(r)] == r for r in RESTART))
-        for path, one, other in _compare(before, after, ())
+        for path, (one, other) in found.items()
     )
 
 
 def _compare(
-    one: object, other: object, path: tuple[str, ...]
-) -> Iterator[tuple[tuple[str, ...], object, object]]:
+    one: object, other: object, path: Keys = ()
+) -> Iterator[tuple[Keys, object, object]]:
     if one == other:
         return
     ours, theirs = _parts(one), _parts(other)
@@ -52,6 +80,15 @@ def _compare(
         return
     for key in dict.fromkeys([*ours, *theirs]):
         yield from _compare(ours.get(key), theirs.get(key), (*path, key))
+
+
+def _leaves(value: object, path: Keys = ()) -> Iterator[tuple[Keys, object]]:
+    parts = _parts(value)
+    if parts is None:
+        yield path, value
+        return
+    for key, part in parts.items():
+        yield from _leaves(part, (*path, key))
 
 
 def _parts(value: object) -> Mapping[str, object] | None:

@@ -188,14 +188,30 @@ CONTROL_REFUSED = _event(
     REASON,
     once_per=("reason",),
 )
+WATCHDOG_WITHHELD = _event(
+    "watchdog.withheld",
+    Level.ERROR,
+    "The daemon does not work as it should, and has not told systemd that it is alive.",
+    "Nothing at once: if it goes on, systemd starts the daemon anew (`WatchdogSec=`)."
+    " A busy machine shows here as a late event loop.",
+    REASON,
+)
+SOCKET_UNUSED = _event(
+    "socket.unused",
+    Level.WARNING,
+    "systemd handed over a socket to which no listener of the configuration belongs.",
+    "After a change of the configuration nothing; else compare the `.socket` unit with"
+    " the listener: kind, address and port must be the same.",
+    Field("socket", "its name, and what it is bound to"),
+)
 CONFIG_REJECTED = _event(
     "config.rejected",
     Level.ERROR,
-    "The configuration has errors; nothing was started.",
-    "Run `edge-router check` on the file; it shows every error with its place.",
+    "The configuration cannot be used: nothing was started, or nothing has changed.",
+    "Mend what `first` says; `edge-router check` shows every error with its place.",
     PATH,
     Field("errors", "how many"),
-    Field("first", "the first one, with line and column"),
+    Field("first", "the first one, with line and column if it is in the file"),
 )
 CONFIG_RELOADED = _event(
     "config.reloaded",
@@ -246,6 +262,19 @@ LISTENER_FAILED = _event(
     "A listener could not be bound; the daemon does not start.",
     "See who holds the address: `ss -ltnup`.",
     ERROR,
+)
+
+LISTENER_CRAMPED = _event(
+    "listener.cramped",
+    Level.WARNING,
+    "The system gives a UDP socket less room than needed to keep what comes during a"
+    " restart.",
+    "Raise the limit: `sysctl -w net.core.rmem_max=4194304`, and for good in a file of"
+    " `/etc/sysctl.d`.",
+    LISTENER,
+    ADDRESS,
+    Field("room_bytes", "what it has"),
+    Field("needed_bytes", "what it should have"),
 )
 
 # Edges

@@ -12,7 +12,7 @@ from protocols.http.relay import Relay
 from protocols.http.shared import Deadlines, Pace
 from protocols.http.tunnel import Tunnels
 from protocols.net.dial import dial
-from protocols.net.listen import Factory
+from protocols.net.listen import AcceptNoMore, Factory
 from protocols.record import UnderWay
 from protocols.target import Choose, Target
 from router.changes import Change, Flip
@@ -29,7 +29,8 @@ from router.snapshot import Snapshot
 class HttpsRelay:
     """The requests of one listener."""
 
-    answers_to_the_end = False
+    kind = "connections"
+    lasts = False
 
     def __init__(self, ground: Ground, name: str, listener: Relayed) -> None:
         """Raises TLSFileError."""
@@ -101,8 +102,10 @@ class HttpsRelay:
         self._leaving = True
         await self._relay.retire()
 
-    async def drain(self) -> int:
+    async def drain(self, accept_no_more: AcceptNoMore) -> int:
         """Answer the requests under way; how many had to be cut."""
+        await accept_no_more()
+        self._leaving = True
         return await self._relay.drain(DRAIN)
 
     def close(self) -> None:
@@ -113,7 +116,8 @@ class HttpsRelay:
 class HttpsTunnels:
     """The tunnels of one listener."""
 
-    answers_to_the_end = False
+    kind = "tunnels"
+    lasts = True
 
     def __init__(self, ground: Ground, name: str, listener: Tunnelled) -> None:
         chosen = listener.deadlines
@@ -150,8 +154,9 @@ class HttpsTunnels:
         """Let tunnels end by themselves."""
         await self._tunnels.retire()
 
-    async def drain(self) -> int:
+    async def drain(self, accept_no_more: AcceptNoMore) -> int:
         """Let tunnels end by themselves for a while; how many had to be cut."""
+        await accept_no_more()
         return await self._tunnels.drain(DRAIN)
 
     def close(self) -> None:

@@ -115,7 +115,7 @@ def _reload(value: Renewable) -> str:
     """Read it again; why that cannot be, or nothing."""
     try:
         value.reload()
-    except (TLSFileError, KeyFileError) as error:
+    except (TLSFileError, KeyFileError, OSError) as error:  # gone in the midst of it
         return str(error)
     return ""
 

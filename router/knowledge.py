@@ -22,7 +22,7 @@ from router.endpoints import ANYWHERE, endpoints, receivers
 from router.logs import Log
 from router.lookup import Sources
 from router.names import Answer
-from router.outage import Outage
+from router.outage import Ended, Outage
 from router.resolver import Resolver
 from router.saved import Saved, dump, parse
 from router.scope import Scope
@@ -105,11 +105,14 @@ class Knowledge:
         self._region = loaded.config.provider.region
         self._product = _ranked(scope)
         self.checker.change(scope, probes)
-        self._resolver.change(_sources(loaded.config))
         self._resolver.watch(self._table.names)
-        for name, answer in self._resolver.answers.items():
+        self._resolver.change(_sources(loaded.config))
+        answers = self._resolver.answers
+        for name, answer in answers.items():
             if answer.locations or answer.gone:  # new endpoints may share a name
                 self.checker.addresses(name, answer.locations)
+        self._addresses = {n: a for n, a in self._addresses.items() if n in answers}
+        self._recovered(self._outage.keep(answers, time.monotonic()))
 
     async def close(self) -> None:
         """Stop, and save what was learnt."""
@@ -150,17 +153,19 @@ class Knowledge:
     def _answered(self, name: str, answer: Answer) -> None:
         before = self._addresses.get(name, ())
         tell_answer(self._log, name, answer, before)
-        ended = self._outage.note(name, answer.failed, time.monotonic())
+        self._recovered(self._outage.note(name, answer.failed, time.monotonic()))
+        if answer.locations or answer.gone:
+            self._addresses[name] = answer.addresses
+            self.checker.addresses(name, answer.locations)
+            self._save()
+
+    def _recovered(self, ended: Ended | None) -> None:
         if ended is not None:
             self._log.say(
                 events.RESOLVER_RECOVERED,
                 names=ended.names,
                 held_s=round(ended.lasted, 1),
             )
-        if answer.locations or answer.gone:
-            self._addresses[name] = answer.addresses
-            self.checker.addresses(name, answer.locations)
-            self._save()
 
     def _changed(self, snapshot: Snapshot, changes: tuple[Change, ...]) -> None:
         for change in changes:

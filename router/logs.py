@@ -260,6 +260,13 @@ def _not_empty(fields: lines.Fields) -> dict[str, object]:
     return {name: v for name, v in fields.items() if v is not None and v != ""}
 
 
+_EXPECTED = {"SSL connection is closed", "socket.send() raised exception."}
+"""What uvloop says when more is written to a connection that is already being closed.
+
+It drops that, as it should: the two sides of a relay do not end in the same turn.
+"""
+
+
 class _Libraries(logging.Handler):
     """What libraries say, as events of ours."""
 
@@ -273,6 +280,8 @@ class _Libraries(logging.Handler):
             text = record.getMessage()
         except (TypeError, ValueError, KeyError):  # the library's own mistake
             text = str(record.msg)
+        if record.name == "asyncio" and text in _EXPECTED:
+            return
         fields = {"logger": record.name, "text": text}
         if record.exc_info:
             fields["traceback"] = "".join(traceback.format_exception(*record.exc_info))

@@ -6,31 +6,31 @@ composed, which may fail, and then nothing has changed. The second step only swi
 
 import asyncio
 import dataclasses
+import functools
 import socket
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from typing import Any
 
 from protocols.net.listen import BindError, Listener, bind
 from protocols.net.tasks import Tasks
-from protocols.net.tls import TLSFileError
 from protocols.record import UnderWay
 from protocols.sip.terms import Terms
 from protocols.target import Target, hostport
 from router import events
 from router.changes import Change
 from router.config import Loaded
+from router.handover import Handover
 from router.https import HttpsRelay, HttpsTunnels
 from router.keyring import Keyring
-from router.keys import KeyFileError
 from router.listeners import FromProvider
 from router.logs import Log
-from router.relays import Ground, OverTcp, Relayed, Relaying, Sockets, Tunnelled
+from router.relays import KINDS, Ground, OverTcp, Relayed, Relaying, Sockets, Tunnelled
 from router.snapshot import Snapshot
 from router.sockets import SocketRelay
 from router.trunks import Bindings, Trunks
 
-Unusable = (BindError, TLSFileError, KeyFileError)
-"What keeps a configuration that reads well from being served."
+SETTLE = 1.0
+"Seconds that clients have for the handshake they are in when their listener ends."
 
 Place = tuple[str, str, int]
 "Address and port; where the system chooses the port, the listener comes first."
@@ -63,14 +63,17 @@ class Plan:
 class Opened:
     """What is open now."""
 
-    def __init__(self, log: Log, tasks: Tasks, keyring: Keyring) -> None:
+    def __init__(
+        self, log: Log, tasks: Tasks, keyring: Keyring, handover: Handover
+    ) -> None:
         self._log = log
         self._tasks = tasks
+        self._handover = handover
         self._loaded: Loaded | None = None
         self._doors: dict[Place, Listener] = {}
         self._relays: dict[str, Relaying] = {}
-        self._leaving: set[Relaying] = set()
-        self._closing: set[asyncio.Task[object]] = set()
+        self._retiring: dict[Relaying, str] = {}
+        self._ending: dict[Relaying, asyncio.Task[int]] = {}
         self.trunks = Trunks(log, tasks, keyring)
         "The SIP listeners."
 
@@ -79,12 +82,15 @@ class Opened:
         wanted = [
             place for place in _places(loaded).values() if place not in self._doors
         ]
-        trunks = self.trunks.bind(loaded)
         try:
-            sockets = bind([place[1:] for place in wanted])
-        except BindError:
-            self.trunks.release(trunks)
-            raise
+            sockets = bind([place[1:] for place in wanted], self._handover.take)
+        except BindError as error:
+            raise self._explained(error) from None
+        try:
+            trunks = self.trunks.bind(loaded, self._handover.take)
+        except BindError as error:
+            _close(sockets)
+            raise self._explained(error) from None
         return Fresh(dict(zip(wanted, sockets, strict=True)), trunks)
 
     def prepare(self, ground: Ground, fresh: Fresh) -> Plan:
@@ -98,77 +104,107 @@ class Opened:
                 if not self._is_same(name, ground.loaded):
                     relays[name] = _compose(ground, name, listener)
             terms = self.trunks.prepare(ground, fresh.trunks, self._loaded)
-        except (TLSFileError, KeyFileError):
+        except BaseException:
             for relay in relays.values():
                 relay.close()
-            for sock in fresh.streams.values():
-                sock.close()
+            _close(fresh.streams.values())
             self.trunks.release(fresh.trunks)
             raise
         return Plan(ground.loaded, fresh, relays, terms)
 
     def switch(self, ground: Ground, plan: Plan) -> None:
         """Serve by the plan from now on. What stands goes on; cannot fail."""
-        places = _places(plan.loaded)
-        for place in self._doors.keys() - set(places.values()):
-            self._doors.pop(place).close()
-        for name in self._relays.keys() - places.keys():
-            relay = self._relays.pop(name)
-            task = self._let_go(relay, relay.drain(), name)
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
-            self._log.say(events.LISTENER_CLOSED, listener=name, flows=relay.flows)
+        before, places = self._places, _places(plan.loaded)
+        for name in before.keys() - places.keys():
+            self._remove(name, self._doors[before[name]])
         for name, relay in plan.relays.items():
             if name in self._relays:
-                old = self._relays[name]
-                self._let_go(old, old.retire(), name)
+                self._retire(name, self._doors[before[name]])
             self._relays[name] = relay
             relay.changed(ground.checker.snapshot, ())
             self._open(name, plan, places[name], relay)
+        for place in self._doors.keys() - set(places.values()):
+            self._doors.pop(place).close()
         self.trunks.switch(ground, plan.fresh.trunks, plan.terms)
         self._loaded = plan.loaded
+        streams = (door.sock for door in self._doors.values())
+        self._handover.hold([*streams, *self.trunks.sockets])
 
     def changed(self, snapshot: Snapshot, changes: Iterable[Change]) -> None:
         """The ranking or the health of something changed: tell whom it concerns."""
-        for relay in (*self._relays.values(), *self._leaving):
+        for relay in self._every:
             relay.changed(snapshot, changes)
         self.trunks.changed(snapshot)
 
     def under_way(self) -> Iterator[UnderWay]:
         """All flows that have not ended; of calls, the requests without an answer."""
-        for relay in (*self._relays.values(), *self._leaving):
+        for relay in self._every:
             yield from relay.under_way()
         yield from self.trunks.under_way()
 
     async def leave(self, edge: str, targets: Iterable[Target]) -> None:
         """New flows shall go elsewhere: end in good order what would stay there."""
-        relays = (*self._relays.values(), *self._leaving)
         targets = tuple(targets)
-        await asyncio.gather(*(relay.leave(edge, targets) for relay in relays))
+        await asyncio.gather(*(relay.leave(edge, targets) for relay in self._every))
 
     @property
-    def flows(self) -> int:
-        """Connections of clients, tunnels, and SIP requests under way."""
-        relays = (*self._relays.values(), *self._leaving)
-        return sum(relay.flows for relay in relays) + self.trunks.flows
+    def flows(self) -> dict[str, int]:
+        """How many there are by kind; of SIP, the requests under way."""
+        counts = {"SIP requests": self.trunks.flows, **dict.fromkeys(KINDS, 0)}
+        for relay in self._every:
+            counts[relay.kind] += relay.flows
+        return counts
 
-    async def drain(self) -> int:
-        """Take no new flows, let those that run end; how many were cut."""
-        places = {} if self._loaded is None else _places(self._loaded)
-        for name, relay in self._relays.items():
-            if not relay.answers_to_the_end:
-                self._doors[places[name]].close()
-        relays = (*self._relays.values(), *self._leaving)
-        cut = await asyncio.gather(
-            *(relay.drain() for relay in relays), self.trunks.drain()
+    async def drain(self, *, handed_on: bool = False) -> int:
+        """Take no new flows, let those that run end; how many were cut.
+
+        Where the sockets are `handed_on`, clients that connect from now on are the next
+        process's, and wait for it. So flows that last end first, and nobody else
+        notices yet.
+        """
+        ending = list(self._ending.values())
+        cut = 0
+        if handed_on:
+            cut = sum(await asyncio.gather(*self._ends(lasting=True)))
+        cut += sum(
+            await asyncio.gather(
+                *([] if handed_on else self._ends(lasting=True)),
+                *self._ends(lasting=False),
+                *ending,
+                self.trunks.drain(handed_on=handed_on),
+            )
         )
-        for door in self._doors.values():
-            door.close()
-        return sum(cut)
+        return cut
+
+    def _ends(self, *, lasting: bool) -> list[Coroutine[Any, Any, int]]:
+        """What ends all relays whose flows last, or all others."""
+        relays = {**{r: n for n, r in self._relays.items()}, **self._retiring}
+        return [
+            relay.drain(functools.partial(self._shut, self._doors[self._places[name]]))
+            for relay, name in relays.items()
+            if relay.lasts is lasting
+        ]
+
+    async def _shut(self, door: Listener) -> None:
+        """Accept no more; whoever is accepted is let in."""
+        door.close()
+        await door.settle(SETTLE)
 
     async def settled(self) -> None:
         """Return when what was taken out of service has ended."""
-        await asyncio.gather(*self._closing, *self.trunks.closing)
+        ending = [*self._ending.values(), *self.trunks.ending]
+        if ending:
+            await asyncio.wait(ending)
+
+    @property
+    def _every(self) -> list[Relaying]:
+        """All relays that may have flows."""
+        return [*self._relays.values(), *self._retiring, *self._ending]
+
+    @property
+    def _places(self) -> dict[str, Place]:
+        """Where listeners are open, by name."""
+        return {} if self._loaded is None else _places(self._loaded)
 
     def _is_same(self, name: str, loaded: Loaded) -> bool:
         return self._loaded is not None and _basis(name, self._loaded) == _basis(
@@ -195,13 +231,53 @@ class Opened:
             mode=mode.value if mode is not None else None,
         )
 
-    def _let_go(
-        self, relay: Relaying, ending: Coroutine[Any, Any, object], name: str
-    ) -> asyncio.Task[object]:
-        task = self._tasks.start(ending, name=f"end {name}")
-        self._leaving.add(relay)
-        task.add_done_callback(lambda _: self._leaving.discard(relay))
-        return task
+    def _retire(self, name: str, door: Listener) -> None:
+        """Have connections that stand served as they are, by the relay that they have.
+
+        So have those that were accepted, and are within their TLS handshake.
+        """
+        relay = self._relays.pop(name)
+
+        async def retire() -> None:
+            await door.settle(relay.serving.handshake_timeout)
+            await relay.retire()
+
+        self._retiring[relay] = name
+        task = self._tasks.start(retire(), name=f"retire {name}")
+        task.add_done_callback(lambda _: self._retiring.pop(relay, None))
+
+    def _remove(self, name: str, door: Listener) -> None:
+        """End a listener with all its flows, those of former settings included."""
+        retiring = [relay for relay, its in self._retiring.items() if its == name]
+        relays = [self._relays.pop(name), *retiring]
+        flows = sum(relay.flows for relay in relays)
+        self._log.say(events.LISTENER_CLOSED, listener=name, flows=flows)
+        for relay in relays:
+            self._retiring.pop(relay, None)
+            self._end(name, relay, door)
+
+    def _end(self, name: str, relay: Relaying, door: Listener) -> None:
+        async def end() -> int:
+            cut = await relay.drain(functools.partial(door.settle, SETTLE))
+            # Whoever was within the TLS handshake comes into an empty house.
+            await door.settle(relay.serving.handshake_timeout)
+            relay.close()
+            return cut
+
+        task = self._ending[relay] = self._tasks.start(end(), name=f"end {name}")
+        task.add_done_callback(lambda _: self._ending.pop(relay, None))
+
+    def _explained(self, error: BindError) -> BindError:
+        """The same, with what to do where the address is one of our own."""
+        own = [place[1:] for place in self._doors] + self.trunks.open
+        if not any(_overlap(error.address, error.port, *place) for place in own):
+            return error
+        return BindError(
+            error.address,
+            error.port,
+            "this daemon still has it, for a listener of another name, kind or address,"
+            " or for one removed within the last seconds; restart the daemon, or wait",
+        )
 
 
 def _compose(ground: Ground, name: str, listener: OverTcp) -> Relaying:
@@ -235,3 +311,15 @@ def _basis(name: str, loaded: Loaded) -> tuple[object, ...]:
         config.log.request_id,
         loaded.catalogue,
     )
+
+
+def _close(sockets: Iterable[socket.socket]) -> None:
+    for sock in sockets:
+        sock.close()
+
+
+def _overlap(address: str, port: int, own: str, own_port: int) -> bool:
+    """Whether nobody can listen on an address because of one of our own."""
+    anywhere = {"0.0.0.0", "::"}
+    same = address == own or not anywhere.isdisjoint((address, own))
+    return port == own_port != 0 and same

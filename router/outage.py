@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Collection
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -30,6 +31,14 @@ class Outage:
             self._concerned.add(name)
             return None
         self._failing.discard(name)
+        return self._ended(now)
+
+    def keep(self, names: Collection[str], now: float) -> Ended | None:
+        """Forget all but these names, which alone are still looked up."""
+        self._failing.intersection_update(names)
+        return self._ended(now)
+
+    def _ended(self, now: float) -> Ended | None:
         if self._failing or not self._concerned:
             return None
         ended = Ended(len(self._concerned), now - self._since)

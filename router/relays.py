@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from protocols.net.admission import Limits, Refusal
-from protocols.net.listen import Factory, Serving
+from protocols.net.listen import AcceptNoMore, Factory, Serving
 from protocols.net.tasks import Tasks
 from protocols.record import UnderWay
 from protocols.target import Target
@@ -37,6 +37,9 @@ Sockets = WebsocketToProvider | WebsocketFromProvider
 OverTcp = Relayed | Tunnelled | Sockets
 "Listeners whose connections are flows, or carry them one after the other."
 
+KINDS = ("connections", "tunnels", "sockets")
+"Kinds of flows over TCP."
+
 DRAIN = 10.0
 "Seconds that flows have to end when their listener, or the daemon, stops."
 
@@ -46,8 +49,10 @@ class Relaying(Protocol):
 
     serving: Serving
     "How new connections are served."
-    answers_to_the_end: bool
-    "Whether new connections are of use while it drains: they are told to come back."
+    kind: str
+    "What its flows are called, one of KINDS."
+    lasts: bool
+    "Whether a flow may last for hours."
 
     @property
     def flows(self) -> int:
@@ -66,8 +71,11 @@ class Relaying(Protocol):
     async def retire(self) -> None:
         """Let clients go on until they leave by themselves; then end."""
 
-    async def drain(self) -> int:
-        """End what can be ended, then everything; how many flows were cut."""
+    async def drain(self, accept_no_more: AcceptNoMore) -> int:
+        """End what can be ended, then everything; how many flows were cut.
+
+        It asks to `accept_no_more` once new clients are of no use.
+        """
 
     def close(self) -> None:
         """End everything now."""

@@ -15,9 +15,7 @@ from router import names
 from router.location import Location
 from router.lookup import Lookup, Sources
 from router.names import Answer, Memory
-
-MAX_NAMES = 1024
-"Names watched at most; a catalogue's edges times its products stay far below."
+from router.saved import MAX_NAMES
 
 OnAnswer = Callable[[str, Answer], None]
 "Told of a name's first answer and of each that differs from the one before."
@@ -42,10 +40,12 @@ class Resolver:
         self._tasks = Tasks()
 
     def change(self, sources: Sources) -> None:
-        """Ask here from now on."""
+        """Ask here from now on, and if that is elsewhere, for all names at once."""
         if sources != self._sources:
             self._sources = sources
             self._lookup = Lookup(sources)
+            for name in self._followed:
+                self.hurry(name)
 
     @property
     def answers(self) -> Mapping[str, Answer]:
@@ -58,7 +58,7 @@ class Resolver:
         Literals and restored addresses are told of before this returns.
         """
         wanted = {names.canonical(name) for name in wanted}
-        assert len(wanted) <= MAX_NAMES, "more names than any catalogue has"
+        assert len(wanted) <= MAX_NAMES, "more names than a configuration may have"
         for name in self._followed.keys() - wanted:
             self._followed.pop(name).task.cancel()
         for name in sorted(wanted - self._followed.keys()):

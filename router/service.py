@@ -1,13 +1,11 @@
-"""The daemon as a process: its event loop, its signals, and what it tells systemd."""
+"""The daemon as a process: its event loop, its memory and its signals."""
 
 import asyncio
 import ctypes
 import faulthandler
 import gc
-import os
 import signal
-import socket
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import uvloop
@@ -104,41 +102,3 @@ async def _with_signals(main: Main) -> int:
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
-
-
-class Notifier:
-    """Tells systemd how the service fares (sd_notify(3)); without systemd, nobody.
-
-    Never raises and never waits: a service does not depend on who watches it.
-    """
-
-    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
-        self._address = environ.get("NOTIFY_SOCKET", "")
-        # unix(7): an abstract address begins with a zero byte, which $NOTIFY_SOCKET
-        # shows as "@".
-        if self._address.startswith("@"):
-            self._address = "\0" + self._address[1:]
-
-    def ready(self, status: str) -> None:
-        """The service serves; `status` is what `systemctl status` shows."""
-        self._tell("READY=1", status)
-
-    def status(self, status: str) -> None:
-        """What `systemctl status` shows from now on."""
-        self._tell("", status)
-
-    def stopping(self, status: str) -> None:
-        """The service begins to end."""
-        self._tell("STOPPING=1", status)
-
-    def _tell(self, state: str, status: str) -> None:
-        if not self._address.startswith(("/", "\0")):
-            return
-        line = " ".join(status.split())  # assignments are separated by line ends
-        message = f"{state}\nSTATUS={line}".lstrip().encode(errors="replace")
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-                sender.setblocking(False)
-                sender.sendto(message, self._address)
-        except OSError:
-            pass

@@ -5,6 +5,7 @@ import functools
 from collections.abc import Iterable, Iterator
 
 from protocols.net.dial import dial
+from protocols.net.listen import AcceptNoMore
 from protocols.record import UnderWay
 from protocols.target import Result, Target
 from protocols.websocket.relay import Relay
@@ -27,7 +28,8 @@ STREAMS = 60.0
 class SocketRelay:
     """The WebSockets of one listener."""
 
-    answers_to_the_end = True
+    kind = "sockets"
+    lasts = True
 
     def __init__(self, ground: Ground, name: str, listener: Sockets) -> None:
         """Raises TLSFileError."""
@@ -96,9 +98,12 @@ class SocketRelay:
         """End WebSockets through an edge in good order."""
         await self._relay.leave(edge)
 
-    async def drain(self) -> int:
-        """End all WebSockets, as configured; how many had to be cut."""
-        return await self._relay.drain()
+    async def drain(self, accept_no_more: AcceptNoMore) -> int:
+        """End all WebSockets, as configured; how many had to be cut.
+
+        Until they have ended, who opens another one is told to come back.
+        """
+        return await self._relay.drain(accept_no_more)
 
     def close(self) -> None:
         """End everything now."""

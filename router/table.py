@@ -128,10 +128,13 @@ class Table:
         for known in self._register.endpoints:
             if is_address(known.endpoint.resolve) and not known.resolved:
                 self._resolve(known, plain([known.endpoint.resolve]), now)
-        for edge in self._edges.values():
-            # With an endpoint that is gone, what it said of its edge is gone.
-            if edge.endpoints:
-                self._judge_edge(edge, now, Cause("new configuration"))
+        # With an endpoint that is gone, what it said of its edge is gone.
+        cause = Cause("new configuration")
+        used = [edge for edge in self._edges.values() if edge.endpoints]
+        for edge in used:
+            self._judge_edge(edge, now, cause)
+        if used and all(edge.useless for edge in used):
+            self._judge_region(used[0].name, now, cause)
 
     @property
     def names(self) -> tuple[str, ...]:

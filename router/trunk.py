@@ -108,10 +108,16 @@ class PlaceNames:
         return max(there, key=_has_name).label if there else ""
 
     def target(self, side: Side, label: str) -> Target | None:
-        """Any target of that edge or PBX; None if it is unknown, or has no address."""
+        """Any target of that edge or PBX, the last one if it has none any more.
+
+        Dialogs go on at an edge that is not in the configuration any more: the name to
+        verify there is still the same. None for one that never had an address.
+        """
         services = self._source.snapshot.services
         if services is not self._services:  # the snapshot is a new one
-            self._by_label = (self._labelled(Side.SITE), self._labelled(Side.EDGE))
+            site, edge = self._by_label
+            site |= self._labelled(Side.SITE)
+            edge |= self._labelled(Side.EDGE)
             self._services = services
         return self._by_label[side].get(label)
 

@@ -2,16 +2,19 @@
 
 import asyncio
 import binascii
+import dataclasses
 import functools
 import os
+import socket
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from protocols.net.admission import Refusal
-from protocols.net.listen import BindError
+from protocols.net.listen import BindError, Take, nothing
 from protocols.net.tasks import Tasks
 from protocols.net.tls import Certificates
 from protocols.record import UnderWay
+from protocols.sip import datagrams
 from protocols.sip.bound import Bound, Wanted, bind
 from protocols.sip.endpoint import Endpoint
 from protocols.sip.guard import Guard
@@ -47,16 +50,16 @@ class Trunks:
         self._keyring = keyring
         self._keys: dict[Path | None, Keys] = {None: Keys(None)}
         self._bound: dict[str, Bindings] = {}
+        self._terms: dict[str, Terms] = {}
         self._endpoints: dict[str, Endpoint] = {}
-        self._leaving: set[Endpoint] = set()
-        self.closing: set[asyncio.Task[int]] = set()
-        "Ends of listeners that are no longer in the configuration."
+        self._ending: dict[Endpoint, asyncio.Task[int]] = {}
         self._probes: dict[tuple[str, Transport], Probe] = {}
 
-    def bind(self, loaded: Loaded) -> dict[str, Bindings]:
+    def bind(self, loaded: Loaded, take: Take = nothing) -> dict[str, Bindings]:
         """Sockets for all listeners: those that there are, and new ones.
 
-        Raises BindError, and leaves no new ones then.
+        New ones come from `take`, if it has them. Raises BindError, and leaves no new
+        ones then.
         """
         bound: dict[str, Bindings] = {}
         try:
@@ -64,7 +67,7 @@ class Trunks:
                 have = self._bound.get(name, {})
                 wanted = list(_of(listener))
                 missing = [one for one in wanted if one not in have]
-                fresh = dict(zip(missing, bind(missing), strict=True))
+                fresh = dict(zip(missing, bind(missing, take), strict=True))
                 bound[name] = {one: have.get(one) or fresh[one] for one in wanted}
         except BindError:
             self.release(bound)
@@ -86,7 +89,7 @@ class Trunks:
         Raises TLSFileError or KeyFileError, and then nothing has changed.
         """
         return {
-            name: self._terms(ground, name, listener, bound[name])
+            name: self._terms_for(ground, name, listener, bound[name])
             for name, listener in _sip(ground.loaded).items()
             if before is None or _basis(name, before) != _basis(name, ground.loaded)
         }
@@ -97,34 +100,41 @@ class Trunks:
         bound: Mapping[str, Bindings],
         terms: Mapping[str, Terms],
     ) -> None:
-        """Work by these from now on; calls that stand, and requests, go on."""
+        """Work by these from now on; calls that stand, and requests, go on.
+
+        Cannot fail.
+        """
         for name in self._endpoints.keys() - bound.keys():
-            self._let_go(name)
-        announced = {name: set(bindings) for name, bindings in self._bound.items()}
-        self._bound = dict(bound)
+            self._remove(name)
         for name, theirs in terms.items():
-            endpoint = self._endpoints.get(name)
-            if endpoint is not None:
-                endpoint.change(theirs)
-            else:
-                endpoint = self._endpoints[name] = self._endpoint(ground, name, theirs)
-                endpoint.start()
+            self._serve(ground, name, theirs)
             for wanted, one in bound[name].items():
-                if wanted not in announced.get(name, ()):
+                if wanted not in self._bound.get(name, {}):
                     self._announce(name, one)
+                    if one.transport is Transport.UDP:
+                        self._warn(name, one)
+        self._bound = dict(bound)
         self.changed(ground.checker.snapshot)
+        listeners = _sip(ground.loaded)
+        in_use = {None, *(listener.key_file for listener in listeners.values())}
+        self._keys = {path: keys for path, keys in self._keys.items() if path in in_use}
         self._probes.clear()
-        for name, listener in _sip(ground.loaded).items():
+        for name, listener in listeners.items():
             endpoint = self._endpoints[name]
             self._ask_by(endpoint, Side.EDGE, listener.host, listener.edge.transport)
             for to in listener.site.to:
                 self._ask_by(endpoint, Side.SITE, str(to), transport_to(listener, to))
 
-    def renewed(self, ground: Ground, files: Collection[Path]) -> None:
-        """Sign with what is in these files by now."""
-        for name, listener in _sip(ground.loaded).items():
+    def renewed(self, loaded: Loaded, files: Collection[Path]) -> None:
+        """Sign with what is in these files by now. Never raises."""
+        for name, listener in _sip(loaded).items():
             if listener.key_file in files:
-                terms = self._terms(ground, name, listener, self._bound[name])
+                settings = dataclasses.replace(
+                    self._terms[name].settings,
+                    keys=self._keys[listener.key_file].values,
+                )
+                terms = dataclasses.replace(self._terms[name], settings=settings)
+                self._terms[name] = terms
                 self._endpoints[name].change(terms)
 
     async def probe(self, target: Target, timeout: float) -> Outcome:
@@ -135,7 +145,7 @@ class Trunks:
     @property
     def flows(self) -> int:
         """Requests under way."""
-        every = (*self._endpoints.values(), *self._leaving)
+        every = (*self._endpoints.values(), *self._ending)
         return sum(endpoint.pending for endpoint in every)
 
     def changed(self, snapshot: Snapshot) -> None:
@@ -148,22 +158,50 @@ class Trunks:
         for name, endpoint in self._endpoints.items():
             yield from endpoint.under_way(name)
 
-    async def drain(self) -> int:
+    @property
+    def open(self) -> list[tuple[str, int]]:
+        """Addresses and ports that are bound, for a removed listener as well."""
+        endpoints = (*self._endpoints.values(), *self._ending)
+        return [place for endpoint in endpoints for place in endpoint.open]
+
+    @property
+    def sockets(self) -> list[socket.socket]:
+        """All that listeners of the configuration listen on."""
+        return [one.sock for bound in self._bound.values() for one in bound.values()]
+
+    @property
+    def ending(self) -> Collection[asyncio.Task[int]]:
+        """What ends listeners that were taken out of service."""
+        return self._ending.values()
+
+    async def drain(self, *, handed_on: bool = False) -> int:
         """Take no new calls, end requests under way; how many were cut off.
 
-        Calls that stand need nothing of this process, and go on after a restart.
+        Calls that stand need nothing of this process, and go on after a restart. Where
+        the sockets are `handed_on`, so do new ones over UDP.
         """
-        every = (*self._endpoints.values(), *self._leaving)
-        return sum(await asyncio.gather(*(one.drain(DRAIN) for one in every)))
+        endpoints = self._endpoints.values()
+        cut = await asyncio.gather(
+            *(one.drain(DRAIN, handed_on=handed_on) for one in endpoints),
+            *self._ending.values(),
+        )
+        return sum(cut)
 
-    def _let_go(self, name: str) -> None:
+    def _serve(self, ground: Ground, name: str, terms: Terms) -> None:
+        self._terms[name] = terms
+        if name in self._endpoints:
+            self._endpoints[name].change(terms)
+        else:
+            self._endpoints[name] = self._endpoint(ground, name, terms)
+            self._endpoints[name].start()
+
+    def _remove(self, name: str) -> None:
         endpoint = self._endpoints.pop(name)
+        del self._terms[name]
         self._log.say(events.LISTENER_CLOSED, listener=name, flows=endpoint.pending)
-        self._leaving.add(endpoint)
         task = self._tasks.start(endpoint.drain(DRAIN), name=f"end {name}")
-        self.closing.add(task)
-        task.add_done_callback(self.closing.discard)
-        task.add_done_callback(lambda _: self._leaving.discard(endpoint))
+        self._ending[endpoint] = task
+        task.add_done_callback(lambda _: self._ending.pop(endpoint, None))
 
     def _ask_by(
         self, endpoint: Endpoint, side: Side, host: str, transport: Transport
@@ -173,7 +211,7 @@ class Trunks:
         probe = functools.partial(endpoint.probe, side)
         self._probes.setdefault((host, transport), probe)
 
-    def _terms(
+    def _terms_for(
         self, ground: Ground, name: str, listener: Sip, bound: Bindings
     ) -> Terms:
         catalogue, provider = ground.loaded.catalogue, ground.loaded.config.provider
@@ -238,6 +276,17 @@ class Trunks:
             protocol=f"{Protocol.SIP} over {one.transport}",
             direction="to_provider" if one.side is Side.SITE else "from_provider",
         )
+
+    def _warn(self, name: str, one: Bound) -> None:
+        room = datagrams.room(one.sock)
+        if room < datagrams.RECEIVE_BUFFER:
+            self._log.say(
+                events.LISTENER_CRAMPED,
+                listener=name,
+                address=hostport(*one.sock.getsockname()[:2]),
+                room_bytes=room,
+                needed_bytes=datagrams.RECEIVE_BUFFER,
+            )
 
     def _refused(self, listener: str, address: str, reason: str, detail: str) -> None:
         if reason == Refusal.HANDSHAKE_FAILED:

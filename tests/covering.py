@@ -65,7 +65,7 @@ CORES = (
     "router/catalogue.py",
     "router/choice.py",
     "router/config.py",
-    "router/demo/tally.py",
+    "router/demo/tally.pyrouter/differences.py",
     "router/document.py",
     "router/egress.py",
     "router/election.py",

@@ -23,6 +23,7 @@ import trustme
 import yaml
 
 from simulator.provider import Provider
+from tests.manager import Manager
 
 ROOT = Path(__file__).parent.parent
 HERE = "127.30.0.1"
@@ -298,8 +299,19 @@ def _fits(record: Record, event: str, fields: Mapping[str, Any]) -> bool:
 _numbers = itertools.count(1)
 
 
-async def launch(settings: Settings, directory: Path) -> Daemon:
-    """Start the daemon with this configuration, whatever comes of it."""
+async def launch(
+    settings: Settings,
+    directory: Path,
+    *,
+    manager: Manager | None = None,
+    before: Sequence[str] = (),
+    watchdog: float = 0.0,
+) -> Daemon:
+    """Start the daemon with this configuration, whatever comes of it.
+
+    A `manager` gives it what it keeps, and hears of it; `before` is a command that runs
+    the one behind it.
+    """
     path = directory / f"edge-router-{next(_numbers)}.yaml"
     path.write_text(yaml.safe_dump(settings), encoding="utf-8")
     ports = {
@@ -307,11 +319,16 @@ async def launch(settings: Settings, directory: Path) -> Daemon:
         for name, listener in settings["listeners"].items()
         if "bind" in listener
     }
+    command: Sequence[str] = (
+        *before, *(sys.executable, "-m", "router", "run", "--config", str(path)),
+    )  # fmt: skip
+    given: dict[str, Any] = {}
+    if manager is not None:
+        command = manager.command(*command)
+        given["pass_fds"] = manager.descriptors
+        given["env"] = {**os.environ, **manager.environment(watchdog)}
     _, daemon = await asyncio.get_running_loop().subprocess_exec(
-        functools.partial(Daemon, ports),
-        *(sys.executable, "-m", "router", "run", "--config", str(path)),
-        stdin=None,
-        cwd=ROOT,
+        functools.partial(Daemon, ports), *command, stdin=None, cwd=ROOT, **given
     )
     return daemon
 
@@ -323,9 +340,10 @@ async def running(
     *,
     secrets: Sequence[str] = (),
     ready: bool = True,
+    before: Sequence[str] = (),
 ) -> AsyncIterator[Daemon]:
     """The daemon, ready; at the end it is stopped, and its whole log looked at."""
-    daemon = await launch(settings, directory)
+    daemon = await launch(settings, directory, before=before)
     try:
         if ready:
             await daemon.wait("daemon.ready")

@@ -55,6 +55,11 @@ class Caller:
         )
         self._state = h11.Connection(h11.CLIENT)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the next request takes the connection of the one before."""
+        return self._state is not None
+
     async def __aenter__(self) -> "Caller":
         return self
 

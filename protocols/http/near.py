@@ -16,6 +16,9 @@ from protocols.record import FlowRecord, UnderWay
 QUEUED = 65_536
 "Bytes of further requests kept while one is served; then the client is not read."
 
+FIRST = 1.0
+"Seconds that a new client has for its first request when the daemon stops."
+
 
 class Near(Buffered):
     """The client's end: reads heads, hands bodies to the exchange under way.
@@ -31,6 +34,7 @@ class Near(Buffered):
         "_full",
         "_gone",
         "_heads",
+        "_is_new",
         "_lingering",
         "_queued",
         "_shared",
@@ -53,6 +57,7 @@ class Near(Buffered):
         self._queued = b""
         self._full = False
         self._lingering = False
+        self._is_new = True
         self._deadline = shared.loop.time() + shared.deadlines.head
         self.client = ""
         self.forwarded = b""
@@ -68,6 +73,8 @@ class Near(Buffered):
             secure = transport.get_extra_info("sslcontext") is not None
             scheme = "https" if secure else "http"
             self.forwarded = forwarded_lines(self.client, scheme)
+        if self._shared.draining:
+            self.drain()  # its handshake was under way when that began
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop for all that comes."""
@@ -109,6 +116,7 @@ class Near(Buffered):
     def exchange_ended(self, *, keep_alive: bool, complete: bool) -> None:
         """Called by the exchange when the response is written."""
         self._exchange = None
+        self._is_new = False
         if keep_alive and not self._shared.draining:
             self._deadline = self._shared.loop.time() + self._shared.deadlines.idle
             # A client that does not take its answers gets no further ones: they would
@@ -136,8 +144,17 @@ class Near(Buffered):
         return self._exchange.under_way() if self._exchange is not None else None
 
     def drain(self) -> None:
-        """Close if idle; else after the exchange under way."""
-        if self._exchange is None and not self._queued and not len(self._heads):
+        """Close if idle; else after the exchange under way.
+
+        Whoever has connected just now has sent a request already, as a rule, and is
+        given a moment for it.
+        """
+        if self._exchange is not None or self._queued or len(self._heads):
+            return
+        if self._is_new:
+            soon = self._shared.loop.time() + FIRST
+            self._deadline = min(self._deadline, soon)
+        else:
             self._close(self._shared.deadlines.linger)
 
     def _next(self) -> None:

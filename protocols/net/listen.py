@@ -10,7 +10,7 @@ import dataclasses
 import os
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from protocols.net.admission import Admission, Limits, Network, Refusal
 from protocols.net.sockets import family, harden
@@ -33,8 +33,16 @@ BACKLOG = 4096
 
 _BATCH = 64
 
+Take = Callable[[int, str, int], socket.socket | None]
+"""Give the socket that listens on a kind, address and port already, if there is one: a
+service manager may have bound it, or kept it since the last run."""
+
 Refused = Callable[[str, Refusal, str], None]
 "Tell of a connection not served: client address, reason, detail. Never raises."
+
+
+AcceptNoMore = Callable[[], Awaitable[None]]
+"Have a listener take no further clients, and hand over those that it has taken."
 
 
 class BindError(Exception):
@@ -48,7 +56,13 @@ class BindError(Exception):
         "The port asked for."
 
 
-def bind(places: Sequence[tuple[str, int]]) -> list[socket.socket]:
+def nothing(kind: int, address: str, port: int) -> None:
+    """Where no socket is there before it is bound."""
+
+
+def bind(
+    places: Sequence[tuple[str, int]], take: Take = nothing
+) -> list[socket.socket]:
     """Listening sockets for all these addresses and ports, or BindError and none.
 
     Clients may connect from now on, and wait until a `Listener` takes them.
@@ -56,7 +70,8 @@ def bind(places: Sequence[tuple[str, int]]) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     try:
         for address, port in places:
-            sockets.append(_bind(address, port))
+            found = take(socket.SOCK_STREAM, address, port)
+            sockets.append(_bind(address, port, found))
     except BindError:
         for sock in sockets:
             sock.close()
@@ -64,17 +79,18 @@ def bind(places: Sequence[tuple[str, int]]) -> list[socket.socket]:
     return sockets
 
 
-def _bind(address: str, port: int) -> socket.socket:
-    sock = socket.socket(family(address), socket.SOCK_STREAM)
+def _bind(address: str, port: int, found: socket.socket | None) -> socket.socket:
+    sock = found or socket.socket(family(address), socket.SOCK_STREAM)
     try:
-        # Connections of an earlier run linger for a minute; they are no obstacle.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if sock.family is socket.AF_INET6:
-            # "::" means IPv6 alone: else an IPv4 client has two kinds of address.
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         harden(sock)
         sock.setblocking(False)
-        sock.bind((address, port))
+        if found is None:
+            # Connections of an earlier run linger for a minute; they are no obstacle.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if sock.family is socket.AF_INET6:
+                # "::" means IPv6 alone: else an IPv4 client has two kinds of address.
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.bind((address, port))
         sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
@@ -110,11 +126,13 @@ class Listener:
 
     def __init__(self, sock: socket.socket, serving: Serving, tasks: Tasks) -> None:
         """The socket is its own from now on."""
-        self._sock = sock
+        self.sock = sock
+        "Where clients come."
         self._serving = serving
         self._tasks = tasks
         self._loop = asyncio.get_running_loop()
         self._resume: asyncio.TimerHandle | None = None
+        self._arriving: set[asyncio.Task[None]] = set()
         self.admission = Admission(serving.allow, serving.limits)
         "Counts those who are in."
 
@@ -126,21 +144,26 @@ class Listener:
     def start(self) -> None:
         """Accept from now on."""
         self._resume = None
-        self._loop.add_reader(self._sock.fileno(), self._accept)
+        self._loop.add_reader(self.sock.fileno(), self._accept)
 
     def close(self) -> None:
         """Accept no more; connections that stand are not touched."""
-        if self._sock.fileno() < 0:
+        if self.sock.fileno() < 0:
             return
         if self._resume is not None:
             self._resume.cancel()
-        self._loop.remove_reader(self._sock.fileno())
-        self._sock.close()
+        self._loop.remove_reader(self.sock.fileno())
+        self.sock.close()
+
+    async def settle(self, seconds: float) -> None:
+        """Wait until all that was accepted is served or gone, but not longer."""
+        if self._arriving:
+            await asyncio.wait(self._arriving, timeout=seconds)
 
     def _accept(self) -> None:
         for _ in range(_BATCH):
             try:
-                sock, peer = self._sock.accept()
+                sock, peer = self.sock.accept()
             except BlockingIOError:
                 return
             except ConnectionAbortedError:  # gone while it waited
@@ -154,7 +177,7 @@ class Listener:
         """Wait for better times: the connection stays in the backlog meanwhile."""
         reason = error.strerror or str(error)
         self._serving.refused("", Refusal.NO_RESOURCES, reason)
-        self._loop.remove_reader(self._sock.fileno())
+        self._loop.remove_reader(self.sock.fileno())
         self._resume = self._loop.call_later(PAUSE, self.start)
 
     def _take(self, sock: socket.socket, address: str) -> None:
@@ -164,10 +187,12 @@ class Listener:
             self._serving.refused(address, refusal, "")
             return
         admitted = _Admitted(sock, lambda: self.admission.leave(address))
-        self._tasks.start(self._serve(admitted, address), name=f"accept {address}")
+        serving = self._serve(admitted, address, self._serving)
+        task = self._tasks.start(serving, name=f"accept {address}")
+        self._arriving.add(task)
+        task.add_done_callback(self._arriving.discard)
 
-    async def _serve(self, sock: socket.socket, address: str) -> None:
-        serving = self._serving
+    async def _serve(self, sock: socket.socket, address: str, serving: Serving) -> None:
         if serving.certificates is None:
             await self._loop.connect_accepted_socket(serving.factory, sock)
             return

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from protocols.net import listen
-from protocols.net.listen import BindError
+from protocols.net.listen import BindError, Take, nothing
 from protocols.sip import datagrams
 from protocols.sip.peers import Side
 from protocols.target import Transport
@@ -35,15 +35,16 @@ class Bound(NamedTuple):
     "The socket."
 
 
-def bind(wanted: Sequence[Wanted]) -> list[Bound]:
+def bind(wanted: Sequence[Wanted], take: Take = nothing) -> list[Bound]:
     """Sockets for all these addresses in their order, or BindError and none."""
     bound: list[Bound] = []
     try:
         for one in wanted:
             if one.transport is Transport.UDP:
-                sock = datagrams.bind(one.address, one.port)
+                found = take(socket.SOCK_DGRAM, one.address, one.port)
+                sock = datagrams.bind(one.address, one.port, found)
             else:
-                (sock,) = listen.bind([(one.address, one.port)])
+                (sock,) = listen.bind([(one.address, one.port)], take)
             bound.append(Bound(one.side, one.transport, sock))
     except BindError:
         for other in bound:

@@ -30,6 +30,7 @@ Unreachable = Callable[[str, int, str], None]
 "Take that nobody is at an address and port, and why, in words. Never raises."
 
 _LARGEST = 65_535
+_RCVBUFFORCE = 33  # asm-generic/socket.h
 _RECVERR = {socket.AF_INET: (socket.IPPROTO_IP, 11)} | {
     socket.AF_INET6: (socket.IPPROTO_IPV6, 25)
 }
@@ -42,20 +43,35 @@ _ERROR = struct.Struct(
 _TELLING = frozenset(((2, 3), (2, 12), (3, 1), (3, 4)))  # (origin, type): ICMP, ICMPv6
 
 
-def bind(address: str, port: int) -> socket.socket:
-    """A bound UDP socket, or BindError."""
-    sock = socket.socket(family(address), socket.SOCK_DGRAM)
+def bind(address: str, port: int, found: socket.socket | None = None) -> socket.socket:
+    """A bound UDP socket, be it one that was bound before, or BindError."""
+    sock = found or socket.socket(family(address), socket.SOCK_DGRAM)
     try:
-        if sock.family is socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        enlarge(sock)
         sock.setsockopt(*_RECVERR[sock.family], 1)
         sock.setblocking(False)
-        sock.bind((address, port))
+        if found is None:
+            if sock.family is socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.bind((address, port))
     except OSError as error:
         sock.close()
         raise BindError(address, port, words(error)) from None
     return sock
+
+
+def enlarge(sock: socket.socket) -> None:
+    """Have at least RECEIVE_BUFFER bytes wait for us, as far as the system lets us."""
+    if room(sock) < RECEIVE_BUFFER:
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, RECEIVE_BUFFER)
+        except OSError:  # needs CAP_NET_ADMIN
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+
+
+def room(sock: socket.socket) -> int:
+    """Bytes that may wait, as they are asked for: the kernel tells twice as much."""
+    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
 
 
 class Datagrams:

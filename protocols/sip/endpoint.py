@@ -35,6 +35,9 @@ REASONS = 128
 LIMITS = Limits(per_client=1_000)
 "Some PBXs make a connection for each call, and leave them all open."
 
+REMOVED = 10.0
+"Seconds in which requests that came by a removed socket are answered there."
+
 _LOOK = 1.0  # seconds between two looks at connections
 _BLANK = b"\r\n\0"
 
@@ -113,12 +116,17 @@ class Endpoint:
         self._looking = self._loop.call_later(_LOOK, self._look)
 
     def change(self, terms: Terms) -> None:
-        """Work by these from now on; calls, and connections that stand, go on."""
+        """Work by these from now on; calls, and connections that stand, go on.
+
+        UDP sockets that are not among them still serve what they received, for a while.
+        """
         self._proxy.change(
             terms.settings, terms.choose_edge, terms.choose_site, terms.names
         )
         self._guards = terms.by_side
-        self._udp.change(terms.datagram_sockets)
+        removed = self._udp.change(terms.datagram_sockets)
+        if removed:
+            self._loop.call_later(REMOVED, self._udp.drop, removed)
         self._streams.change(terms.contexts, terms.sources)
         self._probes.change(Places(terms.settings))
         self._listen(terms)
@@ -128,18 +136,23 @@ class Endpoint:
         """Ask a target by OPTIONS from this listener's sockets; never raises."""
         return await self._probes.ask(side, target, timeout)
 
-    async def drain(self, seconds: float) -> int:
+    async def drain(self, seconds: float, *, handed_on: bool = False) -> int:
         """Take no new calls, and close once all requests are answered.
 
-        Calls that stand outlive it. Returns how many requests were given up.
+        Calls that stand outlive it. Where the sockets are `handed_on` to another
+        process, new calls over UDP are left to it: they come again after half a second.
+        Returns how many requests were given up.
         """
         proxy = self._proxy
         proxy.accepting = False
+        proxy.handed_on = handed_on
         try:
             async with asyncio.timeout(seconds):
-                if proxy.unanswered:
-                    await self._over.wait()
-                await asyncio.sleep(proxy.quiet_at - self._clock())
+                while proxy.unanswered or self._clock() < proxy.quiet_at:
+                    if proxy.unanswered:
+                        self._over.clear()
+                        await self._over.wait()
+                    await asyncio.sleep(proxy.quiet_at - self._clock())
         except TimeoutError:
             pass
         cut = proxy.unanswered
@@ -155,6 +168,7 @@ class Endpoint:
         self._armed = -math.inf
         for listener in self._listeners.values():
             listener.close()
+        self._listeners.clear()
         self._streams.close()
         self._udp.close()
 
@@ -174,6 +188,12 @@ class Endpoint:
     def under_way(self, listener: str) -> Iterator[UnderWay]:
         """The requests that wait for their final answer."""
         return self._proxy.under_way(listener)
+
+    @property
+    def open(self) -> list[tuple[str, int]]:
+        """Addresses and ports of its sockets."""
+        streams = (one.sock.getsockname()[:2] for one in self._listeners)
+        return [*self._udp.open, *streams]
 
     def _listen(self, terms: Terms) -> None:
         """Have a listener for each socket of streams, and no others."""

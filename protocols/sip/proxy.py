@@ -63,6 +63,8 @@ class Proxy:
         "Whether new requests are taken; established dialogs go on without it."
         self.leading = True
         "Whether those of the site are: an operator may want none at any edge."
+        self.handed_on = False
+        "Whether those not taken over UDP are left to another process, and not refused."
 
     def change(
         self, settings: Settings, choose_edge: Choose, choose_site: Choose, names: Names
@@ -206,9 +208,25 @@ class Proxy:
         except MessageError as error:
             self._refuse(message, peer, error.status or 400, error.reason.encode())
         except Refused as refused:
+            if self._is_left(message, refused.status, source):
+                self._drop("left to the next run")
+                return
             self._refuse(message, peer, refused.status, refused.reason, *refused.extra)
         else:
             Context(self._shared, key, message, peer, way, now)
+
+    def _is_left(self, message: Message, status: int, source: Peer) -> bool:
+        """Whether a refused request is to come again, to the process after this one.
+
+        RFC 3261 section 17.1.1.2: over an unreliable transport, who gets no answer
+        sends again after T1. OPTIONS ask about this process.
+        """
+        return (
+            self.handed_on
+            and status == 503
+            and source.transport is Transport.UDP
+            and message.method != b"OPTIONS"
+        )
 
     def _malformed(self, message: Message, source: Peer, error: MessageError) -> None:
         """Answer a request whose Via is malformed, if that says who sent it.

@@ -151,6 +151,8 @@ class Streams:
 
     def opened(self, connection: Connection) -> None:
         """A connection stands."""
+        if self._closed:  # it was accepted before the end, and in its handshake since
+            connection.close()
         self._all[connection.number] = connection
         if connection.side is Side.SITE and connection.target is not None:
             self._name(connection, connection.peer.port)

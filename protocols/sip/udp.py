@@ -64,25 +64,32 @@ class Udp:
         for one in self._sockets.values():
             one.start()
 
-    def change(self, bound: Iterable[tuple[Side, socket.socket]]) -> None:
-        """Have these sockets, and no others any more; new ones are yet to be started.
+    def change(
+        self, bound: Iterable[tuple[Side, socket.socket]]
+    ) -> tuple[socket.socket, ...]:
+        """Send requests from these sockets and no others; `start` is yet to follow.
 
-        A request whose socket is gone is answered by nobody, and lost.
+        Returns the others: they receive, and send answers, until they are dropped.
         """
-        bound = list(bound)
-        for sock in self._bound.keys() - {sock for _, sock in bound}:
-            number, datagrams = self._bound.pop(sock)
-            del self._sockets[number]
-            datagrams.close()
+        wanted = {sock: side for side, sock in bound}
         self._named.clear()
         for ways in self._ways:
             ways.clear()
-        for side, sock in bound:
+        for sock, side in wanted.items():
             if sock not in self._bound:
                 self._add(side, sock)
             address, datagrams = sock.getsockname()[0], self._bound[sock][1]
             self._named.setdefault((side, ":" in address, None), datagrams)
             self._named.setdefault((side, ":" in address, address), datagrams)
+        return tuple(sock for sock in self._bound if sock not in wanted)
+
+    def drop(self, sockets: Iterable[socket.socket]) -> None:
+        """Close these; a request that one of them received is answered by nobody."""
+        for sock in sockets:
+            if sock in self._bound:
+                number, datagrams = self._bound.pop(sock)
+                del self._sockets[number]
+                datagrams.close()
 
     def send(self, side: Side, target: Target, data: bytes, attempt: int) -> None:
         """Send a request; `Hears.broken` is told if it cannot be."""
@@ -107,7 +114,12 @@ class Udp:
 
     def close(self) -> None:
         """Receive no more."""
-        self.change(())
+        self.drop(self.change(()))
+
+    @property
+    def open(self) -> list[tuple[str, int]]:
+        """Addresses and ports of all sockets, those that are yet to be dropped too."""
+        return [sock.getsockname()[:2] for sock in self._bound]
 
     def _add(self, side: Side, sock: socket.socket) -> None:
         number, self._number = self._number, self._number + 1

@@ -124,7 +124,7 @@ class Near(Buffered):
 
     def under_way(self) -> UnderWay | None:
         """What there is to tell of a WebSocket that is open or being opened."""
-        if not self.is_open():
+        if self._over or not self.is_open():
             return None
         record = self._record
         return UnderWay(

@@ -4,14 +4,22 @@ import asyncio
 from collections.abc import Callable, Iterator
 
 from protocols.http.head import HEAD
+from protocols.net.listen import AcceptNoMore
 from protocols.net.tasks import Tasks
 from protocols.record import Record, UnderWay
 from protocols.target import ALIVE, Choose, Report, Target
 from protocols.websocket.near import Near
 from protocols.websocket.shared import Deadlines, Dial, Drain, Refused, Shared
 
+FIRST = 1.0
+"Seconds that a new client has for its handshake when the daemon stops."
+
 _LOOK = 1.0  # seconds between two looks at who was heard
 _MARGIN = 0.2  # seconds for connections that were closed to be gone
+
+
+async def _already() -> None:
+    """Where the listener takes no clients any more."""
 
 
 class Relay:
@@ -73,16 +81,20 @@ class Relay:
             await self._left.wait()
         self.close()
 
-    async def drain(self) -> int:
+    async def drain(self, accept_no_more: AcceptNoMore = _already) -> int:
         """Open no more, end those that are open; returns how many had to be cut.
 
         Clients are asked to come back (Close 1012), one after the other. Who comes
-        meanwhile is answered 503, if the listener still accepts.
+        meanwhile is answered 503, if the listener still accepts; in the end it is told
+        to `accept_no_more`.
         """
         self._shared.draining = True
         try:
             await self._end_all()
-            return sum(near.is_open() for near in self._nears)
+            await accept_no_more()
+            # Who has connected by now gets a 503.
+            await self._while(lambda: bool(self._nears), FIRST)
+            return len(list(self.under_way()))
         finally:
             self.close()
 
@@ -129,9 +141,13 @@ class Relay:
 
     async def _ended_within(self, seconds: float) -> None:
         """Wait until none is open, or so long."""
+        await self._while(lambda: any(near.is_open() for near in self._nears), seconds)
+
+    async def _while(self, lasts: Callable[[], bool], seconds: float) -> None:
+        """Wait while something lasts that connections end, but not longer."""
         try:
             async with asyncio.timeout(seconds):
-                while any(near.is_open() for near in self._nears):
+                while lasts():
                     self._left.clear()
                     await self._left.wait()
         except TimeoutError:

@@ -95,8 +95,26 @@ async def browsing(
         await runner.cleanup()
 
 
+async def pictured(address: str, *, profile: Path, picture: Path) -> list[str]:
+    """Have a page drawn into a file; what Chromium's console says of it."""
+    async with _chromium(
+        f"--user-data-dir={profile}",
+        f"--screenshot={picture}",
+        "--window-size=1200,900",
+        "--enable-logging=stderr",
+        address,
+        stderr=asyncio.subprocess.PIPE,
+    ) as process:
+        async with asyncio.timeout(DEADLINE):
+            _, told = await process.communicate()
+    lines = told.decode(errors="replace").splitlines()
+    return [line for line in lines if ":CONSOLE" in line]
+
+
 @contextlib.asynccontextmanager
-async def _chromium(*arguments: str) -> AsyncIterator[None]:
+async def _chromium(
+    *arguments: str, stderr: int = asyncio.subprocess.DEVNULL
+) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
         "chromium",
         *("--headless", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"),
@@ -106,11 +124,11 @@ async def _chromium(*arguments: str) -> AsyncIterator[None]:
         "--disable-background-networking",
         *arguments,
         stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
+        stderr=stderr,
         start_new_session=True,
     )
     try:
-        yield
+        yield process
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

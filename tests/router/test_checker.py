@@ -1,6 +1,7 @@
 """The checker on a real event loop, with probes that are scripted, not waited for."""
 
 import asyncio
+import dataclasses
 import random
 import time
 from collections.abc import AsyncIterator, Callable
@@ -10,12 +11,14 @@ import pytest
 
 from protocols.net.tasks import Tasks
 from protocols.target import ALIVE, Outcome, Result, Target, Transport
+from router import policy
 from router.changes import Change, Flip, Stalled
 from router.checker import Checker
 from router.endpoint import Endpoint, Kind, Protocol
 from router.health import Settings, State
 from router.location import plain
 from router.saved import SavedError
+from router.scope import Scope
 from router.snapshot import Snapshot
 from router.table import Table
 
@@ -36,20 +39,21 @@ class Site:
         self.looked_up: list[str] = []
         self.tasks = Tasks()
         self._news = asyncio.Event()
+        self.endpoints = [
+            Endpoint(
+                product="api",
+                edge=edge,
+                protocol=Protocol.HTTPS,
+                transport=Transport.TLS,
+                resolve=f"api.{edge}.example.com",
+                port=443,
+                host=f"api.{edge}.example.com",
+            )
+            for edge in edges
+        ]
         table = Table(
             dict.fromkeys(edges, Kind.PUBLIC),
-            [
-                Endpoint(
-                    product="api",
-                    edge=edge,
-                    protocol=Protocol.HTTPS,
-                    transport=Transport.TLS,
-                    resolve=f"api.{edge}.example.com",
-                    port=443,
-                    host=f"api.{edge}.example.com",
-                )
-                for edge in edges
-            ],
+            self.endpoints,
             now=asyncio.get_running_loop().time(),
             uniform=random.Random(1).uniform,
             settings=settings,
@@ -224,3 +228,24 @@ async def test_closed_checker_probes_and_tells_no_more(site: Site) -> None:
     site.checker.report(site.first, Outcome(Result.RESET))
     assert site.first.label == "ashburn"
     assert (len(site.probed), len(site.told)) == (probed, told)
+
+
+async def test_changed_checker_probes_by_its_new_probes(site: Site) -> None:
+    await site.up()
+    asked: asyncio.Queue[Target] = asyncio.Queue()
+
+    async def probe(target: Target, timeout: float) -> Outcome:
+        asked.put_nowait(target)
+        return Outcome(Result.ALIVE, round_trip=0.002)
+
+    told = len(site.told)
+    dublin = dataclasses.replace(
+        site.endpoints[1], host="other.example.com", resolve="192.0.2.3"
+    )
+    scope = Scope({"dublin": Kind.PUBLIC}, (dublin,), (), FAST, policy.Settings())
+    site.checker.change(scope, {Protocol.HTTPS: probe})
+    assert site.first.address == "192.0.2.3"
+    assert (await asked.get()).host == "other.example.com"
+    await site.until(lambda: site.checker.snapshot.home.edge == "dublin")
+    assert len(site.told) > told
+    assert not any(one.label == "ashburn" for one in list(asked._queue))  # type: ignore[attr-defined]

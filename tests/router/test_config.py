@@ -171,3 +171,17 @@ def test_no_text_raises_anything_but_a_config_error(
     except ConfigError as error:
         problems = error.problems
     assert all(str(problem).isprintable() for problem in problems)
+
+
+def test_more_names_than_are_looked_up_are_refused() -> None:
+    receivers = ", ".join(f'"http://pbx{n}.test:80"' for n in range(1025))
+    listener = f"""\
+  hooks:
+    protocol: https
+    direction: from_provider
+    bind: 127.0.0.1:443
+    tls: {{certificate: c, key: k}}
+    to: [{receivers}]
+"""
+    (told,) = [one for one in complaints(LEAST + listener) if "names" in one]
+    assert "1027 names to look up; expected at most 1024" in told

@@ -15,7 +15,7 @@ from router import config
 from router.knowledge import Knowledge
 from router.location import plain
 from router.logs import Log, open_log
-from router.names import Answer
+from router.names import Answer, Memory
 from router.saved import Saved, dump
 
 CATALOGUE = """\
@@ -158,3 +158,35 @@ async def test_options_of_an_earlier_run_are_known_by_address(
     later = time.time_ns() / 1e9 + 60
     os.utime(file, (later, later))  # the clock was set back
     assert in_doubt(knowledge_of(tmp_path, log))
+
+
+def configured(text: str) -> config.Loaded:
+    return config.load(text, "f", lambda _: (CATALOGUE, "small.yaml"), base=Path("/"))
+
+
+async def test_change_keeps_what_is_known_of_names_that_stay(
+    tmp_path: Path, file: TextIO
+) -> None:
+    log = open_log("json", stream=file)
+    knowledge = knowledge_of(tmp_path, log)
+    knowledge.start()
+    fine = Answer(plain(["192.0.2.1"]), ttl=60.0)
+    for name in ("north.example", "south.example"):
+        knowledge._resolver._followed[name].memory = Memory(answer=fine)
+        knowledge._answered(name, fine)
+    knowledge._answered("south.example", Answer(error="timeout"))
+    # Another listener of the same product, at one edge less: nothing is looked up anew.
+    text = CONFIG.replace("{catalogue: small}", "{catalogue: small, edges: [north]}")
+    knowledge.change(configured(text.replace("  api:", "  other:")), {})
+    snapshot = knowledge.checker.snapshot
+    assert list(snapshot.edges) == ["north"]
+    assert [target.address for target in snapshot.routes["api"].first] == ["192.0.2.1"]
+    assert set(knowledge._resolver.answers) == {"north.example"}
+    # A name that comes back has to be looked up.
+    knowledge.change(configured(CONFIG), {})
+    services = knowledge.checker.snapshot.services["api"]
+    assert [len(one.addresses) for one in services] == [1, 0]
+    await knowledge.close()
+    log.close()
+    file.seek(0)
+    assert "resolver.recovered" in [json.loads(line)["event"] for line in file]

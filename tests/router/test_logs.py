@@ -230,6 +230,16 @@ def test_value_that_cannot_be_shown_costs_only_its_line(pipe: Pipe) -> None:
     assert "daemon.started" not in names
 
 
+def test_data_for_a_connection_that_is_being_closed_is_no_event(pipe: Pipe) -> None:
+    log = open_log("json", stream=pipe.writer)
+    log.capture_libraries()
+    logger = logging.getLogger("asyncio")
+    logger.warning("SSL connection is closed")
+    logger.warning("SSL connection is odd")
+    log.close()
+    assert [line["text"] for line in pipe.events()] == ["SSL connection is odd"]
+
+
 def test_libraries_log_the_same_way(pipe: Pipe) -> None:
     log = open_log("json", stream=pipe.writer)
     log.capture_libraries()

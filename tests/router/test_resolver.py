@@ -309,3 +309,21 @@ def test_names_are_looked_up_on_uvloop_by_udp_and_tcp(tmp_path: pathlib.Path) ->
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         assert runner.run(look_up()).addresses == ("192.0.2.1",)
+
+
+async def test_other_nameservers_are_asked_at_once(
+    nameserver: Nameserver, start: Start, told: Told, tmp_path: pathlib.Path
+) -> None:
+    dead = {"nameservers": [("127.0.0.1", 9)], "timeout": 0.05, "lifetime": 0.05}
+    running = await start("edge.example", **dead)
+    assert (await told.answer()).failed
+    addresses(nameserver.zone, "edge.example", "192.0.2.1")
+    sources = Sources(
+        nameservers=[nameserver.address], hurry=0.05, hosts=tmp_path / "hosts"
+    )
+    running.change(sources)
+    assert (await told.answer()).addresses == ("192.0.2.1",)
+    asked = len(nameserver.zone.asked)
+    running.change(sources)  # the same ones are not asked again
+    await asyncio.sleep(0)
+    assert len(nameserver.zone.asked) == asked

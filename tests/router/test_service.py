@@ -1,63 +1,16 @@
-"""The process side against a real notification socket and real signals."""
+"""The process side against real signals."""
 
 import asyncio
 import gc
 import os
-import pathlib
 import platform
 import signal
-import socket
-from collections.abc import Iterator
 
 import pytest
 import uvloop
 
 from router import service
-from router.service import Notifier, Stop, collect_rarely, map_large_blocks
-
-
-@pytest.fixture(params=["path", "abstract"])
-def systemd(
-    request: pytest.FixtureRequest, tmp_path: pathlib.Path
-) -> Iterator[tuple[socket.socket, str]]:
-    """A notification socket, and its address as $NOTIFY_SOCKET gives it."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
-        if request.param == "path":
-            address = str(tmp_path / "notify")
-            server.bind(address)
-        else:
-            server.bind("")  # unix(7): autobind to an abstract address
-            address = "@" + server.getsockname()[1:].decode()
-        server.settimeout(10)
-        yield server, address
-
-
-def test_ready_status_and_stopping_reach_systemd(
-    systemd: tuple[socket.socket, str],
-) -> None:
-    server, address = systemd
-    notifier = Notifier({"NOTIFY_SOCKET": address})
-    notifier.ready("home ashburn")
-    notifier.status("home dublin\nMAINPID=1")
-    notifier.stopping("12 flows left")
-    assert [server.recv(4096) for _ in range(3)] == [
-        b"READY=1\nSTATUS=home ashburn",
-        b"STATUS=home dublin MAINPID=1",
-        b"STOPPING=1\nSTATUS=12 flows left",
-    ]
-
-
-@pytest.mark.parametrize("address", ["", "vsock:2:1", "/nowhere/at/all", "@nobody"])
-def test_nobody_to_notify_is_no_trouble(address: str) -> None:
-    Notifier({"NOTIFY_SOCKET": address}).ready("alone")
-
-
-def test_full_notification_socket_does_not_hold_up(
-    systemd: tuple[socket.socket, str],
-) -> None:
-    notifier = Notifier({"NOTIFY_SOCKET": systemd[1]})
-    for _ in range(10_000):
-        notifier.status("x" * 1000)
+from router.service import Stop, collect_rarely, map_large_blocks
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

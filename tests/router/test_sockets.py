@@ -92,9 +92,11 @@ class Site:
         port = self._listener.sockets[0].getsockname()[1]
         return await connect(f"ws://127.0.0.1:{port}", proxy=None)
 
-    async def end(self) -> None:
+    async def accept_no_more(self) -> None:
         self._listener.close()
-        await self.relay.drain()
+
+    async def end(self) -> None:
+        await self.relay.drain(self.accept_no_more)
         self._receiver.close()
         await self._receiver.wait_closed()
         await self.tasks.close()
@@ -150,7 +152,7 @@ async def test_silent_address_ends_its_websockets(site: Site) -> None:
 
 async def test_drain_asks_clients_to_come_back(site: Site) -> None:
     client = await site.client()
-    assert await site.relay.drain() == 0
+    assert await site.relay.drain(site.accept_no_more) == 0
     with pytest.raises(ConnectionClosed) as closed:
         await client.recv()
     assert closed.value.rcvd is not None

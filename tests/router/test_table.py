@@ -25,6 +25,7 @@ from router.location import Location, plain
 from router.policy import Switch
 from router.records import ProbeOrder
 from router.saved import SavedError
+from router.scope import Scope
 from router.snapshot import Pin, Route, Snapshot
 from router.table import Table
 
@@ -934,3 +935,197 @@ def test_probes_that_are_asked_for_are_sent_at_once(provider: Any) -> None:
         "ashburn",
         "dublin",
     }
+
+
+# ---- Another configuration -----------------------------------------------------------
+
+
+def scope(provider: Any, *edges: str, **fields: Any) -> Scope:
+    """The product `api` at these edges."""
+    return Scope(
+        **{
+            "kinds": dict.fromkeys(edges, Kind.PUBLIC),
+            "endpoints": tuple(provider.endpoint(edge) for edge in edges),
+            "receivers": (),
+            "settings": health.Settings(),
+            "preference": policy.Settings(),
+            **fields,
+        }
+    )
+
+
+def targets(snapshot: Snapshot, product: str = "api") -> list[str]:
+    """The edges of a route, from the best to the worst."""
+    return [group[0].label for group in snapshot.routes[product].groups]
+
+
+def test_change_keeps_what_is_known_of_edges_that_stay(provider: Any) -> None:
+    table = provider.table(NEAR)
+    before = provider.run(table, 30.0)
+    provider.changes.clear()
+    table.change(scope(provider, "tokyo", "dublin", "ashburn"), provider.now)
+    after = table.snapshot(provider.now)
+    assert after is not before
+    assert home_of(after) == "ashburn"
+    assert list(after.edges) == ["tokyo", "dublin", "ashburn"]
+    for name, edge in after.edges.items():
+        assert edge.score == before.edges[name].score
+        assert edge.state is State.UP
+    assert targets(after) == ["ashburn", "dublin", "tokyo"]
+    provider.orders.clear()
+    provider.run(table, 60.0)
+    assert {order.target.label for order in provider.orders} == {*after.edges}
+    assert provider.changes == []
+
+
+def test_change_to_the_same_changes_nothing(provider: Any) -> None:
+    table = provider.table(NEAR)
+    before = provider.run(table, 30.0)
+    table.change(scope(provider, *NEAR), provider.now)
+    assert table.snapshot(provider.now).routes is before.routes
+    assert table.changes() == ()
+
+
+def test_home_that_is_removed_is_followed_by_another_at_once(provider: Any) -> None:
+    table = provider.table(NEAR)
+    provider.run(table, 30.0)
+    table.change(scope(provider, "dublin", "sydney", "tokyo"), provider.now)
+    snapshot = table.snapshot(provider.now)
+    assert home_of(snapshot) == "dublin"
+    assert targets(snapshot) == ["dublin", "tokyo", "sydney"]
+    (switch,) = [one for one in table.changes() if isinstance(one, Switch)]
+    assert (switch.from_, switch.to, switch.reason) == (
+        "ashburn",
+        "dublin",
+        "home is gone",
+    )
+    # It may come back, and knows nothing of its earlier life.
+    table.change(scope(provider, *NEAR), provider.now)
+    assert table.snapshot(provider.now).edges["ashburn"].score is None
+    assert home_of(table.snapshot(provider.now)) == "dublin"
+
+
+def test_answer_from_an_edge_that_was_removed_is_not_taken(provider: Any) -> None:
+    table = provider.table(NEAR)
+    provider.run(table, 30.0)
+    gone = table.snapshot(provider.now).routes["api"].first[0]
+    assert gone.label == "ashburn"
+    table.change(scope(provider, "dublin", "sydney", "tokyo"), provider.now)
+    table.changes()
+    provider.live(table, gone, TIMEOUT)
+    provider.live(table, gone)
+    assert table.changes() == ()
+    assert table.names_of(gone) == ()
+
+
+def test_edge_that_is_added_is_measured_and_may_become_home(provider: Any) -> None:
+    table = provider.table({"sydney": 0.200, "tokyo": 0.150})
+    provider.run(table, 30.0)
+    provider.round_trips["ashburn"] = 0.020
+    table.change(scope(provider, "sydney", "tokyo", "ashburn"), provider.now)
+    assert "api.ashburn.example.com" in table.names
+    assert home_of(table.snapshot(provider.now)) == "tokyo"
+    table.addresses("api.ashburn.example.com", plain(["192.0.2.99"]), provider.now)
+    snapshot = provider.run(table, 32.0)
+    assert snapshot.edges["ashburn"].state is State.UP
+    assert home_of(provider.run(table, 240.0)) == "ashburn"
+
+
+def test_change_of_thresholds_counts_from_the_next_failure_on(provider: Any) -> None:
+    table = provider.table(NEAR)
+    provider.run(table, 30.0)
+    patient = health.Settings(fall=100, timeout=0.5)
+    table.change(scope(provider, *NEAR, settings=patient), provider.now)
+    provider.orders.clear()
+    provider.dead.add("ashburn")
+    provider.run(table, 36.0)
+    assert flips(provider, State.DOWN) == []
+    assert {order.timeout for order in provider.orders} == {0.5}
+    table.change(scope(provider, *NEAR), provider.now)
+    provider.run(table, 40.0)
+    assert [edge for _, edge in flips(provider, State.DOWN)] == ["ashburn"]
+
+
+def test_change_of_the_window_forgets_what_is_older(provider: Any) -> None:
+    table = provider.table(NEAR)
+    before = provider.run(table, 100.0).edges["ashburn"].score
+    short = policy.Settings(window=30.0, min_gain=0.5)
+    table.change(scope(provider, *NEAR, preference=short), provider.now)
+    snapshot = table.snapshot(provider.now)
+    assert snapshot.settings is short
+    after = snapshot.edges["ashburn"].score
+    assert before is not None
+    assert after is not None
+    assert 0 < after.samples < before.samples
+
+
+def test_receivers_that_change_places_keep_what_is_known_of_them(
+    provider: Any,
+) -> None:
+    provider.round_trips = dict.fromkeys(["a", "b"], 0.001)
+    one, two = (
+        dataclasses.replace(provider.endpoint(name, "hooks"), resolve=address)
+        for name, address in (("a", "198.51.100.1"), ("b", "198.51.100.2"))
+    )
+    table = Table({}, [], [one, two], now=0.0, uniform=provider.chance.uniform)
+    assert targets(provider.run(table, 10.0), "hooks") == ["a", "b"]
+    table.change(scope(provider, receivers=(two, one)), provider.now)
+    snapshot = table.snapshot(provider.now)
+    assert targets(snapshot, "hooks") == ["b", "a"]
+    assert {one.state for one in snapshot.services["hooks"]} == {State.UP}
+    # A listener of another name has the same receivers: they are known by address.
+    table.change(scope(provider), provider.now)
+    assert "hooks" not in table.snapshot(provider.now).routes
+    assert table.due(provider.now + 60.0) == []
+
+
+def test_edge_is_judged_anew_by_the_products_that_are_left(provider: Any) -> None:
+    table = provider.table({"ashburn": 0.020, "dublin": 0.040})
+    both = tuple(
+        provider.endpoint(edge, product)
+        for edge in ("ashburn", "dublin")
+        for product in ("api", "voice")
+    )
+    table.change(scope(provider, "ashburn", "dublin", endpoints=both), provider.now)
+    for edge in ("ashburn", "dublin"):
+        table.addresses(f"voice.{edge}.example.com", plain(["192.0.2.50"]), 0.0)
+    provider.run(table, 30.0)
+    voice = table.snapshot(30.0).services["voice"]
+    assert {one.state for one in voice} == {State.UP}
+    only_api = scope(provider, "ashburn", "dublin")
+    for target in [a.target for a in voice[0].addresses]:
+        for _ in range(3):
+            provider.live(table, target, Outcome(Result.REFUSED))
+    assert table.snapshot(30.0).services["voice"][0].state is State.DOWN
+    table.change(only_api, provider.now)
+    snapshot = table.snapshot(provider.now)
+    assert list(snapshot.services) == ["api"]
+    assert snapshot.edges["ashburn"].state is State.UP
+
+
+def test_region_is_lost_with_the_last_edge_that_worked(provider: Any) -> None:
+    table = provider.table({"ashburn": 0.020, "dublin": 0.040, "tokyo": 0.100})
+    provider.run(table, 30.0)
+    provider.refusing.add("dublin")
+    provider.run(table, 50.0)
+    table.change(scope(provider, "dublin"), provider.now)
+    (failed,) = [one for one in table.changes() if isinstance(one, RegionFailed)]
+    assert (failed.edges, failed.reason) == (1, "new configuration")
+    table.change(scope(provider, "dublin"), provider.now)
+    assert table.changes() == ()
+
+
+def test_configuration_without_the_provider_knows_no_region(provider: Any) -> None:
+    table = provider.table({"ashburn": 0.020})
+    provider.run(table, 30.0)
+    table.changes()
+    table.change(scope(provider, "ashburn", endpoints=()), provider.now)
+    assert table.snapshot(provider.now).routes == {}
+    assert table.changes() == ()
+
+
+def test_endpoint_at_an_edge_that_is_not_there_is_refused(provider: Any) -> None:
+    table = provider.table({"ashburn": 0.020})
+    foreign = (provider.endpoint("nowhere"),)
+    with pytest.raises(KeyError):
+        table.change(scope(provider, "ashburn", endpoints=foreign), 0.0)

@@ -165,3 +165,29 @@ def test_endpoint_of_another_listener_of_the_product_is_not_ours(
 ) -> None:
     target = Target("192.0.2.1", 5060, transport, host)
     assert Belongs(listener)(target) is ours
+
+
+def test_place_that_is_gone_is_known_by_its_last_target(
+    listener: Sip, catalogue: Catalogue, make_snapshot: Any
+) -> None:
+    """A dialog goes on at an edge that is not used for new calls any more."""
+    near, far = (
+        service("pstn", "near", "192.0.2.1"),
+        service("pstn", "far", "192.0.2.5"),
+    )
+    settings = make_snapshot([]).settings
+
+    def known(*services: Service) -> Snapshot:
+        return Snapshot(0.0, settings, Home(), False, {}, {"pstn": services}, {})
+
+    source = Source(known(near, far))
+    names = PlaceNames("trunk", listener, catalogue, source)
+    before = names.target(Side.EDGE, "near")
+    assert before is not None
+    source.snapshot = known(far)
+    assert names.target(Side.EDGE, "near") == before
+    assert names.target(Side.EDGE, "bare") is None
+    source.snapshot = known(service("pstn", "near", "192.0.2.2"))
+    moved = names.target(Side.EDGE, "near")
+    assert moved is not None
+    assert moved.address == "192.0.2.2"

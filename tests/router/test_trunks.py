@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from protocols.net.tasks import Tasks
+from protocols.sip import datagrams
 from protocols.target import Result, Target, Transport
 from router.checker import Checker
 from router.config import Loaded
@@ -227,3 +228,19 @@ async def test_target_of_no_listener_is_not_asked(tmp_path: Path) -> None:
     async with composed(ONE.replace("PORT", "5060"), tmp_path) as (trunks, _):
         target = Target("127.0.0.3", 5060, Transport.TLS, "127.0.0.3:5060")
         assert (await trunks.probe(target, 1.0)).result is Result.TIMEOUT
+
+
+async def test_udp_socket_with_less_room_than_it_needs_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # No system gives a socket so much.
+    monkeypatch.setattr(datagrams, "RECEIVE_BUFFER", 2**31 - 1)
+    async with composed(ONE.replace("PORT", "5060"), tmp_path) as (trunks, _):
+        assert len(trunks.sockets) == 3
+        bound = [sock.getsockname() for sock in trunks.sockets]
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    told = [line for line in lines if line["event"] == "listener.cramped"]
+    assert [line["address"] for line in told] == [
+        f"{host}:{port}" for host, port in (bound[0], bound[2])
+    ]
+    assert told[0]["room_bytes"] < told[0]["needed_bytes"] == 2**31 - 1

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import os
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -13,7 +14,7 @@ import yaml
 
 from simulator.provider import Provider
 from simulator.sip.agent import Agent
-from simulator.sip.call import Call
+from simulator.sip.call import Call, settle
 from simulator.sip.digest import Credentials
 from simulator.sip.origination import Placed
 from simulator.sip.pbx import Pbx, answer
@@ -106,6 +107,20 @@ class Calling:
         return await self.daemon.wait("call.ended", method=method, call_id=call.call_id)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Set:
+    """What `calling` needs before there is a daemon."""
+
+    pbx: Pbx
+    "The telephone of the site."
+    provider: Provider
+    "The far side."
+    settings: Settings
+    "The configuration for a daemon between them."
+    place: stage.Site
+    "The certificate of the site, and who issued it."
+
+
 @contextlib.asynccontextmanager
 async def calling(
     directory: Path,
@@ -122,6 +137,42 @@ async def calling(
 
     A daemon that is `misled` has a catalogue with wrong ports of SIP.
     """
+    async with set_up(
+        directory,
+        way,
+        *edges,
+        plan=plan,
+        known_as=known_as,
+        script=script,
+        trunk=trunk,
+        **sections,
+    ) as made:
+        if misled:
+            _mislead(Path(made.settings["provider"]["catalogue"]))
+        async with stage.running(made.settings, directory) as daemon:
+            yield Calling(
+                way,
+                made.pbx,
+                made.provider,
+                made.settings,
+                directory,
+                made.place,
+                daemon,
+            )
+
+
+@contextlib.asynccontextmanager
+async def set_up(
+    directory: Path,
+    way: str,
+    *edges: str,
+    plan: SipPlan = PLAN,
+    known_as: Credentials | None = None,
+    script: Callable[[Pbx, Call], None] = answer,
+    trunk: Settings | None = None,
+    **sections: Any,
+) -> AsyncIterator[Set]:
+    """All but the daemon."""
     place = stage.site(directory, OUTSIDE, PBX)
     serves = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     serves.load_cert_chain(place.certificate, place.key)
@@ -136,17 +187,14 @@ async def calling(
             serves=serves,
             known_as=known_as,
             script=script,
-            t1=PLAN.t1,
+            t1=plan.t1,
         ) as pbx,
     ):
         it.sip.trust = place.trust()
         listener = _listener(way, near, pbx, place) | (trunk or {})
         sections["state_directory"] = stage.state_directory(directory)
         settings = stage.configuration(it, directory, {"trunk": listener}, **sections)
-        if misled:
-            _mislead(Path(settings["provider"]["catalogue"]))
-        async with stage.running(settings, directory) as daemon:
-            yield Calling(way, pbx, it, settings, directory, place, daemon)
+        yield Set(pbx, it, settings, place)
 
 
 def _mislead(path: Path) -> None:
@@ -200,8 +248,10 @@ def theirs(provider: Provider, call: Call) -> Call:
 async def asked(agent: Agent, call: Call, method: str) -> int:
     """Send a request in a dialog from either end; its final status, 0 without one."""
     status: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    # Over a restart an answer may come twice.
+    heard = functools.partial(settle, status)
     if method == "INVITE":
-        agent.reinvite(call, status.set_result)
+        agent.reinvite(call, heard)
     else:
-        agent.hang_up(call, status.set_result)
+        agent.hang_up(call, heard)
     return await status

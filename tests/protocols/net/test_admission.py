@@ -47,3 +47,15 @@ def test_too_many_handshakes_refuse_the_next_connection() -> None:
     assert admission.admit("192.0.2.2") is Refusal.HANDSHAKE_LIMIT
     admission.handshakes -= 1
     assert admission.admit("192.0.2.2") is None
+
+
+def test_change_decides_on_newcomers_and_counts_those_who_are_in() -> None:
+    admission = Admission(None, Limits(total=2))
+    assert admission.admit("10.0.0.1") is None
+    assert admission.admit("192.0.2.1") is None
+    admission.change([ipaddress.ip_network("10.0.0.0/8")], Limits(total=3))
+    assert admission.admit("192.0.2.1") is Refusal.NOT_ALLOWED
+    assert admission.admit("10.0.0.2") is None
+    assert admission.admit("10.0.0.3") is Refusal.TOTAL_LIMIT
+    admission.leave("192.0.2.1")
+    assert admission.admit("10.0.0.3") is None

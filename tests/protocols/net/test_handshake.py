@@ -9,7 +9,7 @@ import pytest
 from protocols.net import handshake
 from protocols.net.dial import Dialled, dial
 from protocols.net.handshake import Contexts
-from protocols.net.tls import server_context
+from protocols.net.tls import TLSFileError, server_context
 from protocols.target import Target
 
 Serve = Callable[..., AbstractAsyncContextManager[int]]
@@ -183,3 +183,31 @@ def test_handshake_not_begun_has_no_round_trip(
     place: Place, contexts: Contexts
 ) -> None:
     assert contexts.handshake(place(443)).round_trip is None
+
+
+async def test_authorities_read_again_resume_no_session_from_before(
+    serve: Serve, place: Place, pair: Pair, client: Make, contexts: Contexts
+) -> None:
+    async with serve(server_context(*pair)) as port:
+        await visit(place(port), client, contexts)
+        assert (await visit(place(port), client, contexts)).resumed
+        under_way = contexts.handshake(place(port))
+        contexts.reload()
+        assert not (await visit(place(port), client, contexts)).resumed
+        assert (await visit(place(port), client, contexts)).resumed
+        # A dial that had begun keeps what it began with.
+        assert under_way._context is not contexts.handshake(place(port))._context
+        assert under_way._sessions is not contexts._sessions
+
+
+def test_authorities_that_are_gone_stay_trusted(
+    tmp_path: Path, ca_file: Path, place: Place
+) -> None:
+    copy = tmp_path / "ca.pem"
+    copy.write_bytes(ca_file.read_bytes())
+    contexts = Contexts(copy)
+    before = contexts.handshake(place(1))._context
+    copy.unlink()
+    with pytest.raises(TLSFileError, match=r"ca\.pem"):
+        contexts.reload()
+    assert contexts.handshake(place(1))._context is before

@@ -235,6 +235,52 @@ async def test_port_in_use_binds_nothing_at_all() -> None:
             socket.create_connection(("127.0.0.1", free))
 
 
+async def test_socket_that_is_there_is_taken_with_who_waits_on_it(
+    tasks: Tasks, refusals: Refusals
+) -> None:
+    found = socket.create_server(("127.0.0.1", 0))
+    place = found.getsockname()
+    waiting = socket.create_connection(place)
+    asked = []
+
+    def take(*place: object) -> socket.socket:
+        asked.append(place)
+        return found
+
+    (sock,) = bind([place], take)
+    assert asked == [(socket.SOCK_STREAM, *place)]
+    assert sock is found
+    assert not sock.getblocking()
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    listener = Listener(sock, Serving(Greeter, refusals), tasks)
+    listener.start()
+    waiting.setblocking(False)
+    with waiting:
+        loop = asyncio.get_running_loop()
+        assert await asyncio.wait_for(loop.sock_recv(waiting, 9), 5) == b"hello"
+    listener.close()
+
+
+async def test_closed_listener_lets_handshakes_under_way_end(
+    tasks: Tasks, refusals: Refusals, pair: Pair, ca_file: Path
+) -> None:
+    trust = ssl.create_default_context(cafile=ca_file)
+    (sock,) = bind([("127.0.0.1", 0)])
+    port = sock.getsockname()[1]
+    serving = Serving(Greeter, refusals, certificates=Certificates(*pair))
+    listener = Listener(sock, serving, tasks)
+    listener.start()
+    asking = greeting(port, ssl=trust, server_hostname="edge.test")
+    client = tasks.start(asking, name="client")
+    while not listener.admission.handshakes:  # noqa: ASYNC110 - nobody tells of it
+        await asyncio.sleep(0)
+    listener.close()
+    await listener.settle(10)
+    assert not listener.admission.handshakes
+    assert await client == b"hello"
+    await listener.settle(10)
+
+
 async def test_foreign_address_is_named_in_the_error() -> None:
     with pytest.raises(BindError, match=r"\[2001:db8::1\]:8443: Cannot assign"):
         bind([("2001:db8::1", 8443)])
@@ -340,3 +386,37 @@ async def test_hostile_handshakes_leave_memory_and_descriptors_as_they_were(
             await batch(port, admission)
         assert memory() < before * 1.05
         assert len(os.listdir("/proc/self/fd")) == descriptors
+
+
+async def test_who_is_in_the_handshake_when_the_listener_changes_is_waited_for(
+    tasks: Tasks, refusals: Refusals, pair: Pair
+) -> None:
+    made: list[str] = []
+
+    def serving(name: str) -> Serving:
+        def factory() -> asyncio.BaseProtocol:
+            made.append(name)
+            return Greeter()
+
+        return Serving(factory, refusals, certificates=Certificates(*pair))
+
+    (sock,) = bind([("127.0.0.1", 0)])
+    listener = Listener(sock, serving("old"), tasks)
+    listener.start()
+    await listener.settle(1.0)  # nobody is there
+    reader, writer = await asyncio.open_connection(*sock.getsockname())
+    while not listener.admission.handshakes:  # noqa: ASYNC110 - it has no event
+        await asyncio.sleep(0)
+    listener.change(serving("new"))
+    settling = tasks.start(listener.settle(5.0), name="settle")
+    await listener.settle(0.0)
+    assert not settling.done()
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    await writer.start_tls(context)
+    await settling
+    assert await reader.read(5) == b"hello"
+    assert made == ["old"]
+    writer.transport.abort()
+    listener.close()

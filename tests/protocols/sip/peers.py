@@ -205,6 +205,7 @@ class Around:
     records: list[CallRecord]
     refused: "asyncio.Queue[tuple[str, str, str]]"
     turned_down: list[tuple[str, int, str]]
+    terms: Terms
 
     async def turned_away(self, count: int) -> list[tuple[str, str, str]]:
         """Wait until so many were turned away; tells whom and why."""
@@ -282,7 +283,7 @@ async def serving(
     endpoint.start()
     ports = {(one.side, one.transport): one.port for one in places}
     try:
-        yield Around(endpoint, ports, observed, records, refused, turned_down)
+        yield Around(endpoint, ports, observed, records, refused, turned_down, terms)
     finally:
         endpoint.close()
         await tasks.close()

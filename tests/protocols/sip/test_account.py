@@ -66,4 +66,6 @@ def test_record_of_a_call_of_the_provider_names_the_edge_that_it_came_from() -> 
 
 
 def test_request_without_a_record_has_none() -> None:
-    assert Account(None, 0.0).close(200, (), 1.0) is None
+    account = Account(None, 0.0)
+    assert account.edge == ""
+    assert account.close(200, (), 1.0) is None

@@ -966,3 +966,24 @@ def test_call_that_is_over_is_freed_without_the_collector_of_cycles() -> None:
     finally:
         gc.enable()
     assert kept == []
+
+
+# ---- What is under way ---------------------------------------------------------------
+
+
+def test_call_is_under_way_at_the_edge_asked_last_until_its_final_answer() -> None:
+    stage = Stage()
+    stage.begin()
+    began = stage.now
+    (flow,) = stage.proxy.under_way("trunk")
+    assert flow == ("trunk", "sip", "10.0.0.10", "edge1", began)
+    second = stage.wait(2.0)[-1]
+    assert [flow.edge for flow in stage.proxy.under_way("trunk")] == ["edge2"]
+    stage.answer(second, "200 OK")
+    assert list(stage.proxy.under_way("trunk")) == []
+
+
+def test_call_from_the_provider_is_under_way_at_the_edge_that_it_came_from() -> None:
+    stage = Stage()
+    stage.begin(FROM_EDGE, EDGE)
+    assert [flow.edge for flow in stage.proxy.under_way("trunk")] == ["edge1"]

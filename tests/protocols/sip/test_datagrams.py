@@ -1,12 +1,13 @@
 import asyncio
 import errno
 import os
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
 
 from protocols.net.listen import BindError
-from protocols.sip.datagrams import BATCH, Datagrams, bind
+from protocols.sip.datagrams import BATCH, RECEIVE_BUFFER, Datagrams, bind, room
 
 
 class Heard:
@@ -32,6 +33,37 @@ class Heard:
 
     async def error(self) -> tuple[str, int, str]:
         return await asyncio.wait_for(self.errors.get(), 2)
+
+
+def test_socket_that_nobody_reads_keeps_what_comes_in_two_seconds() -> None:
+    """1,000 messages a second, of the size of an INVITE with its SDP."""
+    with bind("127.0.0.1", 0) as reader, bind("127.0.0.1", 0) as sender:
+        if room(reader) < RECEIVE_BUFFER:
+            pytest.skip("net.core.rmem_max is too small")
+        for _ in range(2_000):
+            sender.sendto(bytes(1_400), reader.getsockname())
+        for _ in range(2_000):
+            assert len(reader.recv(2_000)) == 1_400
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 1), (2 * RECEIVE_BUFFER, 2)])
+def test_socket_that_was_there_gets_room_and_keeps_more(
+    before: int, after: int
+) -> None:
+    found = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    found.bind(("127.0.0.1", 0))
+    place = found.getsockname()
+    force = 33  # SO_RCVBUFFORCE
+    try:
+        found.setsockopt(socket.SOL_SOCKET, force, before)
+    except PermissionError:
+        found.close()
+        pytest.skip("needs CAP_NET_ADMIN")
+    with bind("127.0.0.1", place[1], found) as sock:
+        assert sock is found
+        assert sock.getsockname() == place
+        assert room(sock) == after * RECEIVE_BUFFER
+        assert not sock.getblocking()
 
 
 @pytest.fixture(params=["127.0.0.1", "::1"])

@@ -1,5 +1,7 @@
 import asyncio
 import contextlib
+import dataclasses
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,8 +10,10 @@ import pytest
 from protocols.net.handshake import Contexts
 from protocols.net.tasks import Tasks
 from protocols.net.tls import Certificates, client_context, server_context
+from protocols.sip import endpoint
+from protocols.sip.bound import Wanted, bind
 from protocols.sip.endpoint import REASONS
-from protocols.sip.guard import Drop, Pace
+from protocols.sip.guard import Drop, Guard, Pace
 from protocols.sip.peers import Side
 from protocols.sip.settings import Limits
 from protocols.target import Result, Transport
@@ -30,7 +34,7 @@ from tests.protocols.sip.peers import (
     switch,
     telephone,
 )
-from tests.protocols.sip.stage import back, response, within
+from tests.protocols.sip.stage import KEYS, back, response, within
 
 Pair = tuple[Path, Path]
 
@@ -534,3 +538,105 @@ async def test_call_to_a_registered_telephone_takes_its_connection(
         paths = [path.decode() for path in registered.all(b"path")]
         edge.say(invite(edge, more=[f"Route: {path}" for path in paths]))
         assert (await phone.hear()).method == b"INVITE"
+
+
+# ---- Other terms while calls pass ---------------------------------------------------
+
+
+async def test_call_goes_on_while_its_listener_gets_other_terms() -> None:
+    async with (
+        telephone() as pbx,
+        telephone() as edge,
+        serving([at(edge.port)]) as around,
+    ):
+        pbx.say(invite(pbx), around.reach(Side.SITE))
+        asked = bytes(await edge.hear())
+        settings = dataclasses.replace(
+            around.terms.settings, host="other.test", keys=(b"n" * 32, *KEYS)
+        )
+        around.endpoint.change(dataclasses.replace(around.terms, settings=settings))
+        edge.say(response(asked, "200 OK"))
+        while (answer := await pbx.hear()).status != 200:
+            pass
+        # By a Route that the key of then has signed.
+        pbx.say(within("BYE", bytes(answer)))
+        assert (await edge.hear()).method == b"BYE"
+        edge.say(back("BYE", asked))
+        assert (await pbx.hear()).method == b"BYE"
+        again = asking("INVITE", pbx).replace(b"@trunk.test SIP", b"@127.0.0.1 SIP")
+        pbx.say(again, around.reach(Side.SITE))
+        while (heard := await edge.hear()).method != b"INVITE":
+            pass
+        assert heard.uri == b"sip:+15551234567@other.test"
+
+
+async def test_socket_added_and_socket_removed_serve_the_same_proxy() -> None:
+    async with (
+        telephone() as pbx,
+        telephone() as edge,
+        serving([at(edge.port)]) as around,
+        calling(around.ports[Side.SITE, TCP]) as standing,
+    ):
+        pbx.say(invite(pbx), around.reach(Side.SITE))
+        asked = bytes(await edge.hear())
+        kept = [one for one in around.terms.bound if one.side is Side.EDGE]
+        added = bind([Wanted(Side.SITE, kind, HERE, 0) for kind in (UDP, TCP)])
+        around.endpoint.change(dataclasses.replace(around.terms, bound=[*kept, *added]))
+        # Over UDP what was under way is answered where it came; over TCP a connection
+        # outlives its listener, and nobody connects there any more.
+        edge.say(response(asked, "486 Busy Here"))
+        while (await pbx.hear()).status != 486:
+            pass
+        assert pbx.source == around.reach(Side.SITE)
+        await passes(standing, edge)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(around.reach(Side.SITE, TCP), 2)
+        places = [one.sock.getsockname() for one in added]
+        assert {*places} < {*around.endpoint.open}
+        async with calling(places[1][1]) as line:
+            await passes(line, edge)
+        pbx.say(asking("MESSAGE", pbx), places[0])
+        while (heard := await edge.hear()).method != b"MESSAGE":
+            pass
+        edge.say(response(bytes(heard), "202 Accepted"))
+        assert (await pbx.hear()).status == 202
+        assert pbx.source == places[0]
+
+
+async def passes(line: Line, edge: Telephone) -> None:
+    """A request of a peer is answered by an edge."""
+    line.say(asking("MESSAGE", line, "TCP"))
+    while (heard := await edge.hear()).method != b"MESSAGE":
+        pass
+    edge.say(response(bytes(heard), "200 OK"), edge.source)
+    assert (await line.hear()).status == 200
+
+
+async def test_socket_that_was_removed_is_closed_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(endpoint, "REMOVED", 0.02)
+    async with serving() as around:
+        udp = next(one for one in around.terms.bound if one.transport is UDP)
+        others = [one for one in around.terms.bound if one is not udp]
+        around.endpoint.change(dataclasses.replace(around.terms, bound=others))
+        assert udp.sock.getsockname() in around.endpoint.open
+        while udp.sock.fileno() >= 0:  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0.01)
+        assert len(around.endpoint.open) == len(others)
+
+
+async def test_networks_of_new_terms_count_at_once() -> None:
+    async with (
+        telephone() as pbx,
+        telephone() as edge,
+        serving([at(edge.port)]) as around,
+    ):
+        closed = Guard(NOWHERE)
+        guards = {Side.SITE: closed, Side.EDGE: closed}
+        around.endpoint.change(dataclasses.replace(around.terms, guards=guards))
+        pbx.say(invite(pbx), around.reach(Side.SITE))
+        assert (await around.turned_away(1))[0][1] == Drop.NOT_ALLOWED
+        around.endpoint.change(around.terms)
+        pbx.say(invite(pbx), around.reach(Side.SITE))
+        assert (await edge.hear()).method == b"INVITE"

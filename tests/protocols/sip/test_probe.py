@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -190,3 +191,22 @@ async def test_round_trip_counts_from_the_moment_the_connection_stood(
     assert outcome.round_trip is not None
     assert outcome.connect is not None
     assert outcome.round_trip + outcome.connect <= took + 0.002
+
+
+async def test_change_names_the_router_anew(tasks: Tasks) -> None:
+    async with telephone() as edge, serving() as around:
+        before = probing(tasks, around, at(edge.port))
+        asked = bytes(await edge.hear())
+        settings = around.terms.settings
+        places = tuple(
+            dataclasses.replace(place, named="203.0.113.7") for place in settings.places
+        )
+        settings = dataclasses.replace(settings, places=places)
+        around.endpoint.change(dataclasses.replace(around.terms, settings=settings))
+        edge.say(response(asked, "200 OK"))
+        assert (await before).result is Result.ALIVE
+        after = probing(tasks, around, at(edge.port))
+        heard = await edge.hear()
+        assert b" 203.0.113.7:" in (heard.first(b"via") or b"")
+        edge.say(response(bytes(heard), "200 OK"))
+        assert (await after).result is Result.ALIVE

@@ -2,26 +2,32 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import pytest
 
 from protocols.sip.message import MessageError, parse
 from protocols.sip.peers import Peer, Side
 from protocols.sip.proxy import ACK_TIME
+from protocols.target import Target
 from tests.protocols.sip.stage import (
     CANCEL,
     EDGE,
     FROM_EDGE,
     INVITE,
+    KEYS,
     PBX,
     SETTINGS,
+    SITE,
     TCP,
     TLS,
     UDP,
+    Known,
     Stage,
     ack,
     back,
     edge,
+    in_order,
     message,
     one,
     pbx,
@@ -382,6 +388,19 @@ def test_new_calls_of_the_site_alone_are_refused_while_no_edge_may_be_used() -> 
     assert flow.edge == "edge1"
 
 
+def test_new_calls_over_udp_are_left_to_the_process_that_has_the_sockets_next() -> None:
+    stage = Stage()
+    stage.proxy.accepting, stage.proxy.handed_on = False, True
+    assert stage.receive(INVITE) == []
+    assert stage.dropped == ["left to the next run"]
+    options = request("OPTIONS", uri="sip:trunk.pstn.test")
+    assert told(stage.receive(options)) == ["503 10.0.0.10"]
+    # A connection ends with the process, and nobody repeats what was sent on it.
+    by_tcp = INVITE.replace(b"/UDP", b"/TCP")
+    peer = dataclasses.replace(PBX, transport=TCP)
+    assert told(stage.receive(by_tcp, peer)) == ["503 10.0.0.10"]
+
+
 def test_full_table_refuses_new_calls_first_and_then_drops() -> None:
     stage = Stage(settings=dataclasses.replace(SETTINGS, transactions=1))
     accepted = one(stage.answer(stage.begin(), "200 OK"))
@@ -516,3 +535,48 @@ def test_answer_without_its_connection_is_brought_to_whom_it_may_reach() -> None
     assert (known.port, known.verify_name) == (5071, "pbx.test")
     with pytest.raises(MessageError):
         proxy.way_back(Peer(Side.SITE, TLS, "10.0.0.11", 5061, 9))
+
+
+# ---- Change ------------------------------------------------------------------------
+
+
+def change(stage: Stage, *edges: Target, **settings: Any) -> None:
+    """Have the proxy go by something else."""
+    site = in_order([SITE])
+    stage.proxy.change(
+        dataclasses.replace(SETTINGS, **settings),
+        in_order(edges),
+        site,
+        Known([*edges, SITE]),
+    )
+
+
+def test_change_leaves_an_invite_under_way_as_it_is() -> None:
+    stage = Stage()
+    sent = stage.begin()
+    change(stage, edge(3), host="other.pstn.test")
+    assert told(stage.answer(sent, "180 Ringing")) == ["180 10.0.0.10"]
+    via = "SIP/2.0/UDP 10.0.0.10:5060;branch=z9hG4bKn"
+    begun = stage.begin(request("INVITE", via=via, call_id="n"))
+    assert peer_of(begun).address == "192.0.2.3"
+    assert message(begun).uri == b"sip:+15551234567@other.pstn.test"
+    assert told(stage.answer(sent, "200 OK")) == ["200 10.0.0.10"]
+
+
+def test_dialog_lives_while_its_key_is_among_the_keys() -> None:
+    stage = Stage()
+    sent = stage.begin()
+    (ok,) = stage.answer(sent, "200 OK")
+    change(stage, edge(3), keys=(b"n" * 32, *KEYS))
+    bye = one(stage.receive(within("BYE", ok.data)))
+    assert (told([bye]), bye.side) == (["BYE 192.0.2.1"], Side.EDGE)
+    change(stage, edge(3), keys=(b"n" * 32,))
+    late = within("BYE", ok.data, cseq=3, branch="z9hG4bKlate")
+    assert status(one(stage.receive(late))) in (403, 404, 481)
+
+
+def test_change_does_not_take_calls_again_while_draining() -> None:
+    stage = Stage()
+    stage.proxy.accepting = False
+    change(stage, edge(3))
+    assert status(one(stage.receive(INVITE))) == 503

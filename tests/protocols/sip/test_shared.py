@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from protocols.sip import shared
@@ -144,3 +146,18 @@ def test_target_without_tcp_is_remembered_for_a_while() -> None:
     one.note_udp_only(edge(1), 0.0)
     assert one.is_udp_only(edge(1), 299.0)
     assert not one.is_udp_only(edge(1), 300.0)
+
+
+def test_change_counts_from_the_next_question_on() -> None:
+    one = made(edge(1))
+    hop = Hop(UDP, "192.0.2.9", 5060, "edge1")
+    assert one.target_of(Side.EDGE, hop).host == "trunk.pstn.test"
+    places, contexts = one.places, one.contexts
+    named = Target("192.0.2.1", 5060, UDP, "new.test", label="edge1")
+    settings = dataclasses.replace(SETTINGS, host="new.test")
+    one.change(settings, (in_order(()), in_order([named])), Known([named]))
+    assert one.settings.host == "new.test"
+    assert one.places is not places
+    assert one.choose[Side.EDGE](()) is named
+    assert one.target_of(Side.EDGE, hop).host == "new.test"
+    assert one.contexts is contexts

@@ -529,3 +529,26 @@ async def test_closed_streams_dial_no_more(streams: Streams, listens: Listens) -
         streams.send(Side.EDGE, at(edge.port, TCP, label="later"), INVITE, 3)
         failed = {(await listens.failure())[0] for _ in range(3)}
         assert failed == {(1,), (2,), (3,)}
+
+
+async def test_connection_that_comes_after_the_end_is_closed(streams: Streams) -> None:
+    server, port = await serve(streams, Side.SITE)
+    streams.close()
+    async with calling(port) as late:
+        await asyncio.wait_for(late.lost, 2)
+    server.close()
+
+
+async def test_change_dials_the_next_connection_from_elsewhere(
+    streams: Streams, ca_file: Path
+) -> None:
+    async with switch() as edge:
+        first = await opened(streams, edge, 1)
+        contexts = dict.fromkeys(Side, Contexts(ca_file, alpn=()))
+        streams.change(contexts, dials_from([(Side.EDGE, TCP, "127.0.0.9")]))
+        assert streams.send(Side.EDGE, at(edge.port, TCP), INVITE, 2)
+        await first.hear()  # the connection that stands is used on
+        assert streams.send(Side.EDGE, at(edge.port, TCP, label="b"), INVITE, 3)
+        second = await edge.line()
+        await second.hear()
+        assert second.transport.get_extra_info("peername")[0] == "127.0.0.9"

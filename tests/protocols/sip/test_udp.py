@@ -1,4 +1,5 @@
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
@@ -148,3 +149,54 @@ async def test_places_asked_are_remembered_in_a_bounded_table(
     assert udp.has_asked("127.9.9.9", 2)
     assert udp.has_asked("127.9.9.9", PLACES + 1)
     assert not udp.has_asked("127.9.9.8", 2)
+
+
+async def test_socket_that_is_changed_away_answers_until_it_is_dropped(
+    make: Make, hears: Hears
+) -> None:
+    udp = make((Side.SITE, HERE), (Side.EDGE, HERE))
+    (old, stays) = (sock for _, sock in udp_bound(udp))
+    async with telephone() as phone:
+        phone.say(b"before", old.getsockname())
+        _, peer = await hears.data.get()
+        new = bind(HERE, 0)
+        removed = udp.change([(Side.SITE, new), (Side.EDGE, stays)])
+        assert removed == (old,)
+        udp.start()
+        assert {port for _, port in udp.open} == {
+            sock.getsockname()[1] for sock in (old, stays, new)
+        }
+        udp.send(Side.SITE, at(phone.port), b"request", 0)
+        assert await phone.heard.get() == b"request"
+        assert phone.source == new.getsockname()
+        # What it received is answered there, and it still hears answers.
+        assert udp.answer(peer, b"answer")
+        assert await phone.heard.get() == b"answer"
+        assert phone.source == old.getsockname()
+        phone.say(b"after")
+        assert await hears.data.get() == (b"after", peer)
+        udp.drop(removed)
+        udp.drop(removed)
+        assert old.fileno() < 0
+        assert not udp.answer(peer, b"answer")
+        phone.say(b"to the new one", new.getsockname())
+        data, other = await hears.data.get()
+        assert data == b"to the new one"
+        assert other.connection != peer.connection
+
+
+async def test_targets_find_their_socket_anew_after_a_change(
+    make: Make, hears: Hears
+) -> None:
+    udp = make((Side.EDGE, HERE))
+    async with telephone() as phone:
+        udp.send(Side.EDGE, at(phone.port), b"x", 0)
+        await phone.heard.get()
+        udp.drop(udp.change([]))
+        udp.send(Side.EDGE, at(phone.port), b"x", 7)
+        assert (await hears.failure())[0] == (7,)
+
+
+def udp_bound(udp: Udp) -> list[tuple[Side, socket.socket]]:
+    """The sockets, in the order in which they were given."""
+    return [(Side.SITE, sock) for sock in udp._bound]

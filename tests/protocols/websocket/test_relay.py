@@ -92,6 +92,17 @@ async def test_handshake_that_comes_during_a_drain_is_told_to_come_back() -> Non
         assert await leaving == 0
 
 
+async def test_client_that_has_just_connected_gets_an_answer_before_the_end() -> None:
+    async with stage(accepting) as scene:
+        client = await scene.client()
+
+        async def accept_no_more() -> None:
+            client.send(OPENING)
+
+        assert await scene.relay.drain(accept_no_more) == 0
+        assert (await client.rest()).startswith(b"HTTP/1.1 503 ")
+
+
 async def test_drain_closes_one_after_the_other() -> None:
     async with stage(accepting, draining=Drain(spread=0.3)) as scene:
         opened = [await scene.open() for _ in range(3)]
@@ -210,3 +221,35 @@ async def test_place_that_is_left_ends_its_websockets_and_no_others() -> None:
         far.writer.close()
         await scene.recorded()
         assert list(scene.relay.under_way()) == []
+
+
+# ---- Retirement --------------------------------------------------------------------
+
+
+async def test_retired_relay_serves_open_websockets_until_they_end() -> None:
+    async with stage(accepting) as scene:
+        client, far = await scene.open()
+        retiring = scene.tasks.start(scene.relay.retire(), name="retire")
+        await asyncio.sleep(0)
+        answer = text(b"still here", masked=False)
+        far.writer.write(answer)
+        assert await client.exactly(len(answer)) == answer
+        assert not retiring.done()
+        client.send(closing(1000, masked=True))
+        far.writer.write(closing(1000, masked=False))
+        far.writer.close()
+        await retiring
+        assert (await scene.recorded()).ended == "--"
+
+
+async def test_retired_relay_is_drained_like_any_other() -> None:
+    async with stage(accepting) as scene:
+        client, far = await scene.open()
+        retiring = scene.tasks.start(scene.relay.retire(), name="retire")
+        await asyncio.sleep(0)
+        leaving = scene.tasks.start(scene.relay.drain(), name="drain")
+        assert await read_close(client.reader) == 1012
+        client.close()
+        far.writer.close()
+        assert await leaving == 0
+        await retiring

@@ -1,0 +1,150 @@
+"""HTTPS listeners composed: what they keep warm, whom they leave, how they retire."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from protocols.net.tasks import Tasks
+from protocols.record import FlowRecord
+from protocols.target import Outcome, Result, Target
+from router.changes import Flip
+from router.checker import Checker
+from router.config import Loaded
+from router.health import State
+from router.https import HttpsRelay
+from router.keyring import Keyring
+from router.listeners import HttpsFromProvider
+from router.logs import Log
+from router.relays import Ground
+from router.snapshot import Route, Snapshot
+from tests import stage
+from tests.protocols.http.stage import OK, Client, Origin, answering
+
+GET = b"GET / HTTP/1.1\r\nHost: site.test\r\n\r\n"
+
+
+class Known:
+    """What a checker knows: one receiver, and what it was told of it."""
+
+    def __init__(self, target: Target) -> None:
+        self.route = Route(((target,),), 1, (target,))
+        self.snapshot = cast(Snapshot, self)
+        self.routes = {"hooks": self.route}
+        self.results: list[Result] = []
+
+    def warm(self, route: str) -> tuple[Target, ...]:
+        return self.routes[route].warm
+
+    def report(self, target: Target, outcome: Outcome) -> None:
+        self.results.append(outcome.result)
+
+
+class House:
+    """A listener for webhooks, without TLS, and one receiver."""
+
+    def __init__(self, place: stage.Site, origin: Origin) -> None:
+        self.origin = origin
+        self.known = Known(origin.target)
+        self.tasks = Tasks()
+        self.records: list[FlowRecord] = []
+        listener = HttpsFromProvider.model_validate(
+            stage.webhooks(place, f"http://127.0.0.1:{origin.target.port}")
+        )
+        ground = Ground(
+            cast(Loaded, _NoConfig),
+            cast(Checker, self.known),
+            Keyring(),
+            cast(Log, self),
+            self.tasks,
+        )
+        self.relay = HttpsRelay(ground, "hooks", listener)
+
+    def log_flow(self, record: FlowRecord) -> None:
+        """The one method of a log that a relay uses."""
+        self.records.append(record)
+
+    async def client(self) -> Client:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(self.relay.serving.factory, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        client = Client(*await asyncio.open_connection("127.0.0.1", port))
+        while not self.relay.flows:  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0)
+        server.close()
+        return client
+
+    async def warm(self) -> None:
+        """Wait until a connection to the receiver is ready."""
+        async with asyncio.timeout(5):
+            while not self.known.results:  # noqa: ASYNC110 - it has no event
+                await asyncio.sleep(0)
+
+    def changed(self, *changes: Flip) -> None:
+        self.relay.changed(cast(Snapshot, self.known), changes)
+
+    def flip(self, to: State) -> Flip:
+        targets = (self.origin.target,)
+        return Flip("site", "hooks", targets, State.UP, to, "why", Result.REFUSED, 1.0)
+
+
+_NoConfig: Any = type("Loaded", (), {"config": None})
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    origin = Origin(answering(OK))
+    await origin.open("site", 1.0)
+    house = House(stage.site(tmp_path), origin)
+    yield house
+    house.relay.close()
+    await origin.end()
+    await house.tasks.close()
+
+
+async def test_connection_is_kept_warm_where_the_ranking_says(house: House) -> None:
+    house.changed()
+    await house.warm()
+    client = await house.client()
+    assert await client.ask(GET) == (200, b"ok")
+    assert [record.reused for record in house.records] == [True]
+    assert house.relay.flows == 1
+    client.close()
+
+
+async def test_target_that_fell_ill_is_left(house: House) -> None:
+    house.changed()
+    await house.warm()
+    house.changed(house.flip(State.UP))
+    house.changed(house.flip(State.SUSPECT))
+    async with asyncio.timeout(5):
+        while not house.origin.visits[0].reader.at_eof():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
+async def test_listener_that_retires_keeps_nothing_warm_any_more(house: House) -> None:
+    client = await house.client()
+    retiring = house.tasks.start(house.relay.retire(), name="retire")
+    await asyncio.sleep(0)
+    house.changed()
+    assert await client.ask(GET) == (200, b"ok")
+    assert await client.rest() == b""
+    client.close()
+    await retiring
+    assert [record.reused for record in house.records] == [False]
+    assert len(house.origin.visits) == 1
+
+
+async def test_listener_that_drains_keeps_nothing_warm_any_more(house: House) -> None:
+    asked = []
+
+    async def accept_no_more() -> None:
+        asked.append(house.relay.flows)
+
+    assert await house.relay.drain(accept_no_more) == 0
+    assert asked == [0]
+    house.changed()
+    await asyncio.sleep(0)
+    assert house.origin.visits == []
