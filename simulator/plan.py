@@ -33,6 +33,8 @@ class EdgePlan:
     "Regions that its names carry; empty for what the provider offers there."
     addresses: int = 4
     "How many addresses it has, 1 to 250."
+    at: tuple[str, ...] = ()
+    "Addresses to take in place of those of loopback, where the machine has them."
 
     @property
     def private(self) -> bool:
@@ -89,9 +91,10 @@ def read_edges(given: Sequence[EdgePlan | str]) -> tuple[EdgePlan, ...]:
 
 
 def addresses(plans: Sequence[EdgePlan]) -> dict[str, tuple[str, ...]]:
-    """The loopback addresses of each edge; private edges have a block of their own."""
+    """The addresses of each edge: its own, or of loopback, a block for private ones."""
     return {
-        one.name: tuple(
+        one.name: one.at
+        or tuple(
             f"127.{21 if one.private else 20}.{place}.{last}"
             for last in range(1, one.addresses + 1)
         )

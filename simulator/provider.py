@@ -29,7 +29,7 @@ from simulator.webhooks import WebhookEngine
 from simulator.zone import build
 
 DNS_ADDRESS = "127.20.0.53"
-"Loopback address of the name server."
+"Loopback address of the name server, unless it is given another."
 
 _PORTS = range(20_000, 30_000)
 "Below the range from which the kernel takes ports for clients."
@@ -95,6 +95,7 @@ class Provider:
         directory: Path | None = None,
         port: int = 0,
         dns_port: int = 0,
+        nameserver: str = DNS_ADDRESS,
         cdn: str | None = None,
         ttl: int = 600,
         ledger_file: Path | None = None,
@@ -110,6 +111,7 @@ class Provider:
           directory: for the authority's certificate; omitted, a temporary one.
           port: HTTPS port of all edges; 0 takes a free one.
           dns_port: port of the name server; 0 takes a free one.
+          nameserver: address of the name server.
           cdn: public edge to which all public REST names lead.
           ttl: seconds for which DNS answers hold.
           ledger_file: file to which events are appended as lines of JSON.
@@ -137,7 +139,7 @@ class Provider:
                 heartbeat=heartbeat,
             )
             try:
-                await provider._open(port, dns_port, sip_port)
+                await provider._open(port, (nameserver, dns_port), sip_port)
                 yield provider
             finally:
                 await provider._close()
@@ -196,7 +198,7 @@ class Provider:
             place.heal()
         self.dns.heal()
 
-    async def _open(self, port: int, dns_port: int, sip_port: int) -> None:
+    async def _open(self, port: int, dns: tuple[str, int], sip_port: int) -> None:
         await self._rest.start()
         for left in reversed(range(1 if port and sip_port else _TRIES)):
             self.port = port or random.choice(_PORTS)
@@ -210,7 +212,7 @@ class Provider:
             else:
                 break
         self.zone.ports = self.sip.ports
-        await self.dns.start(DNS_ADDRESS, dns_port)
+        await self.dns.start(*dns)
         for edge in self.edges.values():
             self._context(edge.name, None)
             edge.changed()

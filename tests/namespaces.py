@@ -4,13 +4,14 @@ Only root may make them, and not everywhere. A test that needs them takes the fi
 `network`, and is skipped by name where the kernel refuses.
 """
 
+import contextlib
 import ctypes
 import itertools
 import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -49,15 +50,26 @@ class Network:
         text = "\n".join(lines)
         subprocess.run(words, input=text, capture_output=True, text=True, check=True)
 
-    def join(self, interface: str, other: str, address: str, far: str) -> None:
-        """Join our interface to one of the same name in another namespace.
+    def join(
+        self, interface: str, other: str, address: str, far: str, *, within: str = ""
+    ) -> None:
+        """Join an interface of ours to one of the same name in another namespace.
 
-        Both are up, with their addresses, which bear the length of their prefix.
+        Ours, unless another one is named. Both are up, with their addresses, which bear
+        the length of their prefix.
         """
-        self.ip(f"link add {interface} type veth peer name {interface} netns {other}")
-        for within, own in ((self.name, address), (other, far)):
-            self.ip(f"address add {own} dev {interface} nodad", within=within)
-            self.ip(f"link set {interface} up", within=within)
+        near = within or self.name
+        peer = f"type veth peer name {interface} netns {other}"
+        self.ip(f"link add {interface} {peer}", within=near)
+        for end, own in ((near, address), (other, far)):
+            self.ip(f"address add {own} dev {interface} nodad", within=end)
+            self.ip(f"link set {interface} up", within=end)
+
+    def forward(self, within: str) -> None:
+        """Have a namespace pass on packets that are for others."""
+        with self.entered(within):
+            switch = Path("/proc/sys/net/ipv4/ip_forward")
+            switch.write_text("1", encoding="ascii")
 
     def inside(self, make: Callable[[], T]) -> T:
         """Call this in our namespace. The sockets that it makes stay there."""
@@ -66,7 +78,7 @@ class Network:
 
         def enter() -> None:
             try:
-                _enter(self.name)
+                _enter(f"/run/netns/{self.name}")
                 made.append(make())
             except BaseException as error:
                 failed.append(error)
@@ -79,18 +91,38 @@ class Network:
             raise failed[0]
         return made[0]
 
+    @contextlib.contextmanager
+    def entered(self, within: str = "") -> Iterator[None]:
+        """Have this thread in our namespace for a while, or in another one.
+
+        Sockets that it opens meanwhile stay there, whatever opens them.
+        """
+        before = os.open(f"/proc/self/task/{threading.get_native_id()}/ns/net", 0)
+        try:
+            _enter(f"/run/netns/{within or self.name}")
+            try:
+                yield
+            finally:
+                _set(before)
+        finally:
+            os.close(before)
+
     def close(self) -> None:
         """Remove all of it."""
         for name in self.names:
             subprocess.run(["ip", "netns", "del", name], check=False)
 
 
-def _enter(name: str) -> None:
+def _enter(path: str) -> None:
+    with Path(path).open(encoding="ascii") as namespace:
+        _set(namespace.fileno())
+
+
+def _set(descriptor: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
-    with Path(f"/run/netns/{name}").open(encoding="ascii") as namespace:
-        if libc.setns(namespace.fileno(), _CLONE_NEWNET):
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
+    if libc.setns(descriptor, _CLONE_NEWNET):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 def _run(*words: str) -> None:

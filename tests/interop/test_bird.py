@@ -6,9 +6,7 @@ private edge over BGP, and ours puts it into the kernel's table.
 
 import asyncio
 import shutil
-import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,7 @@ from router.birdc import BgpRoute
 from router.egress import Verdict, Way
 from router.kernel import Kernel
 from router.lookout import Lookout
+from tests.bird import control, speaking
 from tests.namespaces import Network
 
 pytestmark = pytest.mark.skipif(not shutil.which("bird"), reason="needs bird")
@@ -58,8 +57,7 @@ class Site:
 
     def control(self, which: str, words: str) -> None:
         """Steer one of the BIRDs."""
-        path = str(self.directory / f"{which}.ctl")
-        subprocess.run(["birdc", "-s", path, *words.split()], check=True)
+        control(self.directory, which, words)
 
 
 async def until(true: Callable[[], bool]) -> None:
@@ -67,24 +65,6 @@ async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(15):
         while not true():  # noqa: ASYNC110 - neither daemon has an event for us
             await asyncio.sleep(0.01)
-
-
-@asynccontextmanager
-async def speaking(
-    namespace: str, directory: Path, which: str, text: str
-) -> AsyncIterator[None]:
-    """Run a BIRD in a namespace."""
-    path = directory / f"{which}.conf"
-    path.write_text(text, encoding="ascii")
-    words = ["bird", "-f", "-c", str(path), "-s", str(directory / f"{which}.ctl")]
-    process = await asyncio.create_subprocess_exec(
-        "ip", "netns", "exec", namespace, *words, "-P", str(directory / f"{which}.pid")
-    )
-    try:
-        yield
-    finally:
-        process.terminate()
-        await process.wait()
 
 
 @pytest.fixture

@@ -67,3 +67,9 @@ def test_private_edges_have_an_address_block_of_their_own() -> None:
         "a-ix": ("127.21.2.1", "127.21.2.2", "127.21.2.3", "127.21.2.4"),
         "b": ("127.20.3.1", "127.20.3.2"),
     }
+
+
+def test_edge_with_addresses_of_its_own_takes_these() -> None:
+    plans = read_edges(["a=1ms", EdgePlan("b", at=("192.0.2.1", "192.0.2.2"))])
+
+    assert addresses(plans)["b"] == ("192.0.2.1", "192.0.2.2")
