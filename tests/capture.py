@@ -40,6 +40,7 @@ class Capture:
         self.packets: collections.Counter[Packet] = collections.Counter()
         "How many of each there were."
         self._lost = 0
+        self._loop = asyncio.get_running_loop()
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
@@ -48,7 +49,6 @@ class Capture:
         except OSError:
             self._socket.close()
             raise
-        self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket, self._readable)
 
     def seen(self) -> "collections.Counter[Packet]":

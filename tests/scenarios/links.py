@@ -32,7 +32,8 @@ INSIDE = "10.0.0.2"
 "The router, as PBXs see it."
 OUTSIDE = "203.0.113.5"
 "The router, as the Internet sees it."
-PBXS = ("10.0.0.10", "10.0.0.11")
+PBXS = {5060: "10.0.0.10", 5062: "10.0.0.11", 5070: "10.0.0.12"}
+"By the port of the trunk that is theirs; the first are those of the example."
 NAMESERVER = "198.18.0.53"
 "Reached by the Internet, and no address of an edge."
 FAULTS = ("carrier", "withdrawal", "blackhole")
@@ -177,7 +178,7 @@ class Links:
         network.join("wan", internet, "10.255.0.2/30", "10.255.0.1/30", within=beyond)
         network.ip("route add default via 203.0.113.1")
         network.ip("route add 203.0.113.0/29 via 10.255.0.1", within=beyond)
-        for address in (INSIDE, *PBXS):
+        for address in (INSIDE, *PBXS.values()):
             network.ip(f"address add {address}/32 dev lo")
         for plan in EDGES:
             for address in plan.at:
@@ -244,21 +245,32 @@ class Office:
     daemon: Daemon
     "The daemon."
 
+    async def until(self, edge: str, state: str) -> None:
+        """Wait until an edge as a whole is in that state of health."""
+        about = {"edge": edge, "product": None}
+        while True:
+            told = self.daemon.events("edge.flipped", **about)
+            if told and told[-1]["state"] == state:
+                return
+            seen = len(self.daemon.records)
+            await self.daemon.wait("edge.flipped", after=seen, **about)
+
 
 @contextlib.asynccontextmanager
 async def office(
     links: Links, settings: Settings, directory: Path
 ) -> AsyncIterator[Office]:
-    """Run a daemon at the site, and the PBX that its trunk names."""
-    trunk = settings["listeners"]["trunk"]["site"]
-    _, _, port = trunk["bind"][0].rpartition(":")
-    _, address, _ = trunk["to"][0].split(":")
+    """Run a daemon at the site, and the PBX that its trunk names, at any port."""
+    site = settings["listeners"]["trunk"]["site"]
+    _, _, port = site["bind"][0].rpartition(":")
+    _, address, _ = site["to"][0].split(":")
     before = ("ip", "netns", "exec", links.network.name)
     async with contextlib.AsyncExitStack() as stack:
         with links.network.entered():
             pbx = await stack.enter_async_context(
                 Pbx.start((INSIDE, int(port)), address=address)
             )
+        site["to"] = [f"sip:{address}:{pbx.ports['udp']}"]
         running = stage.running(settings, directory, before=before)
         daemon = await stack.enter_async_context(running)
         yield Office(pbx, daemon)
@@ -269,17 +281,36 @@ def example(provider: Provider, directory: Path, **sections: Any) -> Settings:
     text = (EXAMPLES / "edge-router.yaml").read_text(encoding="utf-8")
     written: Settings = yaml.safe_load(text)
     base = stage.configuration(provider, directory, {})
-    trunk = written["listeners"]["trunk"]
     key = directory / "trunk.key"
     key.write_text("0123456789abcdef0123456789abcdef", encoding="ascii")
+    written["listeners"]["trunk"]["key_file"] = str(key)
     return {
         **base,
         **written,
         "provider": written["provider"] | base["provider"],
-        "listeners": {"trunk": trunk | {"key_file": str(key)}},
         "state_directory": stage.state_directory(directory),
         **sections,
     }
+
+
+def moved(settings: Settings, port: int, **sections: Any) -> Settings:
+    """The same with its trunk at another port, for another PBX."""
+    text = yaml.safe_dump(settings["listeners"]["trunk"])
+    text = text.replace(":5060", f":{port}").replace(PBXS[5060], PBXS[port])
+    return {**settings, "listeners": {"trunk": yaml.safe_load(text)}, **sections}
+
+
+def confidential(settings: Settings, place: stage.Site) -> Settings:
+    """The same for flows that take a link or none: calls, and API requests beside."""
+    required = {"privacy": "required"}
+    trunk = settings["listeners"]["trunk"]
+    links = [bind for bind in trunk["edge"]["bind"] if OUTSIDE not in bind]
+    edge = {"edge": trunk["edge"] | {"bind": links}}
+    listeners = {
+        "trunk": trunk | edge | required,
+        "api": stage.terminate(place, **required),
+    }
+    return {**settings, "listeners": listeners}
 
 
 def missing() -> str:

@@ -80,7 +80,7 @@ class Pace:
 
     async def _call(self) -> None:
         call = self._pbx.call(ANSWERS)
-        status = await call.outcome
+        status = await asyncio.shield(call.outcome)  # it is the PBX's
         hung_up = await self._pbx.asked(call, "BYE") if status == 200 else 0
         self.made.append(Made(call, status, hung_up))
         self._ended.set()

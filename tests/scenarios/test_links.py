@@ -1,14 +1,17 @@
 """Links that fail while calls are made: on real routes, with BIRD on both sides.
 
-Usually each fault lasts for some calls. EDGE_ROUTER_LINKS=full has each last for 20 s,
-and a link flap for five minutes.
+Two daemons are at the site: calls of the `office` may take any edge, calls and requests
+of the `vault` a link or none. Usually a fault lasts for some calls;
+EDGE_ROUTER_LINKS=full has each last for 20 s, and a link flap for five minutes.
 """
 
-import asyncio
 import collections
 import contextlib
+import itertools
+import logging
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+import socket
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -21,32 +24,32 @@ from tests.capture import Capture
 from tests.namespaces import Network
 from tests.scenarios import links as stages
 from tests.scenarios.links import EDGES, EXCHANGES, FAULTS, OUTSIDE, Links, Office
-from tests.scenarios.pace import Made, Pace, pacing
+from tests.scenarios.pace import Pace, pacing
 from tests.scenarios.telephony import ANSWERS
-from tests.stage import Settings
+from tests.stage import Settings, Site
+from tests.wire import Caller
 
+LOG = logging.getLogger(__name__)
 FULL = os.environ.get("EDGE_ROUTER_LINKS") == "full"
 RATE = 20.0
-"New calls a second."
-LASTING = int(20 * RATE) if FULL else 10
+"New calls a second, of each daemon."
+LASTING = int(20 * RATE) if FULL else 8
 "Calls during a fault, once it is known."
-FLAPS = 60 if FULL else 4
-FLAP = 5.0 if FULL else 0.4
-"Seconds between two changes of a link that flaps."
+FLAPS, FLAP = (30, 5.0) if FULL else (3, 0.2)
+"How often a link goes down, and seconds until it comes up, and as many until the next."
 STANDING = 5
 "Calls that stand through a fault."
 MOST_SWITCHES = 4
-HEALTH = stage.SOON | {
-    "interval": "250ms",
-    "recovery": "0s",
-    "sip_options_interval": "250ms",
-}
+"Changes of home that a link may cause which flaps."
+HEALTH = stage.SOON | {"recovery": "0s", "sip_options_interval": "500ms"}
 "Finds out fast, and forgives at once."
+OPEN = [(OUTSIDE, socket.IPPROTO_UDP, port) for port in (5060, 5062)]
+"Where trunks send from that may use the Internet."
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.skipif(bool(stages.missing()), reason=stages.missing()),
-    pytest.mark.timeout(120 + FLAPS * FLAP),
+    pytest.mark.timeout(120 + 2 * FLAPS * FLAP),
 ]
 
 
@@ -67,25 +70,35 @@ def settings(provider: Provider, directory: Path) -> Settings:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def office(
-    links: Links, settings: Settings, directory: Path
-) -> AsyncIterator[Office]:
-    """Where calls may go by any edge."""
-    async with stages.office(links, settings, directory) as running:
-        await private(running)
+async def capture(links: Links) -> AsyncIterator[Capture]:
+    """What passes the public interface in all of these runs."""
+    with stages.captured(links) as running:
         yield running
 
 
-async def private(office: Office) -> None:
-    """Wait until BGP has led the daemon to both private edges."""
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def vault(
+    links: Links, settings: Settings, site: Site, directory: Path, capture: Capture
+) -> AsyncIterator[Office]:
+    apart = stages.confidential(stages.moved(settings, 5070), site)
+    async with stages.office(links, apart, directory) as running:
+        await reached(running)
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def office(
+    links: Links, settings: Settings, directory: Path, capture: Capture
+) -> AsyncIterator[Office]:
+    async with stages.office(links, settings, directory) as running:
+        await reached(running)
+        yield running
+
+
+async def reached(office: Office) -> None:
+    """Wait until BGP has led a daemon to both private edges."""
     for edge in EXCHANGES:
-        await state(office, edge, "up")
-
-
-async def state(office: Office, edge: str, wanted: str, *, after: int = 0) -> None:
-    """Wait until an edge as a whole is in that state of health."""
-    fields = {"edge": edge, "state": wanted, "product": None}
-    await office.daemon.wait("edge.flipped", after=after, **fields)
+        await office.until(edge, "up")
 
 
 async def stand(office: Office, number: int = STANDING) -> list[Call]:
@@ -96,8 +109,23 @@ async def stand(office: Office, number: int = STANDING) -> list[Call]:
     return calls
 
 
-def places(provider: Provider) -> dict[str, set[tuple[str, str]]]:
-    """At which edge, and which address there, each call has been."""
+async def end(office: Office, standing: Sequence[Call]) -> None:
+    """Hang them up."""
+    for call in standing:
+        assert await office.pbx.asked(call, "BYE") == 200
+
+
+async def home(office: Office, provider: Provider) -> str:
+    """The private edge that new calls take."""
+    (call,) = await stand(office, 1)
+    await end(office, [call])
+    ((edge, _),) = places(provider)[call.call_id]
+    assert edge in EXCHANGES
+    return edge
+
+
+def places(provider: Provider) -> Mapping[str, set[tuple[str, str]]]:
+    """At which edge, and at which address there, each call has been."""
     found = collections.defaultdict(set)
     for one in provider.ledger.events():
         if one.event in ("invite", "ack", "bye"):
@@ -105,44 +133,143 @@ def places(provider: Provider) -> dict[str, set[tuple[str, str]]]:
     return found
 
 
-async def at_home(office: Office, provider: Provider) -> str:
-    """The private edge that new calls take."""
-    (call,) = await stand(office, 1)
-    assert await office.pbx.asked(call, "BYE") == 200
-    ((edge, _),) = places(provider)[call.call_id]
-    assert edge in EXCHANGES
-    return edge
-
-
-def nobody_was_harmed(made: Sequence[Made], provider: Provider) -> None:
-    """All were answered, rang once, and stayed where they were."""
+def unharmed(
+    paces: Iterable[Pace], standing: Iterable[Call], provider: Provider
+) -> None:
+    """All were answered, rang once, and were all their lives where they began."""
     where, rung = places(provider), provider.sip.rung()
-    for one in made:
-        assert (one.status, one.hung_up) == (200, 200)
-        assert rung[one.call.call_id] == 1
-        assert len(where[one.call.call_id]) == 1
+    for pace in paces:
+        assert set(pace.statuses()) == {(200, 200)}, pace.statuses()
+    made = [one.call for pace in paces for one in pace.made]
+    for call in itertools.chain(made, standing):
+        assert rung[call.call_id] == 1
+        assert len(where[call.call_id]) == 1
 
 
-async def nothing_moved(office: Office, standing: list[Call], edge: str) -> None:
-    """Calls that stood through it are hung up where they were made."""
-    for call in standing:
-        assert await office.pbx.asked(call, "BYE") == 200
+def leaked(capture: Capture) -> list[object]:
+    """Packets to edges on the public interface that no open trunk has sent."""
+    edges = {address for plan in EDGES for address in plan.at}
+    return [
+        packet
+        for packet in capture.seen()
+        if packet.target in edges
+        and (packet.source, packet.protocol, packet.port) not in OPEN
+    ]
+
+
+async def requested(links: Links, vault: Office, site: Site) -> int:
+    """The status of an API request of the vault."""
+    with links.network.entered():
+        async with Caller(vault.daemon.ports["api"], site.trust()) as caller:
+            return (await caller.ask("GET", "/private")).status
+
+
+@contextlib.asynccontextmanager
+async def calls(*offices: Office) -> AsyncIterator[list[Pace]]:
+    """Calls of each of these at a pace."""
+    async with contextlib.AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(pacing(o.pbx, RATE)) for o in offices]
+
+
+@contextlib.asynccontextmanager
+async def failing(
+    links: Links, edges: Iterable[str], fault: str, paces: Sequence[Pace]
+) -> AsyncIterator[None]:
+    """Links fail for a while.
+
+    No call is on its way when they do: one that its edge has just taken cannot be told
+    from one that it has not, and is refused at another edge.
+    """
+    with contextlib.ExitStack() as broken:
+        async with contextlib.AsyncExitStack() as still:
+            for pace in paces:
+                await still.enter_async_context(pace.quiet())
+            for edge in edges:
+                broken.enter_context(links.cut_off(edge, fault))
+        yield
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_link_that_fails_costs_no_call(
-    fault: str, office: Office, provider: Provider, links: Links
+async def test_link_that_fails_costs_no_call_and_moves_none(
+    fault: str,
+    office: Office,
+    vault: Office,
+    provider: Provider,
+    links: Links,
+    site: Site,
+    capture: Capture,
 ) -> None:
-    home = await at_home(office, provider)
-    standing = await stand(office)
-    async with pacing(office.pbx, RATE) as pace:
-        seen = len(office.daemon.records)
-        with contextlib.ExitStack() as broken:
-            async with pace.quiet():
-                broken.enter_context(links.cut_off(home, fault))
-            await state(office, home, "down", after=seen)
-            await pace.more(LASTING)
-        await state(office, home, "up", after=seen)
-        await pace.more(5)
-    await nothing_moved(office, standing, home)
-    nobody_was_harmed(pace.made, provider)
+    edge, both = await home(office, provider), (office, vault)
+    standing = [(one, await stand(one)) for one in both]
+    async with calls(*both) as paces:
+        async with failing(links, [edge], fault, paces):
+            for one in both:
+                await one.until(edge, "down")
+            assert await requested(links, vault, site) == 200
+            for pace in paces:
+                await pace.more(LASTING)
+        for one in both:
+            await one.until(edge, "up")
+    for one, those in standing:
+        await end(one, those)
+    unharmed(paces, [call for _, those in standing for call in those], provider)
+    assert leaked(capture) == []
+
+
+async def test_both_links_fail_and_calls_take_the_internet_or_are_refused(
+    office: Office,
+    vault: Office,
+    provider: Provider,
+    links: Links,
+    site: Site,
+    capture: Capture,
+) -> None:
+    standing = [(one, await stand(one)) for one in (office, vault)]
+    async with calls(office) as paces:
+        async with failing(links, EXCHANGES, "carrier", paces):
+            for edge, one in itertools.product(EXCHANGES, (office, vault)):
+                await one.until(edge, "down")
+            async with calls(vault) as refused:
+                for pace in (*paces, *refused):
+                    await pace.more(LASTING)
+            assert await requested(links, vault, site) == 503
+        for edge, one in itertools.product(EXCHANGES, (office, vault)):
+            await one.until(edge, "up")
+    for one, those in standing:
+        await end(one, those)
+    unharmed(paces, [call for _, those in standing for call in those], provider)
+    assert set(refused[0].statuses()) == {(503, 0)}
+    taken = {edge for at in places(provider).values() for edge, _ in at}
+    assert "ashburn" in taken
+    assert any(packet.source == OUTSIDE for packet in capture.seen())
+    assert leaked(capture) == []
+
+
+async def test_link_that_flaps_moves_home_a_few_times_at_most(
+    vault: Office,
+    provider: Provider,
+    links: Links,
+    settings: Settings,
+    directory: Path,
+    capture: Capture,
+) -> None:
+    """With the health settings that are the default."""
+    apart = stages.moved(settings, 5062, health={})
+    async with stages.office(links, apart, directory) as office:
+        await reached(office)
+        edge = await home(office, provider)
+        standing, seen = await stand(office), len(office.daemon.records)
+        async with calls(office, vault) as paces:
+            for _ in range(FLAPS):
+                async with failing(links, [edge], "carrier", paces):
+                    for pace in paces:
+                        await pace.more(int(FLAP * RATE))
+                for pace in paces:
+                    await pace.more(int(FLAP * RATE))
+        await end(office, standing)
+        unharmed(paces, standing, provider)
+        told = office.daemon.records[seen:]
+        switched = [one for one in told if one["event"] == "edge.switched"]
+        LOG.info("%s flaps, %s switches", FLAPS, len(switched))
+        assert 1 <= len(switched) <= MOST_SWITCHES
+    assert leaked(capture) == []
