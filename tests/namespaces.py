@@ -10,7 +10,6 @@ import itertools
 import os
 import shutil
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -71,25 +70,10 @@ class Network:
             switch = Path("/proc/sys/net/ipv4/ip_forward")
             switch.write_text("1", encoding="ascii")
 
-    def inside(self, make: Callable[[], T]) -> T:
-        """Call this in our namespace. The sockets that it makes stay there."""
-        made: list[T] = []
-        failed: list[BaseException] = []
-
-        def enter() -> None:
-            try:
-                _enter(f"/run/netns/{self.name}")
-                made.append(make())
-            except BaseException as error:
-                failed.append(error)
-
-        # A namespace belongs to a thread: this one ends, and nothing else has moved.
-        thread = threading.Thread(target=enter)
-        thread.start()
-        thread.join()
-        if failed:
-            raise failed[0]
-        return made[0]
+    def inside(self, make: Callable[[], T], *, within: str = "") -> T:
+        """Call this in our namespace, or in another. The sockets it makes stay there."""
+        with self.entered(within):
+            return make()
 
     @contextlib.contextmanager
     def entered(self, within: str = "") -> Iterator[None]:
@@ -97,15 +81,15 @@ class Network:
 
         Sockets that it opens meanwhile stay there, whatever opens them.
         """
-        before = os.open(f"/proc/self/task/{threading.get_native_id()}/ns/net", 0)
-        try:
-            _enter(f"/run/netns/{within or self.name}")
+        with (
+            Path("/proc/thread-self/ns/net").open("rb") as before,
+            Path(f"/run/netns/{within or self.name}").open("rb") as wanted,
+        ):
+            _enter(wanted.fileno())
             try:
                 yield
             finally:
-                _set(before)
-        finally:
-            os.close(before)
+                _enter(before.fileno())
 
     def close(self) -> None:
         """Remove all of it."""
@@ -113,14 +97,10 @@ class Network:
             subprocess.run(["ip", "netns", "del", name], check=False)
 
 
-def _enter(path: str) -> None:
-    with Path(path).open(encoding="ascii") as namespace:
-        _set(namespace.fileno())
-
-
-def _set(descriptor: int) -> None:
+def _enter(namespace: int) -> None:
+    """Move this thread: a namespace belongs to a thread, not to the process."""
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.setns(descriptor, _CLONE_NEWNET):
+    if libc.setns(namespace, _CLONE_NEWNET):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
 
