@@ -71,7 +71,7 @@ class Network:
             switch.write_text("1", encoding="ascii")
 
     def inside(self, make: Callable[[], T], *, within: str = "") -> T:
-        """Call this in our namespace, or in another. The sockets it makes stay there."""
+        """Call this in our namespace, or in another one: its sockets stay there."""
         with self.entered(within):
             return make()
 
