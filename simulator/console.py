@@ -1,14 +1,16 @@
 """What the provider's console takes when a customer says which edges to use.
 
 Written from the provider's documents: Elastic SIP Trunking (origination), Webhooks
-connection overrides, and the edge option of the client SDKs.
+connection overrides, the edge option of the client SDKs, and the variables that those
+for servers make host names of.
 """
 
 import ipaddress
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from simulator.overrides import ignored, split
+from simulator.plan import REGIONS, EdgePlan
 
 URIS = 10
 "Origination URIs that a trunk may have."
@@ -85,3 +87,19 @@ def refused_sdk_edges(listed: Sequence[str], edges: Collection[str]) -> list[str
         for name in listed
         if listed.count(name) > 1 or name not in (*edges, LAST_RESORT)
     ]
+
+
+def refused_environment(
+    environment: Mapping[str, str], edges: Collection[str]
+) -> list[str]:
+    """Variables of which a server SDK would make a host name that does not exist.
+
+    It needs both: a region alone makes a name that has died, but for the default one.
+    """
+    edge, region = environment.get("TWILIO_EDGE"), environment.get("TWILIO_REGION")
+    if edge is None:
+        return [] if region in (None, REGIONS[0]) else [f"{region} without an edge"]
+    if edge not in edges:
+        return [f"edge {edge}"]
+    offered = EdgePlan(edge).served
+    return [] if (region or REGIONS[0]) in offered else [f"{edge} in {region}"]

@@ -15,7 +15,12 @@ from router.document import parse
 from router.fragment import Wishes
 from router.settings import Config
 from router.validation import build
-from simulator.console import refused_fragment, refused_sdk_edges, refused_uris
+from simulator.console import (
+    refused_environment,
+    refused_fragment,
+    refused_sdk_edges,
+    refused_uris,
+)
 from simulator.overrides import split
 from simulator.sip.origination import Uri, edge_of, in_order
 
@@ -96,6 +101,7 @@ def _is_taken(advice: Advice, catalogue: Catalogue) -> None:
         assert refused_fragment(url, edges) == []
         assert f"e={','.join(split(url)[1].edges)}&" in webhook.fragment
     assert refused_sdk_edges(advice.sdk_edges, edges) == []
+    assert refused_environment(advice.environment, edges) == []
 
 
 def uris(advice: Advice) -> list[str]:

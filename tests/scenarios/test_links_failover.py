@@ -16,16 +16,21 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+import yaml
 
+from router.advice import advise
+from router.files import read
+from router.fragment import Wishes
 from simulator.provider import Provider
 from simulator.sip.call import Call
+from simulator.sip.origination import Uri
 from tests import stage
 from tests.capture import Capture
 from tests.namespaces import Network
 from tests.scenarios import links as stages
 from tests.scenarios.links import EDGES, EXCHANGES, FAULTS, OUTSIDE, Links, Office
 from tests.scenarios.pace import Pace, pacing
-from tests.scenarios.telephony import ANSWERS
+from tests.scenarios.telephony import ANSWERS, asked
 from tests.stage import Settings, Site
 from tests.wire import Caller
 
@@ -243,6 +248,37 @@ async def test_both_links_fail_and_calls_take_the_internet_or_are_refused(
     assert "ashburn" in taken
     assert any(packet.source == OUTSIDE for packet in capture.seen())
     assert leaked(capture) == []
+
+
+async def test_calls_by_the_uris_of_the_advice_come_over_the_links(
+    office: Office,
+    provider: Provider,
+    links: Links,
+    settings: Settings,
+    directory: Path,
+) -> None:
+    file = directory / "advised.yaml"
+    file.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    read_in = read(file, verify=False)
+    (trunk,) = advise(read_in.config, read_in.catalogue, {}, Wishes()).trunks
+    uris = [Uri(one.uri, one.priority, one.weight) for one in trunk.uris]
+    first, second, *_ = EXCHANGES
+    with stages.captured(links, "ix1") as one, stages.captured(links, "ix2") as other:
+        placed = await provider.sip.call(uris)
+        assert (placed.status, placed.call.path.edge) == (200, first)
+        assert heard(one, first)
+        with links.cut_off(first, "blackhole"):
+            spared = await provider.sip.call(uris)
+        assert (spared.status, spared.call.path.edge) == (200, second)
+        assert heard(other, second)
+    for call in (placed.call, spared.call):
+        assert await asked(provider.sip.core, call, "BYE") == 200
+
+
+def heard(capture: Capture, edge: str) -> bool:
+    """Whether an edge has sent something here."""
+    (plan,) = (plan for plan in EDGES if plan.name == edge)
+    return any(packet.source in plan.at for packet in capture.seen())
 
 
 async def test_link_that_flaps_moves_home_a_few_times_at_most(

@@ -1,6 +1,11 @@
 import pytest
 
-from simulator.console import refused_fragment, refused_sdk_edges, refused_uris
+from simulator.console import (
+    refused_environment,
+    refused_fragment,
+    refused_sdk_edges,
+    refused_uris,
+)
 
 EDGES = ("ashburn", "ashburn-ix")
 
@@ -72,3 +77,23 @@ def test_list_of_an_sdk_has_known_edges_once() -> None:
     assert refused_sdk_edges(["ashburn", "roaming"], EDGES) == []
     listed = ["ashburn", "dublin", "ashburn"]
     assert refused_sdk_edges(listed, EDGES) == listed
+
+
+@pytest.mark.parametrize(
+    ("edge", "region", "refused"),
+    [
+        (None, None, []),
+        (None, "us1", []),
+        (None, "ie1", ["ie1 without an edge"]),
+        ("ashburn-ix", None, []),
+        ("ashburn", "us1", []),
+        ("ashburn", "ie1", ["ashburn in ie1"]),
+        ("tokyo", "us1", ["edge tokyo"]),
+    ],
+)
+def test_environment_of_a_name_that_does_not_exist_is_refused(
+    edge: str | None, region: str | None, refused: list[str]
+) -> None:
+    given = {"TWILIO_EDGE": edge, "TWILIO_REGION": region, "HTTPS_PROXY": "http://x"}
+    environment = {name: value for name, value in given.items() if value is not None}
+    assert refused_environment(environment, EDGES) == refused
