@@ -12,6 +12,8 @@ _ALL = 0x0003
 _SOL_PACKET, _STATISTICS = 263, 6
 "SOL_PACKET of linux/socket.h, PACKET_STATISTICS of linux/if_packet.h."
 _IPV4, _IPV6 = 0x0800, 0x86DD
+_RST = 0x04
+"Among the control bits of TCP (RFC 9293 section 3.1)."
 _PORTS = (socket.IPPROTO_TCP, socket.IPPROTO_UDP)
 
 
@@ -27,6 +29,8 @@ class Packet:
     "Number of what is inside: 6 TCP, 17 UDP, 1 ICMP."
     port: int = 0
     "Port that it came from, if it has one."
+    resets: bool = False
+    "Whether it is a TCP segment that ends a connection by RST."
 
 
 class Capture:
@@ -86,7 +90,6 @@ def read(kind: int, data: bytes) -> Packet | None:
     else:
         return None
     port = int.from_bytes(inner[:2], "big") if protocol in _PORTS else 0
-    return Packet(
-        str(ipaddress.ip_address(source)), str(ipaddress.ip_address(target)),
-        protocol, port,
-    )  # fmt: skip
+    resets = protocol == socket.IPPROTO_TCP and bool(inner[13] & _RST)
+    ends = [str(ipaddress.ip_address(one)) for one in (source, target)]
+    return Packet(*ends, protocol, port, resets)

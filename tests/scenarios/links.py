@@ -217,7 +217,7 @@ async def beyond(links: Links, directory: Path) -> AsyncIterator[Provider]:
         dns_port=53,
         nameserver=NAMESERVER,
         seed=1,
-        sip=SipPlan(options_period=0.0, pair_rate=0, no_answer=1.0),
+        sip=SipPlan(options_period=0.0, pair_rate=0, no_answer=2.0),
     )
     async with contextlib.AsyncExitStack() as stack:
         with links.network.entered(links.beyond):

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 from simulator.sip.call import Call
 from simulator.sip.pbx import Pbx
+from simulator.tasks import Tasks
 from tests.scenarios.telephony import ANSWERS
 
 PATIENCE = 15.0
@@ -35,7 +36,7 @@ class Pace:
         "Calls that are over, in the order in which they ended."
         self._pbx = pbx
         self._every = 1 / rate
-        self._going: set[asyncio.Task[None]] = set()
+        self._calls = Tasks()
         self._begins = asyncio.Lock()
         self._ended = asyncio.Event()
         self._stopped = asyncio.Event()
@@ -56,23 +57,20 @@ class Pace:
     async def quiet(self) -> AsyncIterator[None]:
         """No call is on its way, and none begins."""
         async with self._begins:
-            if self._going:
-                await asyncio.wait(self._going, timeout=PATIENCE)
-            assert not self._going, "calls that never end"
+            await self._calls.finish()
             yield
 
-    async def run(self, group: asyncio.TaskGroup) -> None:
-        """Make calls until `stop`."""
+    async def run(self) -> None:
+        """Make calls until `stop`, and wait for the end of all."""
         loop = asyncio.get_running_loop()
         while not self._stopped.is_set():
             next_one = loop.time() + self._every
             async with self._begins:
-                task = group.create_task(self._call())
-                self._going.add(task)
-                task.add_done_callback(self._going.discard)
+                self._calls.start(self._call())
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(next_one):
                     await self._stopped.wait()
+        await self._calls.finish()
 
     def stop(self) -> None:
         """Make no more calls."""
@@ -80,7 +78,7 @@ class Pace:
 
     async def _call(self) -> None:
         call = self._pbx.call(ANSWERS)
-        status = await asyncio.shield(call.outcome)  # it is the PBX's
+        status = await call.outcome
         hung_up = await self._pbx.asked(call, "BYE") if status == 200 else 0
         self.made.append(Made(call, status, hung_up))
         self._ended.set()
@@ -89,10 +87,10 @@ class Pace:
 @contextlib.asynccontextmanager
 async def pacing(pbx: Pbx, rate: float) -> AsyncIterator[Pace]:
     """Calls at a pace meanwhile; at the end all of them are over."""
-    pace = Pace(pbx, rate)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(pace.run(group))
-        try:
-            yield pace
-        finally:
-            pace.stop()
+    pace, running = Pace(pbx, rate), Tasks()
+    running.start(pace.run())
+    try:
+        yield pace
+    finally:
+        pace.stop()
+        await running.finish()

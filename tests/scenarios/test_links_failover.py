@@ -48,6 +48,8 @@ MOST_SWITCHES = 4
 "Changes of home that a link may cause which flaps."
 HEALTH = stage.SOON | {"recovery": "0s", "sip_options_interval": "500ms"}
 "Finds out fast, and forgives at once."
+POLICY = {"switch": {"dwell": "1s"}, "prefer_private": {"max_extra": "1s"}}
+"Likes links, however slow a busy machine makes them look."
 OPEN = [(OUTSIDE, socket.IPPROTO_UDP, port) for port in (5060, 5062)]
 "Where trunks send from that may use the Internet."
 
@@ -71,7 +73,7 @@ async def provider(links: Links, directory: Path) -> AsyncIterator[Provider]:
 
 @pytest.fixture(scope="module")
 def settings(provider: Provider, directory: Path) -> Settings:
-    return stages.example(provider, directory, health=HEALTH)
+    return stages.example(provider, directory, health=HEALTH, policy=POLICY)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
