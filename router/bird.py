@@ -117,7 +117,8 @@ class Bird:
         """`on_trouble` is told why nothing is known; empty once something is."""
         self.evidence = Evidence(trouble="not yet asked")
         "What was said last."
-        self._questions = questions
+        self.questions = questions
+        "What to ask from the next round on."
         self._on_trouble = on_trouble
         self._interval = interval
         self._timeout = timeout
@@ -134,7 +135,7 @@ class Bird:
 
     async def _go(self) -> None:
         while True:
-            self.evidence = await look(self._questions, timeout=self._timeout)
+            self.evidence = await look(self.questions, timeout=self._timeout)
             if self.evidence.trouble != self._trouble:
                 self._trouble = self.evidence.trouble
                 self._on_trouble(self._trouble)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from protocols.sip.bound import Bound
 from protocols.sip.datagrams import bind
 from protocols.sip.peers import Peer, Side
 from protocols.sip.udp import ATTEMPTS, PLACES, Udp
@@ -32,6 +33,10 @@ class Hears:
 Make = Callable[..., Udp]
 
 
+def bound(side: Side, sock: socket.socket, device: str | None = None) -> Bound:
+    return Bound(side, UDP, sock, device)
+
+
 @pytest.fixture
 def hears() -> Hears:
     return Hears()
@@ -45,7 +50,7 @@ async def make(hears: Hears) -> AsyncIterator[Make]:
     def build(*places: tuple[Side, str]) -> Udp:
         sockets = [bind(address, 0) for _, address in places]
         sides = [side for side, _ in places]
-        udp = Udp(hears, zip(sides, sockets, strict=True))
+        udp = Udp(hears, map(bound, sides, sockets))
         udp.start()
         made.append(udp)
         return udp
@@ -160,7 +165,7 @@ async def test_socket_that_is_changed_away_answers_until_it_is_dropped(
         phone.say(b"before", old.getsockname())
         _, peer = await hears.data.get()
         new = bind(HERE, 0)
-        removed = udp.change([(Side.SITE, new), (Side.EDGE, stays)])
+        removed = udp.change([bound(Side.SITE, new), bound(Side.EDGE, stays)])
         assert removed == (old,)
         udp.start()
         assert {port for _, port in udp.open} == {
