@@ -8,8 +8,9 @@ from router.endpoint import Kind, Protocol
 from router.endpoints import ANYWHERE, endpoints, is_required, products_of
 from router.hosts import Refusal, host_names, match_host
 from router.linkcheck import check_links
-from router.links import Link, device_at, device_to
+from router.links import Link
 from router.listeners import Demand, FromProvider, HttpsConnect, Listener, Sip
+from router.privacycheck import check_privacy
 from router.problem import KeyPath, Problem, Severity, did_you_mean, one_of
 from router.reserved import not_unique
 from router.settings import Config, Provider
@@ -69,7 +70,9 @@ def check_with(
     ]
     yield from problems
     if not any(problem.severity is Severity.ERROR for problem in problems):
-        yield from _reach(settle(config, catalogue), catalogue, document)
+        settled = settle(config, catalogue)
+        yield from _reach(settled, catalogue, document)
+        yield from check_privacy(settled, catalogue, document)
 
 
 def _region(
@@ -231,14 +234,11 @@ def _reach(
             found = f"a listener called '{name}', like a product in use"
             yield document.problem(path, found, "another name")
         products = products_of(listener, catalogue)
-        if is_required(listener):
-            yield from _links_left(path, products, at, config, document)
-        else:
+        if not is_required(listener):
             yield from _edges_left(path, products, at, config, catalogue, document)
         if isinstance(listener, Sip):
             yield from _trunk(path, listener, catalogue, document)
             yield from _unbound_sources(path, listener, config, catalogue, document)
-            yield from _confined(path, listener, config, catalogue, document)
     yield from _ban(config, catalogue, at, document)
 
 
@@ -270,26 +270,6 @@ def _edges_left(
         found = f"only '{edge}' offers {', '.join(names)} in region '{region}'"
         hint = "when it fails, no other edge can take over"
         yield document.problem(path, found, hint=hint, severity=_WARNING)
-
-
-def _links_left(
-    path: KeyPath,
-    products: Iterable[str],
-    at: Mapping[str, set[str]],
-    config: Config,
-    document: Document,
-) -> Iterator[Problem]:
-    """Products of a listener that demands privacy to which no link leads."""
-    links = config.provider.links
-    for product in products:
-        if not any(device_to(links, edge) for edge in at.get(product, ())):
-            yield document.problem(
-                (*path, "privacy"),
-                f"no edge behind a link with an interface offers {product}",
-                "one under provider.links, or privacy: preferred",
-                "without its interface nobody can see whether a link is used",
-            )
-            return
 
 
 def _ban(
@@ -345,46 +325,3 @@ def _unbound_sources(
             f"the source address of '{endpoint.edge}'",
             f"calls to '{endpoint.edge}' leave from there, and come back to it",
         )
-
-
-def _confined(
-    path: KeyPath,
-    listener: Sip,
-    config: Config,
-    catalogue: Catalogue,
-    document: Document,
-) -> Iterator[Problem]:
-    """Whether a trunk is bound for all that it may reach, and for nothing else.
-
-    What is bound at an address of a link is confined to the link's interface.
-    """
-    links, bound = config.provider.links, listener.edge.bind
-    devices = [device_at(links, one.address) for one in bound]
-    for index, device in enumerate(devices):
-        if device is None and is_required(listener):
-            yield document.problem(
-                (*path, "edge", "bind", index),
-                f"found {bound[index]}, which is no address of a link with an interface",
-                "one of provider.links.*.sources",
-                "this listener demands privacy",
-            )
-    transport = listener.edge.transport
-    reached = {
-        endpoint.device: endpoint.edge
-        for endpoint in endpoints(catalogue, config)
-        if endpoint.product == listener.product and endpoint.source is None
-    }
-    if is_required(listener):
-        reached.pop(None, None)
-    for wanted, edge in reached.items():
-        if not any(
-            device == wanted and one.transport is transport
-            for device, one in zip(devices, bound, strict=True)
-        ):
-            by = f"an address of the link by {wanted}" if wanted else "one of no link"
-            yield document.problem(
-                (*path, "edge", "bind"),
-                f"no {transport}:// address from which '{edge}' may be called",
-                by,
-                "what is bound for a link sends by its interface alone",
-            )

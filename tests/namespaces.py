@@ -59,14 +59,14 @@ class Network:
             self.ip(f"address add {own} dev {interface} nodad", within=within)
             self.ip(f"link set {interface} up", within=within)
 
-    def inside(self, make: Callable[[], T]) -> T:
-        """Call this in our namespace. The sockets that it makes stay there."""
+    def inside(self, make: Callable[[], T], *, within: str = "") -> T:
+        """Call this in our namespace, or in another. The sockets it makes stay there."""
         made: list[T] = []
         failed: list[BaseException] = []
 
         def enter() -> None:
             try:
-                _enter(self.name)
+                _enter(within or self.name)
                 made.append(make())
             except BaseException as error:
                 failed.append(error)
