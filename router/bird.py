@@ -6,14 +6,13 @@ Nothing is decided by it and nothing waits for it: the kernel's routes decide
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 
 from protocols.net.tasks import Tasks
 from router.birdc import (
     RESTRICT,
-    BgpRoute,
-    BgpSession,
     BirdError,
+    Evidence,
     Replies,
     Reply,
     ask_route,
@@ -27,18 +26,6 @@ TIMEOUT = 2.0
 INTERVAL = 10.0
 "Seconds between two rounds of questions."
 _READ = 1 << 14
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Evidence:
-    """What BIRD says."""
-
-    sessions: Mapping[str, BgpSession | None] = dataclasses.field(default_factory=dict)
-    "The sessions asked for; None for one that BIRD does not have."
-    routes: Mapping[str, BgpRoute | None] = dataclasses.field(default_factory=dict)
-    "The best routes to the addresses asked for; None for one without."
-    trouble: str = ""
-    "Why nothing is known; empty if something is."
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

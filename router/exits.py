@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection, Mapping
 
 from protocols.net.tasks import Tasks
 from router import events
-from router.bird import Bird, Evidence, Questions
+from router.bird import Bird, Questions
+from router.birdc import Evidence
 from router.checker import Checker
 from router.egress import Privacy, Verdict, Way
 from router.kernel import Kernel

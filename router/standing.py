@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from router.bird import Evidence
+from router.birdc import Evidence
 from router.egress import Privacy, Verdict, Way
 from router.links import Link
 from router.records import Exit

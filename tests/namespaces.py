@@ -60,7 +60,7 @@ class Network:
             self.ip(f"link set {interface} up", within=within)
 
     def inside(self, make: Callable[[], T], *, within: str = "") -> T:
-        """Call this in our namespace, or in another. The sockets it makes stay there."""
+        """Call this in our namespace, or another. The sockets it makes stay there."""
         made: list[T] = []
         failed: list[BaseException] = []
 

@@ -192,11 +192,11 @@ async def test_private_edge_is_left_at_each_change_and_nothing_leaves_by_another
     await daemon.wait("edge.flipped", edge="far-ix", state="up")
     for change, reason, healing in changes:
         assert "200" in await ways.connect(8444, "vault.example")
-        told, changed = len(daemon.records), time.time()
+        told, changed = len(daemon.records), time.monotonic()
         ip(change)
         await daemon.wait("link.exposed", after=told, link="ix", reason=reason)
         await daemon.wait("edge.flipped", after=told, state="down", reason=reason)
-        assert time.time() - changed < 1
+        assert time.monotonic() - changed < 1
         answer = await ways.connect(8444, "vault.example")
         assert "503" in answer
         assert REFUSED in answer
