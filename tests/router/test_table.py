@@ -1231,7 +1231,8 @@ def test_bar_that_is_lifted_is_followed_by_a_probe_at_once_and_by_a_recovery(
     provider.run(table, 40.0)
     table.bar(FREE, 40.0)
     table.observe(order.target, TIMEOUT, 40.0, order)  # it was sent before the bar
-    assert "ix" in {one.target.label for one in table.due(40.0)}
+    provider.run(table, 40.01)
+    assert "ix" in probed(provider, 40.0)
     provider.run(table, 99.0)
     assert table.snapshot(99.0).edges["ix"].state is State.DOWN
     provider.run(table, 102.0)

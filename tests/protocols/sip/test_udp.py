@@ -205,3 +205,20 @@ async def test_targets_find_their_socket_anew_after_a_change(
 def udp_bound(udp: Udp) -> list[tuple[Side, socket.socket]]:
     """The sockets, in the order in which they were given."""
     return [(Side.SITE, sock) for sock in udp._bound]
+
+
+async def test_socket_confined_to_an_interface_sends_to_what_is_behind_it_alone(
+    hears: Hears,
+) -> None:
+    inner, outer = (bind("127.0.0.1", 0) for _ in range(2))
+    places = [bound(Side.EDGE, inner, "link1"), bound(Side.EDGE, outer)]
+    udp = Udp(hears, places)
+    async with telephone() as phone:
+        for number, device in enumerate(("link1", None), start=1):
+            udp.send(Side.EDGE, at(phone.port, device=device), b"OPTIONS", number)
+            await asyncio.wait_for(phone.heard.get(), 2)
+            assert phone.source == places[number - 1].sock.getsockname()
+        udp.send(Side.EDGE, at(phone.port, device="link2"), b"OPTIONS", 3)
+    words = "no UDP socket to send from"
+    assert await hears.failure() == ((3,), Result.REFUSED, words)
+    udp.close()
