@@ -199,7 +199,7 @@ class Daemon:
         if self._asked is not None:
             self._asked.changed(changes)
         self._opened.changed(snapshot, changes)
-        if all(edge.score is not None for edge in snapshot.edges.values()):
+        if all(edge.score or edge.barred for edge in snapshot.edges.values()):
             self._measured.set()
 
     def _headline(self) -> str:

@@ -147,7 +147,11 @@ class Trunks:
         that cannot be had in place of the old one leaves that: it sends nothing.
         """
         for name, bindings in self._bound.items():
-            stale = [one for one, bound in bindings.items() if not bound.is_true]
+            stale = [
+                wanted
+                for wanted, one in bindings.items()
+                if wanted.device and one.sock.fileno() >= 0 and not one.is_true
+            ]
             if not stale:
                 continue
             try:

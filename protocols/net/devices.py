@@ -43,7 +43,10 @@ def is_confined(sock: socket.socket, device: str | None) -> bool:
 
     While there is no such interface, it is to be loopback.
     """
-    bound: int = sock.getsockopt(socket.SOL_SOCKET, _BOUND_TO_INDEX)
+    try:
+        bound = sock.getsockopt(socket.SOL_SOCKET, _BOUND_TO_INDEX)
+    except OSError:
+        return device is None  # a kernel that cannot say: it is bound anew if need be
     if device is None:
         return bound == 0
     return bound == (_index(device) or _index(LOOPBACK)) != 0

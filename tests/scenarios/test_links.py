@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -21,19 +21,23 @@ from tests.namespaces import Network
 from tests.stage import Daemon, Settings, running
 
 PUBLIC, PRIVATE, SOURCE = "198.51.100.1", "203.0.113.64", "192.0.2.10"
-PORT = 8080
+PORT, PBX = 8080, ("127.0.0.1", 5070)
 EVERYTHING = 0x0003  # ETH_P_ALL
 CATALOGUE = f"""\
 version: 1
 name: two-ways
 simulated: true
 default_edge: far
-edges: {{far: {{kind: public}}, far-ix: {{kind: private}}}}
+edges:
+  far: {{kind: public, legacy_id: "1"}}
+  far-ix: {{kind: private, legacy_id: "64", networks: {{sip_signalling: [{PRIVATE}]}}}}
 products:
   api: {{protocol: https, transports: {{tcp: {PORT}}},
         hosts: {{far: {PUBLIC}, far-ix: {PRIVATE}}}, also: [api.example]}}
   vault: {{protocol: https, transports: {{tcp: {PORT}}},
           hosts: {{far: {PUBLIC}, far-ix: {PRIVATE}}}, also: [vault.example]}}
+  pstn: {{protocol: sip, transports: {{udp: 5060}}, host: "{{tenant}}.example",
+         next_hop: "203.0.113.{{legacy_id}}"}}
 """
 REFUSED = "no private edge can be reached, and the listener demands privacy"
 
@@ -64,6 +68,7 @@ def settings_of(directory: Path) -> Settings:
             },
         },
         "health": {
+            "sip_options_interval": "200ms",
             "interval": "200ms",
             "fast_interval": "50ms",
             "timeout": "200ms",
@@ -81,6 +86,18 @@ def settings_of(directory: Path) -> Settings:
                 "allow": ["127.0.0.1"],
                 "bind": "127.0.0.1:8444",
                 "products": ["vault"],
+                "privacy": "required",
+            },
+            "trunk": {
+                "protocol": "sip",
+                "product": "pstn",
+                "host": "trunk.example",
+                "site": {
+                    "bind": ["udp://127.0.0.1:5060"],
+                    "to": ["sip:127.0.0.1:5070"],
+                    "allow": ["127.0.0.1/32"],
+                },
+                "edge": {"bind": [f"udp://{SOURCE}:5060"], "transport": "udp"},
                 "privacy": "required",
             },
         },
@@ -107,6 +124,10 @@ class Ways:
             network.inside(lambda: _listening(PUBLIC), within=internet),
             network.inside(lambda: _listening(PRIVATE), within=exchange),
         ]
+        self.phones = [
+            network.inside(lambda: _bound((PRIVATE, 5060)), within=exchange),
+            network.inside(lambda: _bound(PBX)),
+        ]
         self._capture = network.inside(_capturing)
 
     def lead(self) -> None:
@@ -123,7 +144,7 @@ class Ways:
 
     def close(self) -> None:
         """Close what is open."""
-        for sock in (*self.edges, self._capture):
+        for sock in (*self.edges, *self.phones, self._capture):
             sock.close()
 
     async def connect(self, port: int, host: str) -> str:
@@ -141,6 +162,13 @@ class Ways:
 def _listening(address: str) -> socket.socket:
     # Nobody accepts: the kernel connects whoever comes, which is all that is asked for.
     return socket.create_server((address, PORT), backlog=4096)
+
+
+def _bound(place: tuple[str, int]) -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind(place)
+    sock.setblocking(False)
+    return sock
 
 
 def _capturing() -> socket.socket:
@@ -212,3 +240,73 @@ async def test_private_edge_is_left_at_each_change_and_nothing_leaves_by_another
     left = set(ways.seen())
     assert PUBLIC in left
     assert PRIVATE not in left
+
+
+class Switchboard(asyncio.DatagramProtocol):
+    """A private edge that answers 200 to whatever it is asked."""
+
+    def __init__(self) -> None:
+        self.answers = 0
+        self.transport: asyncio.DatagramTransport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.DatagramTransport", transport)
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        if not data.startswith(b"ACK"):
+            self.answers += 1
+            copied = (b"Via", b"From", b"To", b"Call-ID", b"CSeq")
+            lines = [one for one in data.split(b"\r\n") if one.startswith(copied)]
+            told = [b"SIP/2.0 200 OK", *lines, b"Content-Length: 0", b"", b""]
+            self.transport.sendto(b"\r\n".join(told), addr)
+
+
+async def call(pbx: socket.socket, number: int) -> str:
+    """The final answer to a call of the PBX."""
+    loop = asyncio.get_running_loop()
+    lines = (
+        "INVITE sip:+15551234567@127.0.0.1 SIP/2.0",
+        f"Via: SIP/2.0/UDP 127.0.0.1:5070;branch=z9hG4bK{number}",
+        "From: <sip:100@127.0.0.1>;tag=f1",
+        "To: <sip:+15551234567@127.0.0.1>",
+        f"Call-ID: {number}",
+        "CSeq: 1 INVITE",
+        "Contact: <sip:100@127.0.0.1:5070>",
+        "Max-Forwards: 70",
+        "Content-Length: 0",
+    )
+    text = "\r\n".join((*lines, "", ""))
+    await loop.sock_sendto(pbx, text.encode(), ("127.0.0.1", 5060))
+    async with asyncio.timeout(10):
+        while True:
+            answer = (await loop.sock_recv(pbx, 4096)).decode()
+            if f"z9hG4bK{number}" in answer and " 100 " not in answer:
+                return answer
+
+
+async def test_private_trunk_calls_by_an_interface_that_was_made_anew(
+    ways: Ways, daemon: Daemon
+) -> None:
+    edge, pbx = ways.phones
+    loop, ip = asyncio.get_running_loop(), ways.network.ip
+    transport, _ = await loop.create_datagram_endpoint(Switchboard, sock=edge)
+    up: dict[str, Any] = {"product": "pstn", "edge": "far-ix", "state": "up"}
+    await daemon.wait("product.flipped", **up)
+    assert (await call(pbx, 1)).startswith("SIP/2.0 200 ")
+    told = len(daemon.records)
+    ip("link delete link1")
+    await daemon.wait("link.exposed", after=told, reason="no interface link1")
+    refusal = await call(pbx, 2)
+    assert refusal.startswith("SIP/2.0 503 ")
+    assert f'Warning: 399 edge-router "{REFUSED}"' in refusal
+    told = len(daemon.records)
+    ways.network.join("link1", ways.exchange, "169.254.1.2/30", "169.254.1.1/30")
+    ip(f"route add {SOURCE} via 169.254.1.2", within=ways.exchange)
+    ways.lead()
+    await daemon.wait("link.private", after=told)
+    await daemon.wait("product.flipped", after=told, **up)
+    assert (await call(pbx, 3)).startswith("SIP/2.0 200 ")
+    assert not daemon.events("socket.unfit")
+    assert not daemon.events("message.dropped")
+    assert PRIVATE not in set(ways.seen())
+    transport.close()
