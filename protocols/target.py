@@ -40,6 +40,8 @@ class Target:
     "Name that the far certificate must bear; empty without TLS."
     source: str | None = None
     "Local address to connect from; None leaves it to the system."
+    device: str | None = None
+    "Interface that all packets have to leave by; None for any."
     label: str = ""
     "Name of the place in logs and records: the edge, or the site's receiver."
     patience: float = 1.0
@@ -58,6 +60,7 @@ class Target:
             self.server_name,
             self.verify_name,
             self.source or "",
+            self.device or "",
             self.label,
         )
         object.__setattr__(self, "key", "|".join(parts))
@@ -117,6 +120,9 @@ class Outcome:
 
 ALIVE = Outcome(Result.ALIVE)
 "The outcome that relays report per flow; one value, since it is reported so often."
+
+NOBODY = "no target can be reached now"
+"What a client is told that can be taken nowhere, if nothing more is known."
 
 Choose = Callable[[Collection[Target]], Target | None]
 "Given the targets that this flow already tried, the next one; None when all are."

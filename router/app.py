@@ -31,6 +31,7 @@ from router.relays import Ground
 from router.reloads import Reloads, Unusable
 from router.service import Stop
 from router.snapshot import Snapshot
+from router.summary import edge_places
 from router.supervision import Supervision
 from router.telling import tell_rejection
 
@@ -50,7 +51,7 @@ def run(loaded: Loaded, path: Path) -> int:
     came = given(os.environ, os.getpid())
     chosen = loaded.config.log
     level = events.Level[chosen.level.upper()]
-    places = _places(loaded)
+    places = edge_places(loaded)
     log = open_log(chosen.format, level, strict=False, places=places)
     try:
 
@@ -60,14 +61,6 @@ def run(loaded: Loaded, path: Path) -> int:
         return service.run(serve)
     finally:
         log.close()
-
-
-def _places(loaded: Loaded) -> dict[str, Place]:
-    """What records say of the edges that served."""
-    provider, edges = loaded.config.provider, loaded.catalogue.edges
-    return {
-        name: Place(provider.region, edges[name].kind.value) for name in provider.edges
-    }
 
 
 def reject(error: ConfigError, path: Path) -> None:
@@ -134,6 +127,7 @@ class Daemon:
             tasks=self._tasks,
             environ=os.environ,
             under_way=self._opened.under_way,
+            links=self._knowledge.exits.links,
             leave=self._opened.leave,
             reload=self.reload,
             settled=self._opened.settled,
@@ -173,6 +167,7 @@ class Daemon:
             tasks=self._tasks,
             directory=state.directory(self._loaded.config.state_directory, os.environ),
             now=self._loop.time(),
+            refit=self._opened.trunks.refit,
         )
         ground = self._ground(self._loaded)
         self._opened.switch(ground, self._opened.prepare(ground, fresh))
@@ -204,7 +199,7 @@ class Daemon:
         if self._asked is not None:
             self._asked.changed(changes)
         self._opened.changed(snapshot, changes)
-        if all(edge.score is not None for edge in snapshot.edges.values()):
+        if all(edge.score or edge.barred for edge in snapshot.edges.values()):
             self._measured.set()
 
     def _headline(self) -> str:
@@ -239,7 +234,7 @@ class Daemon:
         ground = self._ground(loaded)
         plan = self._opened.prepare(ground, self._opened.bind(loaded))
         # From here on nothing fails, and nobody else has a turn before the end.
-        self._places.update(_places(loaded))
+        self._places.update(edge_places(loaded))
         self._knowledge.change(loaded, asks)
         self._opened.switch(ground, plan)
         before, self._loaded = self._loaded, loaded

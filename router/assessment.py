@@ -16,6 +16,7 @@ from router.status import (
     Condition,
     EdgeStatus,
     FlowCount,
+    LinkStatus,
     Past,
     Pinned,
     ServiceStatus,
@@ -32,6 +33,7 @@ def assess(
     about: About,
     flows: Iterable[FlowCount],
     history: History,
+    links: Iterable[LinkStatus] = (),
     *,
     now: float,
     unix: float,
@@ -70,6 +72,7 @@ def assess(
         troubles=troubles,
         edges=edges,
         receivers=sites,
+        links=tuple(links),
         flows=tuple(flows),
         past=tuple(_past(history, offset)),
     )

@@ -6,14 +6,13 @@ Nothing is decided by it and nothing waits for it: the kernel's routes decide
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 
 from protocols.net.tasks import Tasks
 from router.birdc import (
     RESTRICT,
-    BgpRoute,
-    BgpSession,
     BirdError,
+    Evidence,
     Replies,
     Reply,
     ask_route,
@@ -27,18 +26,6 @@ TIMEOUT = 2.0
 INTERVAL = 10.0
 "Seconds between two rounds of questions."
 _READ = 1 << 14
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Evidence:
-    """What BIRD says."""
-
-    sessions: Mapping[str, BgpSession | None] = dataclasses.field(default_factory=dict)
-    "The sessions asked for; None for one that BIRD does not have."
-    routes: Mapping[str, BgpRoute | None] = dataclasses.field(default_factory=dict)
-    "The best routes to the addresses asked for; None for one without."
-    trouble: str = ""
-    "Why nothing is known; empty if something is."
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -117,7 +104,8 @@ class Bird:
         """`on_trouble` is told why nothing is known; empty once something is."""
         self.evidence = Evidence(trouble="not yet asked")
         "What was said last."
-        self._questions = questions
+        self.questions = questions
+        "What to ask from the next round on."
         self._on_trouble = on_trouble
         self._interval = interval
         self._timeout = timeout
@@ -134,7 +122,7 @@ class Bird:
 
     async def _go(self) -> None:
         while True:
-            self.evidence = await look(self._questions, timeout=self._timeout)
+            self.evidence = await look(self.questions, timeout=self._timeout)
             if self.evidence.trouble != self._trouble:
                 self._trouble = self.evidence.trouble
                 self._on_trouble(self._trouble)

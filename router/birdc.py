@@ -8,6 +8,7 @@ show, and nothing is decided by it.
 
 import dataclasses
 import re
+from collections.abc import Mapping
 
 MAX_REPLY = 1 << 16
 "Bytes of one answer at most; that to one question of ours has some hundreds."
@@ -68,6 +69,18 @@ class BgpRoute:
     "Name of the protocol that it came by."
     interfaces: tuple[str, ...]
     "Interfaces of its next hops."
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Evidence:
+    """What BIRD says."""
+
+    sessions: Mapping[str, BgpSession | None] = dataclasses.field(default_factory=dict)
+    "The sessions asked for; None for one that BIRD does not have."
+    routes: Mapping[str, BgpRoute | None] = dataclasses.field(default_factory=dict)
+    "The best routes to the addresses asked for; None for one without."
+    trouble: str = ""
+    "Why nothing is known; empty if something is."
 
 
 def ask_session(name: str) -> bytes:

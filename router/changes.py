@@ -10,7 +10,10 @@ from router.health import State
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Flip:
-    """A change of health, of an address, an endpoint or an edge."""
+    """A change of health, of an address, an endpoint or an edge.
+
+    An address that was DOWN already, and may now not be used at all, is one, too.
+    """
 
     edge: str
     "Name of the edge or the receiver."

@@ -10,7 +10,7 @@ from protocols.target import Outcome, Probe, Report, Result, Target
 from router.changes import Change
 from router.endpoint import Protocol
 from router.location import Location
-from router.records import ProbeOrder
+from router.records import Exit, ProbeOrder
 from router.scope import Scope
 from router.snapshot import Snapshot
 from router.table import LATE, Table
@@ -123,6 +123,16 @@ class Checker:
         self._table.addresses(name, found, self._time())
         self._settle()
 
+    @property
+    def exits(self) -> Mapping[Exit, str]:
+        """The ways to all addresses that are behind links, each with its edge."""
+        return self._table.exits
+
+    def bar(self, bars: Mapping[Exit, str]) -> None:
+        """Send nothing by exits of which it says why, and again where it says none."""
+        self._table.bar(bars, self._time())
+        self._settle()
+
     def change(self, scope: Scope, probes: Mapping[Protocol, Probe]) -> None:
         """Know what is in this scope from now on, and probe it like this."""
         self._probes = probes
@@ -188,9 +198,16 @@ class Checker:
         finally:
             self._hearers.remove(hear)
         return tuple(
-            found.get(_spot(protocol, target)) or Probed(protocol, target)
+            found.get(_spot(protocol, target)) or self._unasked(protocol, target)
             for protocol, target in asked
         )
+
+    def _unasked(self, protocol: Protocol, target: Target) -> Probed:
+        """What to tell of a target that has no outcome."""
+        barred = self._table.barred(target)
+        if barred:
+            return Probed(protocol, target, why=f"not asked: {barred}")
+        return Probed(protocol, target)
 
     def saved(self) -> dict[str, object]:
         """What is worth keeping over a restart, as data that JSON can hold."""

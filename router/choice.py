@@ -11,6 +11,15 @@ ADDRESSES_PER_ENDPOINT = 2
 "Addresses of one endpoint that a flow tries before it goes to the next endpoint."
 
 
+WITHOUT_LINK = "no private edge can be reached, and the listener demands privacy"
+"Why a flow is refused that may go by direct links only."
+
+
+def by_link(target: Target) -> bool:
+    """Whether a target is reached by a direct link, and by nothing else."""
+    return target.device is not None
+
+
 class HoldsSnapshot(Protocol):
     """Whoever holds the snapshot of the moment."""
 

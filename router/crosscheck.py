@@ -5,11 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from router.catalogue import Catalogue
 from router.document import Document
 from router.endpoint import Kind, Protocol
-from router.endpoints import ANYWHERE, endpoints, products_of
+from router.endpoints import ANYWHERE, endpoints, is_required, products_of
 from router.hosts import Refusal, host_names, match_host
 from router.linkcheck import check_links
 from router.links import Link
-from router.listeners import FromProvider, HttpsConnect, Listener, Sip
+from router.listeners import Demand, FromProvider, HttpsConnect, Listener, Sip
+from router.privacycheck import check_privacy
 from router.problem import KeyPath, Problem, Severity, did_you_mean, one_of
 from router.reserved import not_unique
 from router.settings import Config, Provider
@@ -37,7 +38,20 @@ def settle(config: Config, catalogue: Catalogue) -> Config:
         update={"region": region, "edges": edges, "source_addresses": sources}
     )
     policy = config.policy.model_copy(update={"default_edge": default})
-    return config.model_copy(update={"provider": provider, "policy": policy})
+    listeners = {
+        name: _demanding(listener, policy.prefer_private.allow_public)
+        for name, listener in config.listeners.items()
+    }
+    update = {"provider": provider, "policy": policy, "listeners": listeners}
+    return config.model_copy(update=update)
+
+
+def _demanding(listener: Listener, allow_public: bool) -> Listener:
+    """The listener with the privacy that it demands, if it leads to the provider."""
+    if isinstance(listener, FromProvider) or listener.privacy is not None:
+        return listener
+    demand = Demand.PREFERRED if allow_public else Demand.REQUIRED
+    return listener.model_copy(update={"privacy": demand})
 
 
 def check_with(
@@ -56,7 +70,9 @@ def check_with(
     ]
     yield from problems
     if not any(problem.severity is Severity.ERROR for problem in problems):
-        yield from _reach(settle(config, catalogue), catalogue, document)
+        settled = settle(config, catalogue)
+        yield from _reach(settled, catalogue, document)
+        yield from check_privacy(settled, catalogue, document)
 
 
 def _region(
@@ -218,7 +234,8 @@ def _reach(
             found = f"a listener called '{name}', like a product in use"
             yield document.problem(path, found, "another name")
         products = products_of(listener, catalogue)
-        yield from _edges_left(path, products, at, config, catalogue, document)
+        if not is_required(listener):
+            yield from _edges_left(path, products, at, config, catalogue, document)
         if isinstance(listener, Sip):
             yield from _trunk(path, listener, catalogue, document)
             yield from _unbound_sources(path, listener, config, catalogue, document)

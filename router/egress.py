@@ -9,6 +9,7 @@ is a `Found`; `router.kernel` asks it.
 import dataclasses
 import enum
 import ipaddress
+from collections.abc import Iterable
 
 from router.rtnetlink import (
     BLACKHOLE,
@@ -30,7 +31,8 @@ class Way:
     source: str | None = None
     "Local address that we send from; None leaves it to the kernel."
     sources: frozenset[str] = frozenset()
-    "Where the kernel picks the source: those that are right; empty for any."
+    """Where the kernel picks the source: the addresses and networks that are right;
+    empty for any."""
 
     def __post_init__(self) -> None:
         """Raises ValueError for what is no address, or of two families."""
@@ -44,6 +46,9 @@ class Way:
 @dataclasses.dataclass(frozen=True, slots=True)
 class Found:
     """What the kernel says of one way."""
+
+    index: int = 0
+    "Number of the link's interface; 0 if it has none."
 
     exists: bool = True
     "Whether the link's interface exists."
@@ -79,9 +84,9 @@ class Verdict:
     "Whether it is private."
     reason: str = ""
     "Why it is not, in words; empty for a private one."
+    index: int = 0
+    "Number of the interface: another one once that was made anew; 0 if unknown."
 
-
-PRIVATE = Verdict(Privacy.PRIVATE)
 
 _DEAD_ENDS = {
     NOWHERE: "no route",
@@ -94,7 +99,8 @@ _DEAD_ENDS = {
 def judge(way: Way, found: Found) -> Verdict:
     """Whether packets leave as they have to."""
     reason = _interface(way, found) or _route(way, found)
-    return Verdict(Privacy.EXPOSED, reason) if reason else PRIVATE
+    privacy = Privacy.EXPOSED if reason else Privacy.PRIVATE
+    return Verdict(privacy, reason, found.index)
 
 
 def unknown(reason: str) -> Verdict:
@@ -126,6 +132,14 @@ def _route(way: Way, found: Found) -> str:
         return f"route leaves {also}by {others[0]}"
     if not found.leaves:
         return "route leaves by no interface"
-    if way.source is None and way.sources and found.source not in way.sources:
+    if way.source is None and way.sources and not _is_right(found.source, way.sources):
         return f"packets would carry the source {found.source or 'of another link'}"
     return ""
+
+
+def _is_right(source: str, sources: Iterable[str]) -> bool:
+    """Whether a source is one of those addresses, or within one of those networks."""
+    if not source:
+        return False
+    address = ipaddress.ip_address(source)
+    return any(address in ipaddress.ip_network(one) for one in sources)

@@ -51,7 +51,10 @@ class Endpoint:
     verify_name: str = ""
     "Name that the certificate must bear; empty without TLS."
     source: str | None = None
-    "Local address to connect from; None leaves it to the system."
+    """Local address to connect from; None, as for the other version of IP, leaves it to
+    the system."""
+    device: str | None = None
+    "Interface of the direct link that it is behind; None where any will do."
 
     def target(
         self,
@@ -61,6 +64,9 @@ class Endpoint:
         round_trip: float | None = None,
     ) -> Target:
         """The target at one of this endpoint's addresses; times in seconds."""
+        source = self.source
+        if source is not None and (":" in source) is not (":" in location.address):
+            source = None
         return Target(
             address=location.address,
             port=location.port or self.port,
@@ -68,7 +74,8 @@ class Endpoint:
             host=self.host,
             server_name=self.server_name,
             verify_name=self.verify_name,
-            source=self.source,
+            source=source,
+            device=self.device,
             label=self.edge,
             patience=patience,
             round_trip=round_trip,

@@ -6,7 +6,9 @@ from protocols.target import Transport
 from router.addresses import Receiver
 from router.catalogue import Catalogue, Product, fill
 from router.endpoint import Endpoint, Protocol
+from router.links import device_to
 from router.listeners import (
+    Demand,
     FromProvider,
     HttpsConnect,
     HttpsPassthrough,
@@ -39,6 +41,13 @@ def products_of(listener: Listener, catalogue: Catalogue) -> tuple[str, ...]:
             return (listener.product,)
         case _:
             return ()
+
+
+def is_required(listener: Listener) -> bool:
+    """Whether flows of a listener may go by direct links only."""
+    return not isinstance(listener, FromProvider) and (
+        listener.privacy is Demand.REQUIRED
+    )
 
 
 def endpoints(catalogue: Catalogue, config: Config) -> tuple[Endpoint, ...]:
@@ -121,6 +130,8 @@ def _of_product(
     region = config.provider.region
     edges = config.provider.edges if product.has_edges else (ANYWHERE,)
     for edge in edges:
+        if is_required(listener) and device_to(config.provider.links, edge) is None:
+            continue  # so that it is not even probed
         if edge == ANYWHERE or product.offered(edge, region):
             yield _endpoint(catalogue, config, listener, name, edge)
 
@@ -159,6 +170,7 @@ def _endpoint(
         server_name=server_name if encrypted else "",
         verify_name=filled(product.verify_name or server_name) if encrypted else "",
         source=str(source) if source else None,
+        device=device_to(config.provider.links, edge),
     )
 
 

@@ -277,6 +277,71 @@ LISTENER_CRAMPED = _event(
     Field("needed_bytes", "what it should have"),
 )
 
+SOCKET_UNFIT = _event(
+    "socket.unfit",
+    Level.WARNING,
+    "A link's interface was made anew, and a socket could not be bound to it: calls"
+    " over the link fail until it can.",
+    "See who holds the address: `ss -ltnup`; then restart.",
+    LISTENER,
+    ERROR,
+)
+
+# Links
+
+_LINK = Field("link", "name of the link in the configuration")
+_INTERFACE = Field("interface", "its interface")
+_EDGES = Field("edges", "the edges behind it")
+LINK_EXPOSED = _event(
+    "link.exposed",
+    Level.WARNING,
+    "Packets to edges behind a link would not leave by it: none are sent there.",
+    "Look at the interface and the route that `reason` names: `ip route get ADDRESS`.",
+    _LINK,
+    _INTERFACE,
+    _EDGES,
+    REASON,
+)
+LINK_PRIVATE = _event(
+    "link.private",
+    Level.INFO,
+    "Packets to edges behind a link leave by it: they are probed, and used again.",
+    "Nothing.",
+    _LINK,
+    _INTERFACE,
+    _EDGES,
+)
+NETLINK_FAILED = _event(
+    "netlink.failed",
+    Level.WARNING,
+    "The kernel cannot be asked which way packets leave. Private edges are used all the"
+    " same; their sockets still leave by the link's interface only.",
+    "Allow AF_NETLINK, as the unit in `systemd/` does. It is tried again every 10 s.",
+    ERROR,
+)
+NETLINK_RECOVERED = _event(
+    "netlink.recovered",
+    Level.INFO,
+    "The kernel can be asked again.",
+    "Nothing.",
+)
+BIRD_FAILED = _event(
+    "bird.failed",
+    Level.WARNING,
+    "BIRD does not say how a link's BGP session stands. Nothing is decided by that.",
+    "See whether BIRD runs, and the daemon's user is in its group; it is asked again"
+    " every 10 s.",
+    _LINK,
+    ERROR,
+)
+BIRD_RECOVERED = _event(
+    "bird.recovered",
+    Level.INFO,
+    "BIRD answers again.",
+    "Nothing.",
+    _LINK,
+)
+
 # Edges
 
 EDGE_SWITCHED = _event(

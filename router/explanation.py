@@ -98,6 +98,8 @@ def _why(snapshot: Snapshot, places: tuple[Place, ...]) -> str:
     if snapshot.refusing:
         return "new flows are refused: all edges are drained"
     first, home = places[0].endpoint.edge, snapshot.home.edge
+    if snapshot.edges[first].barred:  # a barred one is the last of them
+        return f"new flows are refused: {first} is barred, and no other edge is left"
     if home is None:
         return f"new flows go to {first}: there is no home yet"
     if first == home:
@@ -112,6 +114,8 @@ def moves(snapshot: Snapshot, edge: Edge, reasons: Reasons, now: float) -> str:
     """What would have to happen for home to move to an edge, or away from it."""
     home = snapshot.home.edge
     here = snapshot.edges.get(home) if home is not None else None
+    if edge.barred:
+        return f"is used again once this is over: {edge.barred}"
     if here is None:
         return "the best edge becomes home once all are measured"
     if snapshot.frozen:

@@ -106,8 +106,12 @@ class Handover:
         held = {_bound(sock): sock for sock in sockets}
         for place in self._held.keys() - held.keys():
             self._notifier.forget(place)
-        for place in held.keys() - self._held.keys():
-            self._notifier.store(place, held[place].fileno())
+        for place, sock in held.items():
+            before = self._held.get(place)
+            if before is not sock:
+                if before is not None:
+                    self._notifier.forget(place)
+                self._notifier.store(place, sock.fileno())
         self._held = held
 
     def broken(self) -> Iterator[str]:

@@ -93,6 +93,8 @@ class Health:
     "Before then a suspect stays one."
     flips: tuple[float, ...] = ()
     "The last times at which it went DOWN."
+    barred: bool = False
+    "Whether nothing may be sent there, however well it would answer."
 
     @property
     def hopeless(self) -> bool:
@@ -156,6 +158,33 @@ def overdue(health: Health, *, now: float) -> Health:
 def heard(health: Health, when: float) -> Health:
     """The health after live flows were answered, most recently at `when`."""
     return dataclasses.replace(health, heard=when, doubts=0, probe_failures=0)
+
+
+def bar(health: Health, reason: str, *, now: float) -> Health:
+    """The health of an address to which nothing may be sent any more.
+
+    It goes DOWN as by failures: who does so again and again waits longer each time.
+    """
+    if health.barred and health.state is State.DOWN:
+        return dataclasses.replace(health, reason=reason)
+    began = {"barred": True, "good": 0, "good_since": math.inf, "doubts": 0}
+    if health.state is State.DOWN:
+        return dataclasses.replace(health, reason=reason, **began)  # type: ignore[arg-type]
+    flips = (*health.flips, now)[-MAX_FLIPS:] if health.proved else health.flips
+    return _turn(health, State.DOWN, reason, now, flips=flips, **began)
+
+
+def lift(health: Health, *, now: float) -> Health:
+    """The health once something may be sent there again: yet to be found out.
+
+    An address that has never answered is a new one. Any other has to recover.
+    """
+    if not health.barred:
+        return health
+    if not health.proved:
+        return Health(since=now)
+    reason = f"free again, after: {health.reason}"
+    return dataclasses.replace(health, barred=False, reason=reason)
 
 
 def recovery(health: Health, settings: Settings, *, now: float) -> float:

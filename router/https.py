@@ -16,13 +16,22 @@ from protocols.net.listen import AcceptNoMore, Factory
 from protocols.record import UnderWay
 from protocols.target import Choose, Target
 from router.changes import Change, Flip
-from router.choice import Choice
-from router.endpoints import products_of
+from router.choice import by_link
+from router.endpoints import is_required, products_of
 from router.forwarding import forward
 from router.health import State
 from router.hosts import host_names
 from router.listeners import HttpsConnect, HttpsTerminate
-from router.relays import DRAIN, Ground, Refusals, Relayed, Tunnelled, serving
+from router.relays import (
+    DRAIN,
+    Ground,
+    Refusals,
+    Relayed,
+    Tunnelled,
+    chooser,
+    nobody,
+    serving,
+)
 from router.snapshot import Snapshot
 
 
@@ -35,6 +44,7 @@ class HttpsRelay:
     def __init__(self, ground: Ground, name: str, listener: Relayed) -> None:
         """Raises TLSFileError."""
         self._leaving = False
+        self._required = is_required(listener)
         config = ground.loaded.config
         chosen = listener.deadlines
         if isinstance(listener, HttpsTerminate):
@@ -53,7 +63,7 @@ class HttpsRelay:
         self._relay = Relay(
             name,
             to_provider=to_provider,
-            choose=Choice(ground.checker, self._route),
+            choose=chooser(ground, self._route, listener),
             report=ground.checker.report,
             record=ground.log.log_flow,
             refused=Refusals(ground.log, name).request,
@@ -72,6 +82,7 @@ class HttpsRelay:
                 window=chosen.body_grace,
                 bytes=int(chosen.body_grace * listener.limits.body_rate),
             ),
+            nobody=nobody(listener),
         )
 
     @property
@@ -82,7 +93,10 @@ class HttpsRelay:
     def changed(self, snapshot: Snapshot, changes: Iterable[Change]) -> None:
         """Keep connections warm where they will be needed; leave what fell ill."""
         if not self._leaving:
-            self._relay.keep_warm(snapshot.warm(self._route))
+            warm = snapshot.warm(self._route)
+            if self._required:
+                warm = tuple(filter(by_link, warm))
+            self._relay.keep_warm(warm)
         for change in changes:
             if isinstance(change, Flip) and change.to is not State.UP:
                 for target in change.targets:
@@ -130,6 +144,7 @@ class HttpsTunnels:
             deadlines=tunnel.Deadlines(
                 hello=chosen.header, connect=chosen.connect, answer=chosen.tls
             ),
+            nobody=nobody(listener),
         )
         self.serving = serving(
             ground, name, listener, self._factory(ground, name, listener)
@@ -169,7 +184,7 @@ class HttpsTunnels:
         route = forward(
             host_names(catalogue, products),
             ground.loaded.config.provider.region,
-            {product: Choice(ground.checker, product) for product in products},
+            {product: chooser(ground, product, listener) for product in products},
         )
         if isinstance(listener, HttpsConnect):
             return functools.partial(

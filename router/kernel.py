@@ -105,7 +105,7 @@ class Kernel:
         link = self._link(way.interface)
         if link is None:
             return Found(exists=False)
-        found = Found(up=link.up, running=link.running)
+        found = Found(link.index, up=link.up, running=link.running)
         if way.source is not None and self._route(way.source).kind != LOCAL:
             # Packets to an address of this machine go to the machine itself.
             return dataclasses.replace(found, ours=False)

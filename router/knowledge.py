@@ -19,6 +19,7 @@ from router.config import Loaded
 from router.election import Switch
 from router.endpoint import Endpoint, Protocol
 from router.endpoints import ANYWHERE, endpoints, receivers
+from router.exits import Exits
 from router.logs import Log
 from router.lookup import Sources
 from router.names import Answer
@@ -51,8 +52,12 @@ class Knowledge:
         tasks: Tasks,
         directory: Path | None,
         now: float,
+        refit: Callable[[], None],
     ) -> None:
-        """`directory` is where knowledge outlives a restart; None keeps nothing."""
+        """`directory` is where knowledge outlives a restart; None keeps nothing.
+
+        `refit` has sockets fit the interfaces of links as they are now.
+        """
         self._log = log
         self._on_change = on_change
         self._directory = directory
@@ -77,6 +82,9 @@ class Knowledge:
             look_up=lambda name: self._resolver.hurry(name),
         )
         "Takes reports, holds the snapshot."
+        links = loaded.config.provider.links
+        self.exits = Exits(links, self.checker, log=log, tasks=tasks, refit=refit)
+        "Has private edges used only while they are private."
         self._product = _ranked(scope)
         self._addresses: dict[str, tuple[str, ...]] = {}
         self._outage = Outage()
@@ -97,6 +105,7 @@ class Knowledge:
                 self.checker.doubt()
             self._keeper.start()
         self._resolver.watch(self._table.names)
+        self.exits.watch()
         self.checker.start()
 
     def change(self, loaded: Loaded, probes: Mapping[Protocol, Probe]) -> None:
@@ -105,6 +114,7 @@ class Knowledge:
         self._region = loaded.config.provider.region
         self._product = _ranked(scope)
         self.checker.change(scope, probes)
+        self.exits.change(loaded.config.provider.links)
         self._resolver.watch(self._table.names)
         self._resolver.change(_sources(loaded.config))
         answers = self._resolver.answers
@@ -112,11 +122,13 @@ class Knowledge:
             if answer.locations or answer.gone:  # new endpoints may share a name
                 self.checker.addresses(name, answer.locations)
         self._addresses = {n: a for n, a in self._addresses.items() if n in answers}
+        self.exits.watch()
         self._recovered(self._outage.keep(answers, time.monotonic()))
 
     async def close(self) -> None:
         """Stop, and save what was learnt."""
         self.checker.close()
+        await self.exits.close()
         await self._resolver.close()
         if self._keeper is not None:
             await self._keeper.close()
@@ -157,6 +169,7 @@ class Knowledge:
         if answer.locations or answer.gone:
             self._addresses[name] = answer.addresses
             self.checker.addresses(name, answer.locations)
+            self.exits.watch()
             self._save()
 
     def _recovered(self, ended: Ended | None) -> None:

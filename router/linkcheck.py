@@ -8,7 +8,7 @@ from router.addresses import IPNetwork
 from router.catalogue import Catalogue
 from router.document import Document
 from router.endpoint import Kind
-from router.links import Link
+from router.links import Link, device_at
 from router.listeners import Sip
 from router.problem import KeyPath, Problem, Severity, did_you_mean, key_text, one_of
 from router.reserved import not_routable
@@ -166,17 +166,22 @@ def _alone(
 
 
 def _borrowed(config: Config, document: Document) -> Iterator[Problem]:
-    """Trunks whose first address is a link's: public edges are called from that one."""
+    """Trunks whose first address is a link's: public edges are called from that one.
+
+    With an interface they are not: what is bound for a link sends nothing elsewhere.
+    """
+    links = config.provider.links
     for name, listener in config.listeners.items():
         if not isinstance(listener, Sip):
             continue
         transport, seen = listener.edge.transport, set()
         for index, bind in enumerate(listener.edge.bind):
             version = bind.address.version
-            if bind.transport is not transport or version in seen:
+            others = bind.transport is not transport or version in seen
+            if others or device_at(links, bind.address) is not None:
                 continue
             seen.add(version)
-            for link, other in config.provider.links.items():
+            for link, other in links.items():
                 if any(bind.address in prefix for prefix in other.prefixes):
                     yield document.problem(
                         ("listeners", name, "edge", "bind", index),

@@ -1,13 +1,15 @@
 """Direct links to the provider, as a configuration describes them."""
 
 import re
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 import pydantic
 
-from router.addresses import Address, Network
+from router.addresses import Address, IPAddress, Network
 from router.units import Bandwidth, as_text, provisioned, read_text, wrong
-from router.validation import Name, Section, Text
+from router.validation import FilePath, Name, Section, Text
 
 _INTERFACE = r"[!-.0-9;-~]{1,15}"
 
@@ -21,10 +23,35 @@ def _interface(value: object) -> str:
     return text
 
 
+_SESSION = r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,63}"
+
+
+def _session(value: object) -> str:
+    expected = "the name of a protocol in BIRD's configuration"
+    text = read_text(value, expected)
+    if not re.fullmatch(_SESSION, text):
+        raise wrong(expected)
+    return text
+
+
+Session = Annotated[
+    str, pydantic.PlainValidator(_session), as_text(pattern=f"^{_SESSION}$")
+]
+"The name of a BGP session."
+
 Interface = Annotated[
     str, pydantic.PlainValidator(_interface), as_text(pattern=f"^{_INTERFACE}$")
 ]
 "The name of a network interface."
+
+
+class Bgp(Section):
+    """Where to ask BIRD what it knows of a link; nothing is decided by it."""
+
+    socket: FilePath = Path("/run/bird/bird.ctl")
+    "BIRD's control socket; the daemon's user must be in its group."
+    session: Session
+    "Name of the link's BGP session in BIRD's configuration."
 
 
 class Link(Section):
@@ -47,3 +74,27 @@ class Link(Section):
     "What was ordered."
     reserve: Annotated[float, pydantic.Strict(), pydantic.Field(ge=0, lt=1)] = 0.1
     "Share of the bandwidth that calls leave free, for what cannot be counted ahead."
+    bgp: Bgp | None = None
+    "Where to ask BIRD what it knows of the link. Omitted: nobody is asked."
+
+    def holds(self, address: IPAddress) -> bool:
+        """Whether an address of this machine is the link's: flows leave from there."""
+        if self.sources:
+            return address in self.sources
+        return any(address in prefix for prefix in self.prefixes)
+
+
+Links = Mapping[str, Link]
+"Links by name."
+
+
+def device_to(links: Links, edge: str) -> str | None:
+    """The interface by which packets to an edge have to leave; None for any."""
+    found = (one.interface for one in links.values() if edge in one.edges)
+    return next(found, None)
+
+
+def device_at(links: Links, address: IPAddress) -> str | None:
+    """The interface by which packets from an address have to leave; None for any."""
+    found = (one.interface for one in links.values() if one.holds(address))
+    return next(found, None)

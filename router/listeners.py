@@ -51,6 +51,20 @@ class Mode(enum.StrEnum):
     "The client uses the router as its proxy (HTTPS_PROXY)."
 
 
+class Demand(enum.StrEnum):
+    """Whether a listener may use public edges."""
+
+    PREFERRED = "preferred"
+    "Private edges first, as the policy says; public ones when that is better."
+    REQUIRED = "required"
+    "Private edges alone, and only while they are really private."
+
+
+Demanded = Annotated[
+    Demand | None, pydantic.WithJsonSchema({"enum": [one.value for one in Demand]})
+]
+
+
 class Tls(Section):
     """The certificate that a listener shows."""
 
@@ -141,6 +155,11 @@ class ToProvider(Stream):
     "Who opens the flows."
     allow: _Networks
     "Networks of the clients that may use the listener."
+    privacy: Demanded = None
+    """With `required` nothing of this listener, no probe either, leaves but by a direct
+    link with an `interface`; without one that works, flows are refused. Only names are
+    looked up as ever. Omitted: `preferred`, or as `policy.prefer_private.allow_public`
+    says."""
 
 
 class FromProvider(Stream):
@@ -301,6 +320,11 @@ class Sip(Section):
     site_no_response: Annotated[Seconds, between("500ms", "4s")] = 3.5
     """Silence of the PBXs after which a call from the provider is answered 503, so that
     the provider tries its next address; a provider may give up after 4 s."""
+    privacy: Demanded = None
+    """With `required` nothing of this listener, no probe either, leaves but by a direct
+    link with an `interface`, and calls of other edges are not taken; without one that
+    works, calls are refused. Only names are looked up as ever. Omitted: `preferred`, or
+    as `policy.prefer_private.allow_public` says."""
     key_file: FilePath | None = None
     """File with the secret that signs what is written into Record-Route. Omitted: a new
     one at each start, so that calls do not survive a restart."""

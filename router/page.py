@@ -10,7 +10,16 @@ from collections.abc import Callable, Iterable, Iterator
 from router.assessment import moment
 from router.election import ms
 from router.pictures import picture
-from router.status import EdgeStatus, FlowCount, Past, ServiceStatus, Status, Trouble
+from router.status import (
+    BgpStatus,
+    EdgeStatus,
+    FlowCount,
+    LinkStatus,
+    Past,
+    ServiceStatus,
+    Status,
+    Trouble,
+)
 
 REFRESH = 5
 "Seconds after which a browser asks again."
@@ -88,6 +97,7 @@ def render(status: Status, zone: datetime.tzinfo = datetime.UTC) -> str:
             *_troubles(status.troubles, when),
             "<h2>Edges, from best to worst</h2>",
             *(line for edge in status.edges for line in _edge(edge, status, when)),
+            *_links(status.links),
             *_receivers(status.receivers, when),
             *_flows(status.flows),
             *_past(status.past, when),
@@ -154,6 +164,29 @@ def _reasons(edge: EdgeStatus) -> Iterator[str]:
     for service in edge.services:
         if service.reason and service.reason != edge.reason:
             yield _sentence(f"{service.product}: {service.state.value}", service.reason)
+
+
+def _links(links: Iterable[LinkStatus]) -> Iterator[str]:
+    rows = [
+        (
+            one.name,
+            one.exchange,
+            one.interface or "-",
+            one.privacy.value,
+            ", ".join(one.edges),
+            _bgp(one.bgp),
+            one.reason,
+        )
+        for one in links
+    ]
+    names = ("link", "exchange", "interface", "privacy", "edges", "BGP", "why")
+    yield from _table("Direct links", names, rows)
+
+
+def _bgp(bgp: BgpStatus | None) -> str:
+    if bgp is None:
+        return "-"
+    return bgp.trouble or f"{bgp.state}, {', '.join(bgp.prefixes) or 'no route'}"
 
 
 def _receivers(receivers: Iterable[ServiceStatus], when: When) -> Iterator[str]:

@@ -156,6 +156,8 @@ def _verdict(
     tier: Mapping[str, int],
     now: float,
 ) -> str:
+    if edge.barred:
+        return "nothing is sent there"
     if here is None:
         return "no home yet"
     if edge.name == here.name:

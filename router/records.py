@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections import deque
+from typing import NamedTuple
 
 from protocols.target import Result, Target
 from router import health, snapshot
@@ -31,6 +32,19 @@ class Cause:
     "In words."
     result: Result | None = None
     "The finding, if it was one."
+    barred: bool = False
+    "Whether it is that nothing may be sent: no sign of a failing uplink."
+
+
+class Exit(NamedTuple):
+    """By which way packets have to leave this machine."""
+
+    device: str
+    "Name of the interface."
+    source: str | None
+    "Local address that they bear; None leaves it to the system."
+    address: str
+    "Where they go."
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -101,6 +115,14 @@ class Record:
     def target(self) -> Target:
         """Whom to probe next. All but the names is the same for all targets."""
         return self.targets[0]
+
+    @property
+    def exit(self) -> Exit | None:
+        """The one way by which packets may leave to it; None if any will do."""
+        target = self.target
+        if target.device is None:
+            return None
+        return Exit(target.device, target.source, target.address)
 
     def share(self, target: Target) -> None:
         """Let one more product use the address."""
@@ -308,9 +330,10 @@ class EdgeRecord:
             first=state is State.UP and not self.proved,
         )
         # A bad answer is an answer: it came by our uplink, which is beyond doubt.
-        if old is State.UP and cause.result is not Result.SERVER_ERROR:
+        answered = cause.result is Result.SERVER_ERROR
+        if old is State.UP and not (answered or cause.barred):
             self.failed = now
-        elif state is State.UP:
+        elif state is State.UP or cause.barred:
             self.failed = -math.inf
         if State.DOWN in (old, state) or not self.proved:
             # A suspicion that comes to nothing does not start the clock again.
@@ -336,7 +359,13 @@ class EdgeRecord:
             score=self.score,
             drained=self.drained,
             flips=len(self.flips),
+            barred=self._barred(),
         )
+
+    def _barred(self) -> str:
+        """Why nothing may be sent to any of its addresses; empty if something may."""
+        found = [record.health for record in self.records]
+        return found[0].reason if found and all(one.barred for one in found) else ""
 
     def _state(self) -> State:
         """Two endpoints DOWN condemn the edge: that is no fault of one product.

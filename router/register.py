@@ -15,8 +15,13 @@ from router.records import EndpointRecord, Record
 from router.routes import patience
 from router.saved import is_address
 
-_Key = tuple[Protocol, str, str, int, Transport, str | None]
-"Protocol, edge, address, port, transport, source: the names are all that may differ."
+_Key = tuple[Protocol, str, str, int, Transport, str | None, str | None]
+"""Protocol, edge, address, port, transport, source, device: the names are all that may
+differ."""
+
+
+UNSEEN = "the way there is not yet known"
+"Why an address behind a link is barred until somebody has looked at its route."
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -116,7 +121,10 @@ class Register:
 
     def _create(self, known: EndpointRecord, target: Target, now: float) -> Record:
         protocol = known.endpoint.protocol
-        record = Record.of(target, protocol, known.receiver, Health(since=now))
+        health = Health(since=now)
+        if target.device is not None:
+            health = Health(since=now, reason=UNSEEN, barred=True)
+        record = Record.of(target, protocol, known.receiver, health)
         self._by_target[target] = self._by_key[_key(protocol, target)] = record
         return record
 
@@ -139,6 +147,7 @@ def _key(protocol: Protocol, target: Target) -> _Key:
         target.port,
         target.transport,
         target.source,
+        target.device,
     )
 
 

@@ -8,11 +8,13 @@ from protocols.net.admission import Limits, Refusal
 from protocols.net.listen import AcceptNoMore, Factory, Serving
 from protocols.net.tasks import Tasks
 from protocols.record import UnderWay
-from protocols.target import Target
+from protocols.target import NOBODY, Target
 from router import events
 from router.changes import Change
 from router.checker import Checker
+from router.choice import WITHOUT_LINK, Choice, by_link
 from router.config import Loaded
+from router.endpoints import is_required
 from router.keyring import Keyring
 from router.listeners import (
     HttpsConnect,
@@ -95,6 +97,17 @@ class Ground:
     "Where records go."
     tasks: Tasks
     "Owner of what runs by itself."
+
+
+def chooser(ground: Ground, product: str, listener: OverTcp) -> Choice:
+    """Chooses among the targets of a product that a listener may use."""
+    only = by_link if is_required(listener) else None
+    return Choice(ground.checker, product, only=only)
+
+
+def nobody(listener: OverTcp) -> str:
+    """What to tell clients of a listener that can be taken nowhere."""
+    return WITHOUT_LINK if is_required(listener) else NOBODY
 
 
 def serving(ground: Ground, name: str, listener: OverTcp, factory: Factory) -> Serving:

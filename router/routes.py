@@ -39,6 +39,8 @@ def prepare(snapshot: Snapshot, product: str) -> Route:
     for place, service in enumerate(services):
         edge = snapshot.edges.get(service.endpoint.edge)
         for address in service.addresses:
+            if address.health.barred:
+                continue  # not even as a last resort
             key = _grade(address, edge), place, address.priority
             graded.setdefault(key, []).append(address)
     keys = sorted(graded)

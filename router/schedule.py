@@ -219,6 +219,9 @@ class Schedule:
         self._enter(record)
 
     def _enter(self, record: Record) -> None:
+        if record.health.barred:
+            self._agenda.discard(record)
+            return
         when = record.due
         if record.health.state is State.UP:
             for order in record.orders.values():

@@ -56,6 +56,9 @@ class PreferPrivate(Section):
 
     max_extra: Annotated[Seconds, between("0s", "1s")] = 0.04
     "A private edge wins unless it is this much slower than the best public one."
+    allow_public: Annotated[bool, pydantic.Strict()] = True
+    """Whether public edges may be used by listeners that do not say what `privacy` they
+    want. With `false` it is `required` for them."""
 
 
 class Switch(Section):

@@ -85,6 +85,8 @@ class Edge:
     "Since when an operator wants no new flows there; None while nobody does."
     flips: int = 0
     "How often it went DOWN within the last hour."
+    barred: str = ""
+    "Why nothing may be sent to any of its addresses; empty if something may."
 
     @property
     def draining(self) -> bool:

@@ -11,10 +11,9 @@ from protocols.target import Result, Target
 from protocols.websocket.relay import Relay
 from protocols.websocket.shared import Deadlines, Dial, Drain
 from router.changes import Change, Flip
-from router.choice import Choice
 from router.health import State
 from router.listeners import WebsocketToProvider
-from router.relays import Ground, Refusals, Sockets, serving
+from router.relays import Ground, Refusals, Sockets, chooser, nobody, serving
 from router.snapshot import Snapshot
 
 SILENCE = frozenset({Result.TIMEOUT, Result.SILENT})
@@ -51,7 +50,7 @@ class SocketRelay:
         self._relay = Relay(
             name,
             to_provider=to_provider,
-            choose=Choice(ground.checker, route),
+            choose=chooser(ground, route, listener),
             report=ground.checker.report,
             record=ground.log.log_flow,
             refused=Refusals(ground.log, name).request,
@@ -68,6 +67,7 @@ class SocketRelay:
             draining=Drain(
                 wait=patience if wait is None else wait, spread=listener.drain.spread
             ),
+            nobody=nobody(listener),
         )
 
     @property

@@ -9,6 +9,8 @@ import dataclasses
 from protocols.target import Transport
 from router.addresses import IPAddress
 from router.catalogue import Catalogue
+from router.endpoints import is_required
+from router.links import Links, device_at, device_to
 from router.listeners import Sip
 from router.reserved import not_unique
 from router.settings import Config
@@ -49,7 +51,10 @@ def _of_listener(
     found: dict[tuple[str, str], list[str]] = {}
     product = catalogue.products[listener.product]
     for edge in config.provider.edges:
-        if product.offered(edge, config.provider.region):
+        barred = (
+            is_required(listener) and device_to(config.provider.links, edge) is None
+        )
+        if product.offered(edge, config.provider.region) and not barred:
             for place in _places(edge, listener, config):
                 found.setdefault(place, []).append(edge)
     return [
@@ -70,16 +75,18 @@ def _places(edge: str, listener: Sip, config: Config) -> list[tuple[str, str]]:
             return [(str(prefix), note) for prefix in link.prefixes]
     if own is not None:
         return [(str(own), "source address of the edge")]
-    return _bound(listener)
+    return _bound(listener, config.provider.links)
 
 
-def _bound(listener: Sip) -> list[tuple[str, str]]:
+def _bound(listener: Sip, links: Links) -> list[tuple[str, str]]:
     """What edges without a source of their own see: the first address of each family
-    that carries the transport, or what a NAT makes of it."""
+    that carries the transport, or what a NAT makes of it. What is bound for a link with
+    an interface is for that alone."""
     outer = listener.edge.advertise
     first: dict[int, IPAddress] = {}
     for bind in listener.edge.bind:
-        if _carries(bind.transport, listener.edge.transport):
+        free = device_at(links, bind.address) is None
+        if free and _carries(bind.transport, listener.edge.transport):
             first.setdefault(bind.address.version, bind.address)
     if outer is not None:
         first[outer.version] = outer

@@ -9,6 +9,7 @@ import dataclasses
 import datetime
 import enum
 
+from router.egress import Privacy
 from router.endpoint import Kind
 from router.health import State
 from router.history import Sample
@@ -150,6 +151,42 @@ class EdgeStatus:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class BgpStatus:
+    """What BIRD says of a link: evidence, by which nothing is decided."""
+
+    session: str
+    "Name of the session."
+    state: str
+    "Its state, as Established; empty if that is not known."
+    error: str
+    "Its last error, if there was one."
+    prefixes: tuple[str, ...]
+    "The best routes to the link's edges."
+    trouble: str
+    "Why nothing is known; empty if something is."
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LinkStatus:
+    """One direct link."""
+
+    name: str
+    "Its name."
+    exchange: str
+    "Where it meets the provider."
+    interface: str | None
+    "The interface by which it leaves this machine; None where nobody looks."
+    privacy: Privacy
+    "Whether packets to its edges leave by it."
+    reason: str
+    "Why they do not, or why that is not known; empty if they do."
+    edges: tuple[str, ...]
+    "The edges behind it."
+    bgp: BgpStatus | None
+    "What BIRD says; None where it is not asked."
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Trouble:
     """Something that is broken."""
 
@@ -220,6 +257,8 @@ class Status:
     receivers: tuple[ServiceStatus, ...]
     """The site's own, by listener, in configured order; and products that lead to the
     same place at every edge."""
+    links: tuple[LinkStatus, ...]
+    "The direct links, in configured order."
     flows: tuple[FlowCount, ...]
     "How many there are, by listener, protocol and edge."
     past: tuple[Past, ...]

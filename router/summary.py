@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from router.access import Place
 from router.config import Loaded
 from router.endpoints import products_of, receivers_of
 from router.listeners import Listener, Sip
@@ -45,6 +46,14 @@ def summarise(loaded: Loaded) -> tuple[Summary, ...]:
         )
         for name, listener in loaded.config.listeners.items()
     )
+
+
+def edge_places(loaded: Loaded) -> dict[str, Place]:
+    """What records say of the edges that served."""
+    provider, edges = loaded.config.provider, loaded.catalogue.edges
+    return {
+        name: Place(provider.region, edges[name].kind.value) for name in provider.edges
+    }
 
 
 def _until_down(health: Health) -> float:

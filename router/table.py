@@ -27,7 +27,14 @@ from router.endpoint import Endpoint, Kind, Protocol
 from router.health import Health, State
 from router.location import Location, plain
 from router.order import order_edges
-from router.records import Cause, EdgeRecord, EndpointRecord, ProbeOrder, Record
+from router.records import (
+    Cause,
+    EdgeRecord,
+    EndpointRecord,
+    Exit,
+    ProbeOrder,
+    Record,
+)
 from router.register import Register
 from router.routes import alike, prepare
 from router.saved import MAX_ADDRESSES, Saved, dump, is_address, parse
@@ -92,6 +99,7 @@ class Table:
         self._void_before = -math.inf
         self._refresh_at = now
         self._scan_at = now + SCAN_INTERVAL
+        self._bars: Mapping[Exit, str] = {}
         self._snapshot = Snapshot(
             time=now,
             settings=scope.preference,
@@ -152,6 +160,24 @@ class Table:
             if known.endpoint.resolve == name:
                 self._resolve(known, wanted, now)
 
+    @property
+    def exits(self) -> Mapping[Exit, str]:
+        """The ways to all addresses that are behind links, each with its edge."""
+        return {
+            record.exit: record.target.label
+            for record in self._register
+            if record.exit is not None
+        }
+
+    def bar(self, bars: Mapping[Exit, str], now: float) -> None:
+        """Send nothing by exits of which it says why, and again where it says none.
+
+        New addresses whose exit it does not have stay barred until it has.
+        """
+        self._bars = bars
+        for record in self._register:
+            self._guard(record, now)
+
     def observe(
         self,
         target: Target,
@@ -161,9 +187,9 @@ class Table:
     ) -> None:
         """Take in what became of a probe, or of a live flow if there is no order."""
         record = self._register.get(target)
-        if record is None or (
-            order is not None and record.orders.pop(order.number, None) is None
-        ):
+        if record is None or record.health.barred:
+            return
+        if order is not None and record.orders.pop(order.number, None) is None:
             return
         if order is not None and now > order.deadline + LATE:
             self.stalled(now, now - order.deadline)
@@ -265,7 +291,15 @@ class Table:
     def awaits(self, target: Target) -> bool:
         """Whether a probe of a target's address is under way, or about to be."""
         record = self._register[target]
+        if record.health.barred:
+            return False
         return bool(record.orders) or record.protocol is not Protocol.SIP
+
+    def barred(self, target: Target) -> str:
+        """Why nothing may be sent to a target; empty if something may."""
+        record = self._register.get(target)
+        found = record.health if record is not None else None
+        return found.reason if found is not None and found.barred else ""
 
     def snapshot(self, now: float) -> Snapshot:
         """The state of things; the same object as before while nothing has changed."""
@@ -328,11 +362,31 @@ class Table:
         moved = self._register.resolve(known, wanted, now)
         for record in moved.new:
             self._schedule.add(record, now, turn=self._turn(record))
+            self._guard(record, now)
         for record in moved.gone:
             self._schedule.remove(record)
         cause = Cause("new addresses" if wanted else "the name has no address")
         self._judge([known], now, cause)
         self._dirty = True
+
+    def _guard(self, record: Record, now: float) -> None:
+        """Bar an address, or lift its bar, as it is known of the way to it."""
+        reason = self._bars.get(record.exit) if record.exit is not None else None
+        if reason is None:
+            return  # it needs none; or it has one until somebody has looked
+        old = record.health
+        new = health.bar(old, reason, now=now) if reason else health.lift(old, now=now)
+        if new == old:
+            return
+        record.health, self._dirty = new, True
+        if reason:
+            # What is under way is answered to nobody: it says nothing any more.
+            record.orders.clear()
+            self._schedule.remove(record)
+        else:
+            self._schedule.insist(record, now)
+        if new.state is not old.state or (new.barred and not old.barred):
+            self._flip(record, record.targets, old, new, now)
 
     def _turn(self, record: Record) -> tuple[int, int]:
         """The best edges are probed first; a receiver at any time."""
@@ -430,7 +484,7 @@ class Table:
         old: Health,
         new: Health,
         now: float,
-        result: Result,
+        result: Result | None = None,
     ) -> None:
         """Tell that an address changed by these names, and judge who has it."""
         self._dirty = True
@@ -450,7 +504,7 @@ class Table:
                 first=not old.proved and new.state is State.UP,
             )
         )
-        self._judge(named, now, Cause(new.reason, result))
+        self._judge(named, now, Cause(new.reason, result, new.barred))
 
     def _edge_of(self, record: Record) -> EdgeRecord | None:
         return None if record.receiver else self._edges[record.target.label]

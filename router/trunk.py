@@ -8,25 +8,43 @@ from collections.abc import Iterator
 from protocols.sip.peers import Side
 from protocols.sip.settings import TO_EDGE, TO_SITE, Place, Settings
 from protocols.target import Target, Transport
+from router.addresses import IPNetwork
 from router.catalogue import Catalogue
-from router.choice import HoldsSnapshot
+from router.choice import WITHOUT_LINK, HoldsSnapshot, by_link
+from router.config import Loaded
 from router.endpoint import Protocol
+from router.endpoints import is_required
 from router.listeners import Sip
 
 _KNOWN = 4_096  # addresses whose place is remembered
 
 
+def networks_of(listener: Sip, loaded: Loaded) -> tuple[IPNetwork, ...]:
+    """Where calls of the provider may come from, and requests of a dialog go.
+
+    For a listener that demands privacy, only what is behind a link with an interface.
+    """
+    if not is_required(listener):
+        return loaded.catalogue.source_networks(Protocol.SIP)
+    links = loaded.config.provider.links.values()
+    edges = [edge for link in links if link.interface for edge in link.edges]
+    found = (
+        n for e in edges for n in loaded.catalogue.edges[e].networks.sip_signalling
+    )
+    return tuple(dict.fromkeys(found))
+
+
 def settings_of(
     listener: Sip,
-    catalogue: Catalogue,
+    networks: tuple[IPNetwork, ...],
     places: tuple[Place, ...],
     keys: tuple[bytes, ...],
     sources: frozenset[str] = frozenset(),
 ) -> Settings:
     """What the proxy of a listener is told once; the first of the keys signs.
 
-    `places` are where it is bound; `sources` are further addresses of the router, from
-    which it sends to some edges.
+    `networks` are those of the provider, `places` where it is bound; `sources` are
+    further addresses of the router, from which it sends to some edges.
     """
     return Settings(
         places=places,
@@ -35,8 +53,9 @@ def settings_of(
         names=sources,
         networks={
             Side.SITE: listener.site.allow,
-            Side.EDGE: catalogue.source_networks(Protocol.SIP),
+            Side.EDGE: networks,
         },
+        nobody=WITHOUT_LINK if is_required(listener) else "",
         to_edge=dataclasses.replace(TO_EDGE, no_response=listener.no_response),
         to_site=dataclasses.replace(
             TO_SITE,
@@ -78,6 +97,8 @@ class Belongs:
         """Look at any target of the endpoint."""
         listener = self.listener
         ours = listener.host, listener.edge.transport
+        if is_required(listener) and not by_link(target):
+            return False
         return (target.host, target.transport) == ours
 
 

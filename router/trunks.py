@@ -15,7 +15,7 @@ from protocols.net.tasks import Tasks
 from protocols.net.tls import Certificates
 from protocols.record import UnderWay
 from protocols.sip import datagrams
-from protocols.sip.bound import Bound, Wanted, bind
+from protocols.sip.bound import Bound, Held, Wanted, bind
 from protocols.sip.endpoint import Endpoint
 from protocols.sip.guard import Guard
 from protocols.sip.peers import Side
@@ -27,11 +27,12 @@ from router.config import Loaded
 from router.endpoint import Protocol
 from router.endpoints import transport_to
 from router.keyring import Keyring, Keys
+from router.links import device_at
 from router.listeners import Sip
 from router.logs import Log
 from router.relays import DRAIN, Ground, Refusals
 from router.snapshot import Snapshot
-from router.trunk import Belongs, PlaceNames, place_of, settings_of
+from router.trunk import Belongs, PlaceNames, networks_of, place_of, settings_of
 
 _NO_ALPN: tuple[str, ...] = ()  # SIP has no name there
 
@@ -65,9 +66,10 @@ class Trunks:
         try:
             for name, listener in _sip(loaded).items():
                 have = self._bound.get(name, {})
-                wanted = list(_of(listener))
+                wanted = list(_of(listener, loaded))
                 missing = [one for one in wanted if one not in have]
-                fresh = dict(zip(missing, bind(missing, take), strict=True))
+                beside = bind(missing, take, self._held(name))
+                fresh = dict(zip(missing, beside, strict=True))
                 bound[name] = {one: have.get(one) or fresh[one] for one in wanted}
         except BindError:
             self.release(bound)
@@ -124,6 +126,7 @@ class Trunks:
             self._ask_by(endpoint, Side.EDGE, listener.host, listener.edge.transport)
             for to in listener.site.to:
                 self._ask_by(endpoint, Side.SITE, str(to), transport_to(listener, to))
+        self.refit()
 
     def renewed(self, loaded: Loaded, files: Collection[Path]) -> None:
         """Sign with what is in these files by now. Never raises."""
@@ -136,6 +139,41 @@ class Trunks:
                 terms = dataclasses.replace(self._terms[name], settings=settings)
                 self._terms[name] = terms
                 self._endpoints[name].change(terms)
+
+    def refit(self) -> None:
+        """Have sockets confined to interfaces as they are now. Never raises.
+
+        One that was taken away and made again is another one to the kernel. A socket
+        that cannot be had in place of the old one leaves that: it sends nothing.
+        """
+        for name, bindings in self._bound.items():
+            stale = [
+                wanted
+                for wanted, one in bindings.items()
+                if wanted.device and one.sock.fileno() >= 0 and not one.is_true
+            ]
+            if not stale:
+                continue
+            try:
+                fresh = dict(
+                    zip(stale, bind(stale, held=self._held(name)), strict=True)
+                )
+            except BindError as error:
+                self._log.say(events.SOCKET_UNFIT, listener=name, error=str(error))
+                continue
+            self._bound[name] = {**bindings, **fresh}
+            terms = dataclasses.replace(
+                self._terms[name], bound=tuple(self._bound[name].values())
+            )
+            self._terms[name] = terms
+            self._endpoints[name].change(terms)
+
+    def _held(self, name: str) -> Held:
+        """The sockets of a listener, by where they are bound."""
+        return {
+            (wanted.transport, wanted.address, wanted.port): one.sock
+            for wanted, one in self._bound.get(name, {}).items()
+        }
 
     async def probe(self, target: Target, timeout: float) -> Outcome:
         """Ask a target by way of the listener whose far side it is."""
@@ -217,6 +255,7 @@ class Trunks:
         catalogue, provider = ground.loaded.catalogue, ground.loaded.config.provider
         sources = frozenset(map(str, provider.source_addresses.values()))
         keys = self._keys_in(listener.key_file)
+        networks = networks_of(listener, ground.loaded)
         places = tuple(
             place_of(listener, one.side, one.transport, one.sock.getsockname(), sources)
             for one in bound.values()
@@ -224,7 +263,7 @@ class Trunks:
         trust = functools.partial(self._keyring.trust, alpn=_NO_ALPN)
         return Terms(
             tuple(bound.values()),
-            settings_of(listener, catalogue, places, keys.values, sources),
+            settings_of(listener, networks, places, keys.values, sources),
             choose_edge=Choice(
                 ground.checker, listener.product, only=Belongs(listener)
             ),
@@ -232,7 +271,7 @@ class Trunks:
             names=PlaceNames(name, listener, catalogue, ground.checker),
             guards={
                 Side.SITE: Guard(listener.site.allow),
-                Side.EDGE: Guard(catalogue.source_networks(Protocol.SIP)),
+                Side.EDGE: Guard(networks),
             },
             contexts={
                 Side.SITE: trust(listener.site.ca_file),
@@ -299,13 +338,13 @@ class Trunks:
             )
 
 
-def _of(listener: Sip) -> Iterator[Wanted]:
-    for side, binds in (
-        (Side.SITE, listener.site.bind),
-        (Side.EDGE, listener.edge.bind),
-    ):
-        for one in binds:
-            yield Wanted(side, one.transport, str(one.address), one.port)
+def _of(listener: Sip, loaded: Loaded) -> Iterator[Wanted]:
+    for one in listener.site.bind:
+        yield Wanted(Side.SITE, one.transport, str(one.address), one.port)
+    links = loaded.config.provider.links
+    for one in listener.edge.bind:
+        device = device_at(links, one.address)
+        yield Wanted(Side.EDGE, one.transport, str(one.address), one.port, device)
 
 
 def _sip(loaded: Loaded) -> dict[str, Sip]:
@@ -320,6 +359,7 @@ def _basis(name: str, loaded: Loaded) -> tuple[object, ...]:
         loaded.config.listeners.get(name),
         provider.ca_file,
         provider.source_addresses,
+        provider.links,
         loaded.catalogue,
     )
 

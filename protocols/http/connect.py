@@ -51,7 +51,7 @@ class Connect(Tunnel):
             won = await self.race(self._choose, self.reach)
         except NoTarget as error:
             self._record.attempts, self._record.status = error.attempts, 503
-            raise Refused("RC", str(error), self._unavailable) from None
+            raise Refused("RC", self._tunnels.why(error), self._unavailable) from None
         self.stand(won)
         self._record.status = 200
         self._client.write(self._established)

@@ -190,7 +190,7 @@ class Exchange:
         if self._resends:
             self._fail(502, "the far side closed without an answer", who="F")
         else:
-            self._fail(503, "no target can be reached now", who="R")
+            self._fail(503, self._shared.nobody, who="R")
 
     def _asked(self) -> None:
         """It is the far side's turn: from now on the answer is awaited, or 100."""

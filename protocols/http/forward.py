@@ -91,7 +91,7 @@ class Forward(asyncio.Protocol):
         if isinstance(choose, str):
             raise HeadError(403, choose)
         self._timer.cancel()
-        unavailable = answer(503, "no target can be reached now", close=True)
+        unavailable = answer(503, self._tunnels.nobody, close=True)
         tunnel = Connect(self._tunnels, choose, host=host, unavailable=unavailable)
         tunnel.take_over(self._transport, rest)
 

@@ -10,7 +10,7 @@ from protocols.http.pool import Dial, Keeping, Pool
 from protocols.http.shared import Deadlines, Pace, Refused, Shared, Watch
 from protocols.net.tasks import Tasks
 from protocols.record import Record, UnderWay
-from protocols.target import Choose, Report, Target
+from protocols.target import NOBODY, Choose, Report, Target
 
 _LOOK = 1.0  # seconds between two looks at deadlines
 
@@ -40,9 +40,10 @@ class Relay:
         pace: Pace = Pace(),  # noqa: B008 - frozen
         keeping: Keeping = Keeping(),  # noqa: B008 - frozen
         request_id: str = "",
+        nobody: str = NOBODY,
     ) -> None:
         """`request_id` names the field of answers whose value identifies the request;
-        with it empty nobody looks."""
+        with it empty nobody looks. `nobody` says why a client is taken nowhere."""
         self._loop = loop
         self._nears: set[Near] = set()
         self._pool = Pool(dial, report, tasks, loop.time, keeping)
@@ -60,6 +61,7 @@ class Relay:
             retry=retry,
             deadlines=deadlines,
             pace=pace,
+            nobody=nobody,
             request_id=fields.request_id_pattern(request_id) if request_id else None,
         )
         self._timer = loop.call_later(_LOOK, self._tick)

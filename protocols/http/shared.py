@@ -9,7 +9,7 @@ from typing import Protocol
 from protocols.http.head import HEAD
 from protocols.http.pool import Pool
 from protocols.record import Record
-from protocols.target import Choose, Report, Target
+from protocols.target import NOBODY, Choose, Report, Target
 
 Refused = Callable[[str, int, str], None]
 "Tell that a client's bytes were no request: its address, the status given, the reason."
@@ -140,6 +140,8 @@ class Shared:
     "How long things may take."
     pace: Pace = Pace()
     "How slow a request body may be."
+    nobody: str = NOBODY
+    "What to tell a client that can be taken nowhere."
     retry: bool = True
     "Whether a request that is safe to repeat goes to the next target when broken."
     request_id: re.Pattern[bytes] | None = None

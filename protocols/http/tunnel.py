@@ -21,7 +21,7 @@ from protocols.net.sockets import peer_address
 from protocols.net.splice import HIGH_WATER, End, Splice, Spliced
 from protocols.net.tasks import Tasks
 from protocols.record import Attempt, FlowRecord, Record, UnderWay
-from protocols.target import Choose, Report, Result, Target, Transport
+from protocols.target import NOBODY, Choose, Report, Result, Target, Transport
 
 _HANDSHAKE_RECORD = b"\x16"
 _CUTTING = (
@@ -59,6 +59,8 @@ class Tunnels:
     "Owner of the tasks that open tunnels."
     deadlines: Deadlines = Deadlines()
     "How long things may take."
+    nobody: str = NOBODY
+    "What to tell a client that can be taken nowhere."
     open: "set[Tunnel]" = dataclasses.field(default_factory=set)
     "Those between their start and their record."
     empty: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
@@ -67,6 +69,10 @@ class Tunnels:
     def under_way(self) -> Iterator[UnderWay]:
         """The tunnels that are open or being opened."""
         return (tunnel.under_way() for tunnel in self.open)
+
+    def why(self, error: NoTarget) -> str:
+        """Why there is no tunnel: what was tried, or why nothing was."""
+        return str(error) if error.attempts else self.nobody
 
     async def drain(self, seconds: float) -> int:
         """Let tunnels end by themselves, then cut the rest; returns how many were cut.
@@ -227,7 +233,7 @@ class Tunnel(asyncio.Protocol):
             self._refuse(refused.code, refused.reason, refused.answer)
         except NoTarget as error:
             self._record.attempts = self._earlier + error.attempts
-            self._refuse("RC", str(error), b"")
+            self._refuse("RC", self._tunnels.why(error), b"")
         else:
             self._join(won, hello)
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
+from protocols.net.devices import confine
 from protocols.net.handshake import Contexts, Handshake
 from protocols.net.sockets import family, harden, words
 from protocols.target import Outcome, Result, Target, Transport
@@ -105,6 +106,9 @@ async def _connect(target: Target, timeout: float) -> socket.socket:
     try:
         sock.setblocking(False)
         harden(sock)
+        if target.device is not None:
+            # Before anything else, so that not one packet takes another way.
+            confine(sock, target.device)
         if target.source is not None:
             sock.bind((target.source, 0))
         async with asyncio.timeout(timeout):

@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Sequence
 
 from protocols.net.admission import Admission, Limits, Network, Refusal
+from protocols.net.devices import confine_or_silence, side_by_side
 from protocols.net.sockets import family, harden, words
 from protocols.net.tasks import Tasks
 from protocols.net.tls import Certificates
@@ -80,23 +81,49 @@ def bind(
 
 
 def _bind(address: str, port: int, found: socket.socket | None) -> socket.socket:
-    sock = found or socket.socket(family(address), socket.SOCK_STREAM)
+    if found is None:
+        return bind_confined(address, port, None)
+    try:
+        harden(found)
+        found.setblocking(False)
+        found.listen(BACKLOG)
+    except OSError as error:
+        found.close()
+        raise _bind_error(address, port, error) from None
+    return found
+
+
+def bind_confined(
+    address: str, port: int, device: str | None, beside: socket.socket | None = None
+) -> socket.socket:
+    """A listening socket, for what comes by this interface only; or BindError.
+
+    `beside` is one of ours at that place. While there is no such interface, nobody is
+    heard.
+    """
+    sock = socket.socket(family(address), socket.SOCK_STREAM)
     try:
         harden(sock)
         sock.setblocking(False)
-        if found is None:
-            # Connections of an earlier run linger for a minute; they are no obstacle.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if sock.family is socket.AF_INET6:
-                # "::" means IPv6 alone: else an IPv4 client has two kinds of address.
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        # Connections of an earlier run linger for a minute; they are no obstacle.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sock.family is socket.AF_INET6:
+            # "::" means IPv6 alone: else an IPv4 client has two kinds of address.
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if device is not None:
+            confine_or_silence(sock, device)
+        with side_by_side(beside, sock):
             sock.bind((address, port))
-        sock.listen(BACKLOG)
+            sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise BindError(address, port, reason) from None
+        raise _bind_error(address, port, error) from None
     return sock
+
+
+def _bind_error(address: str, port: int, error: OSError) -> BindError:
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return BindError(address, port, reason)
 
 
 Factory = Callable[[], asyncio.BaseProtocol]

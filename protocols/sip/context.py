@@ -368,14 +368,27 @@ class Context(Answering):
 
     def _refuse(self, now: float) -> None:
         """All that could be asked has failed: the next request would, too."""
-        retry_after = b"Retry-After: %d" % self._shared.settings.retry_after
-        self._finish(503, now, (retry_after,))
+        settings = self._shared.settings
+        retry_after = b"Retry-After: %d" % settings.retry_after
+        nobody = settings.nobody if self._way.side is Side.EDGE else ""
+        if not nobody:
+            self._finish(503, now, (retry_after,))
+            return
+        # RFC 3261 section 20.43: 399 is for what people are to read.
+        warning = b'Warning: 399 edge-router "%b"' % nobody.encode()
+        self._finish(503, now, (retry_after, warning), nobody)
 
-    def _finish(self, status: int, now: float, extra: tuple[bytes, ...] = ()) -> None:
+    def _finish(
+        self,
+        status: int,
+        now: float,
+        extra: tuple[bytes, ...] = (),
+        reason: str = "",
+    ) -> None:
         """Give an answer of our own."""
         self._stop()
         self.answer(status, now, extra)
-        self._note(status, None, replies.REASONS[status].decode(), now)
+        self._note(status, None, reason or replies.REASONS[status].decode(), now)
 
     def _give(self, response: Message, branch: Branch, now: float) -> None:
         """Give somebody's answer."""

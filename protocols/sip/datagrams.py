@@ -14,6 +14,7 @@ import socket
 import struct
 from collections.abc import Callable
 
+from protocols.net.devices import confine_or_silence, side_by_side
 from protocols.net.listen import BindError
 from protocols.net.sockets import family, words
 
@@ -43,8 +44,19 @@ _ERROR = struct.Struct(
 _TELLING = frozenset(((2, 3), (2, 12), (3, 1), (3, 4)))  # (origin, type): ICMP, ICMPv6
 
 
-def bind(address: str, port: int, found: socket.socket | None = None) -> socket.socket:
-    """A bound UDP socket, be it one that was bound before, or BindError."""
+def bind(
+    address: str,
+    port: int,
+    found: socket.socket | None = None,
+    *,
+    device: str | None = None,
+    beside: socket.socket | None = None,
+) -> socket.socket:
+    """A bound UDP socket, be it one that was bound before, or BindError.
+
+    A new one is confined to the interface `device`, which need not be there yet;
+    `beside` is one of ours at that place.
+    """
     sock = found or socket.socket(family(address), socket.SOCK_DGRAM)
     try:
         enlarge(sock)
@@ -53,7 +65,10 @@ def bind(address: str, port: int, found: socket.socket | None = None) -> socket.
         if found is None:
             if sock.family is socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.bind((address, port))
+            if device is not None:
+                confine_or_silence(sock, device)
+            with side_by_side(beside, sock):
+                sock.bind((address, port))
     except OSError as error:
         sock.close()
         raise BindError(address, port, words(error)) from None

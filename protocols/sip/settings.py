@@ -95,3 +95,5 @@ class Settings:
     """
     pins: int = 4_096
     "Calls remembered for their retry with credentials."
+    nobody: str = ""
+    "What a 503 says when nobody can be asked at the provider; empty for no more."

@@ -284,19 +284,19 @@ class Streams:
         self._ponging[key] = None
 
 
-def dials_from(bound: Iterable[tuple[Side, Transport, str]]) -> Sources:
+def dials_from(bound: Iterable[tuple[Side, Transport, str, str | None]]) -> Sources:
     """Dial from the address that is listened on, as a provider may know us by it.
 
-    That of the same transport, as the far side is told to send there.
+    That of the same transport, as the far side is told to send there; and of the same
+    interface, where a socket is confined to one.
     """
-    found: dict[tuple[Side, bool, Transport | None], str] = {}
-    for side, transport, address in bound:
-        found.setdefault((side, ":" in address, transport), address)
-        found.setdefault((side, ":" in address, None), address)
+    found: dict[tuple[Side, str | None, bool, Transport | None], str] = {}
+    for side, transport, address, device in bound:
+        found.setdefault((side, device, ":" in address, transport), address)
+        found.setdefault((side, device, ":" in address, None), address)
 
     def source(side: Side, target: Target) -> str | None:
-        is_ipv6 = ":" in target.address
-        own = found.get((side, is_ipv6, target.transport))
-        return own or found.get((side, is_ipv6, None))
+        place = side, target.device, ":" in target.address
+        return found.get((*place, target.transport)) or found.get((*place, None))
 
     return source

@@ -1,7 +1,6 @@
 """What a SIP listener works by: it may be given other terms while calls pass."""
 
 import dataclasses
-import socket
 from collections.abc import Mapping, Sequence
 
 from protocols.net.handshake import Contexts
@@ -42,9 +41,9 @@ class Terms:
         return self.guards[Side.SITE], self.guards[Side.EDGE]
 
     @property
-    def datagram_sockets(self) -> list[tuple[Side, socket.socket]]:
-        """The sockets for UDP, each with its side."""
-        return [(b.side, b.sock) for b in self.bound if b.transport is Transport.UDP]
+    def datagram_sockets(self) -> list[Bound]:
+        """The sockets for UDP."""
+        return [one for one in self.bound if one.transport is Transport.UDP]
 
     @property
     def streams(self) -> list[Bound]:
@@ -55,5 +54,6 @@ class Terms:
     def sources(self) -> Sources:
         """Where to dial from."""
         return dials_from(
-            (b.side, b.transport, b.sock.getsockname()[0]) for b in self.bound
+            (one.side, one.transport, one.sock.getsockname()[0], one.device)
+            for one in self.bound
         )

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
+from protocols.sip.bound import Bound
 from protocols.sip.datagrams import Datagrams
 from protocols.sip.peers import Peer, Side
 from protocols.target import Result, Target, Transport
@@ -20,6 +21,10 @@ PLACES = 2_048
 
 Place = tuple[str, int]
 "An address and a port."
+
+
+_Named = tuple[Side, str | None, bool, str | None]
+"A side, an interface, whether it is IPv6, and the address that is bound; None for any."
 
 
 class Hears(Protocol):
@@ -46,14 +51,12 @@ class _Way(NamedTuple):
 class Udp:
     """The sockets of both sides. A peer's `connection` is the number of its socket."""
 
-    def __init__(
-        self, hears: Hears, bound: Iterable[tuple[Side, socket.socket]]
-    ) -> None:
+    def __init__(self, hears: Hears, bound: Iterable[Bound]) -> None:
         """The sockets are its own from now on."""
         self._hears = hears
         self._bound: dict[socket.socket, tuple[int, Datagrams]] = {}
         self._sockets: dict[int, Datagrams] = {}
-        self._named: dict[tuple[Side, bool, str | None], Datagrams] = {}
+        self._named: dict[_Named, Datagrams] = {}
         self._ways: tuple[dict[str, _Way], dict[str, _Way]] = ({}, {})
         self._asked: dict[Place, deque[int]] = {}
         self._number = 0
@@ -64,23 +67,22 @@ class Udp:
         for one in self._sockets.values():
             one.start()
 
-    def change(
-        self, bound: Iterable[tuple[Side, socket.socket]]
-    ) -> tuple[socket.socket, ...]:
+    def change(self, bound: Iterable[Bound]) -> tuple[socket.socket, ...]:
         """Send requests from these sockets and no others; `start` is yet to follow.
 
         Returns the others: they receive, and send answers, until they are dropped.
         """
-        wanted = {sock: side for side, sock in bound}
+        wanted = {one.sock: one for one in bound}
         self._named.clear()
         for ways in self._ways:
             ways.clear()
-        for sock, side in wanted.items():
+        for sock, one in wanted.items():
             if sock not in self._bound:
-                self._add(side, sock)
+                self._add(one.side, sock)
             address, datagrams = sock.getsockname()[0], self._bound[sock][1]
-            self._named.setdefault((side, ":" in address, None), datagrams)
-            self._named.setdefault((side, ":" in address, address), datagrams)
+            kind = one.side, one.device, ":" in address
+            self._named.setdefault((*kind, None), datagrams)
+            self._named.setdefault((*kind, address), datagrams)
         return tuple(sock for sock in self._bound if sock not in wanted)
 
     def drop(self, sockets: Iterable[socket.socket]) -> None:
@@ -139,7 +141,9 @@ class Udp:
         self._bound[sock] = number, datagrams
 
     def _find(self, side: Side, target: Target) -> _Way | None:
-        one = self._named.get((side, ":" in target.address, target.source))
+        # A socket that is confined to an interface is for targets behind that alone.
+        kind = side, target.device, ":" in target.address
+        one = self._named.get((*kind, target.source))
         if one is None:
             return None
         if len(self._ways[side]) >= PLACES:

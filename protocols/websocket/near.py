@@ -191,11 +191,14 @@ class Near(Buffered):
         """Find a far side that answers, and pass its answer on."""
         secure = self.transport.get_extra_info("sslcontext") is not None
         asked = Asked(request, offer, self._record.client, secure)
+        shared = self._shared
         try:
-            won = await find(self._shared, asked)
+            won = await find(shared, asked)
         except NoTarget as error:
             self._record.attempts = error.attempts
-            self._answer(503, "no target can be reached now", "RC", str(error))
+            nobody = shared.nobody
+            detail = str(error) if error.attempts else nobody
+            self._answer(503, nobody, "RC", detail)
         else:
             self._connect(won)
 

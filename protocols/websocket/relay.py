@@ -7,7 +7,7 @@ from protocols.http.head import HEAD
 from protocols.net.listen import AcceptNoMore
 from protocols.net.tasks import Tasks
 from protocols.record import Record, UnderWay
-from protocols.target import ALIVE, Choose, Report, Target
+from protocols.target import ALIVE, NOBODY, Choose, Report, Target
 from protocols.websocket.near import Near
 from protocols.websocket.shared import Deadlines, Dial, Drain, Refused, Shared
 
@@ -44,7 +44,9 @@ class Relay:
         head: int = HEAD,
         deadlines: Deadlines = Deadlines(),  # noqa: B008 - frozen
         draining: Drain = Drain(),  # noqa: B008 - frozen
+        nobody: str = NOBODY,
     ) -> None:
+        """`nobody` says why a client is taken nowhere."""
         self._loop = loop
         self._nears: set[Near] = set()
         self._drain = draining
@@ -61,6 +63,7 @@ class Relay:
             loop=loop,
             head=head,
             deadlines=deadlines,
+            nobody=nobody,
         )
         self._timer = loop.call_later(_LOOK, self._tick)
         self._left = asyncio.Event()

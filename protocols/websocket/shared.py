@@ -8,7 +8,7 @@ from protocols.http.head import HEAD
 from protocols.net.dial import Dialled
 from protocols.net.tasks import Tasks
 from protocols.record import Record
-from protocols.target import Choose, Report, Target
+from protocols.target import NOBODY, Choose, Report, Target
 
 Dial = Callable[[Target, Callable[[], asyncio.BaseProtocol]], Awaitable[Dialled]]
 "Connect to a target; raises DialError."
@@ -71,6 +71,8 @@ class Shared:
     "Bytes that the head of a handshake may have."
     deadlines: Deadlines = Deadlines()
     "How long things may take."
+    nobody: str = NOBODY
+    "What to tell a client that can be taken nowhere."
     draining: bool = False
     "No further WebSocket is opened."
 

@@ -148,6 +148,10 @@ def status_parts(found: Data) -> Iterator[Part]:
             for r in found["receivers"]
         ],
     )
+    yield Sheet(
+        ("link", "exchange", "interface", "privacy", "edges", "BGP", "why"),
+        [_link(one) for one in found["links"]],
+    )
     yield _counts(found["flows"])
     yield Sheet(
         ("ago", "what happened"),
@@ -173,6 +177,23 @@ def _edge(edge: Data, now: str) -> tuple[str, ...]:
         milliseconds(score.get("round_trip_ms")),
         lost,
         why,
+    )
+
+
+def _link(link: Data) -> tuple[str, ...]:
+    bgp = link["bgp"]
+    said = "-"
+    if bgp is not None:
+        prefixes = ", ".join(bgp["prefixes"]) or "no route"
+        said = bgp["trouble"] or f"{bgp['state']}, {prefixes}"
+    return (
+        link["name"],
+        link["exchange"],
+        link["interface"] or "-",
+        link["privacy"],
+        ", ".join(link["edges"]),
+        said,
+        link["reason"],
     )
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from router.bird import Bird, Evidence, Questions
-from router.birdc import BgpRoute
+from router.bird import Bird, Questions
+from router.birdc import BgpRoute, Evidence
 from router.egress import Verdict, Way
 from router.kernel import Kernel
 from router.lookout import Lookout

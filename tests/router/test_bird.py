@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from router.bird import Bird, Evidence, Questions, look
-from router.birdc import MAX_REPLY, BgpRoute, BgpSession
+from router.bird import Bird, Questions, look
+from router.birdc import MAX_REPLY, BgpRoute, BgpSession, Evidence
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

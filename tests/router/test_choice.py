@@ -1,5 +1,6 @@
 """Which target a flow takes, and which one next."""
 
+import dataclasses
 import pickle
 import random
 from collections import Counter
@@ -10,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from protocols.target import Target, Transport
-from router.choice import Choice
+from router.choice import Choice, by_link
 from router.health import State
 from router.location import rotation
 from router.routes import prepare
@@ -160,3 +161,14 @@ def test_choice_is_among_the_endpoints_asked_for_alone(make_snapshot: Any) -> No
         0.0, empty.settings, Home(), False, {}, {}, {"api": Route(groups[:1], 1)}
     )
     assert choice(()) is None
+
+
+def test_listener_that_demands_privacy_chooses_behind_links_alone(
+    choice_of: Any,
+) -> None:
+    inner = tuple(
+        dataclasses.replace(one, device="link1") for one in targets("inner", 2)
+    )
+    whole = choice_of(targets("outer", 2), inner, targets("other", 1))
+    private = Choice(whole._source, "api", only=by_link)
+    assert {target.label for target in exhaust(private)} == {"inner"}

@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from router.egress import PRIVATE, Found, Privacy, Way, judge, unknown
+from router.egress import Found, Privacy, Verdict, Way, judge, unknown
 from router.rtnetlink import BLACKHOLE, NOWHERE, PROHIBIT, UNREACHABLE
 
 WAY = Way("208.78.112.64", "link1", "203.0.113.10")
-RIGHT = Found(leaves=("link1",), source="203.0.113.10")
+RIGHT = Found(4, leaves=("link1",), source="203.0.113.10")
 
 
 def test_way_by_the_interface_of_the_link_is_private() -> None:
-    assert judge(WAY, RIGHT) is PRIVATE
+    assert judge(WAY, RIGHT) == Verdict(Privacy.PRIVATE, index=4)
 
 
 @pytest.mark.parametrize(
@@ -50,12 +50,14 @@ def test_any_other_way_is_exposed_for_a_reason(found: Found, reason: str) -> Non
 def test_source_that_the_kernel_picks_must_be_one_of_the_links(
     source: str, reason: str
 ) -> None:
-    way = Way("208.78.112.64", "link1", sources=frozenset({"203.0.113.10"}))
+    right = frozenset({"198.51.100.0/24", "203.0.113.10"})
+    way = Way("208.78.112.64", "link1", sources=right)
     assert judge(way, replace(RIGHT, source=source)).reason == reason
 
 
 def test_source_does_not_matter_where_none_is_said_to_be_right() -> None:
-    assert judge(Way("208.78.112.64", "link1"), replace(RIGHT, source="")) is PRIVATE
+    verdict = judge(Way("208.78.112.64", "link1"), replace(RIGHT, source=""))
+    assert verdict.privacy is Privacy.PRIVATE
 
 
 @pytest.mark.parametrize(

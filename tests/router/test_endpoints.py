@@ -8,7 +8,13 @@ from router.catalogue import Catalogue, read_catalogue
 from router.crosscheck import settle
 from router.document import parse
 from router.endpoint import Endpoint, Protocol
-from router.endpoints import ANYWHERE, endpoints, products_of, receivers
+from router.endpoints import (
+    ANYWHERE,
+    endpoints,
+    is_required,
+    products_of,
+    receivers,
+)
 from router.settings import Config
 from router.validation import build
 
@@ -221,3 +227,50 @@ def test_receivers_of_the_site_are_endpoints_of_their_listener(
     assert (encrypted.transport, encrypted.port) == (Transport.TLS, 443)
     assert encrypted.server_name == encrypted.verify_name == "app.example"
     assert products_of(config.listeners["webhooks"], twilio) == ()
+
+
+LINKED = """\
+version: 1
+provider:
+  catalogue: twilio
+  edges: [ashburn-ix, san-jose-ix, umatilla]
+  links:
+    a: {exchange: A, edges: [ashburn-ix], interface: link1, sources: [8.8.8.1],
+        prefixes: [8.8.8.0/28], bandwidth: 1Mbit/s}
+    b: {exchange: B, edges: [san-jose-ix], sources: [9.9.9.1],
+        prefixes: [9.9.9.0/28], bandwidth: 1Mbit/s}
+listeners:
+"""
+SECRET = TERMINATE.replace("api:", "secret:", 1) + "    privacy: required\n"
+
+
+def places(catalogue: Catalogue, listeners: str) -> dict[str, str | None]:
+    """The interface to each edge that has an endpoint."""
+    found = endpoints(catalogue, read(listeners, catalogue, LINKED))
+    return {endpoint.edge: endpoint.device for endpoint in found}
+
+
+def test_edge_behind_a_link_is_reached_by_its_interface_alone(
+    twilio: Catalogue,
+) -> None:
+    every = {"ashburn-ix": "link1", "san-jose-ix": None, "umatilla": None}
+    assert places(twilio, TERMINATE) == every
+
+
+def test_product_of_private_listeners_alone_has_no_endpoint_but_behind_links(
+    twilio: Catalogue,
+) -> None:
+    assert places(twilio, SECRET) == {"ashburn-ix": "link1"}
+    assert len(places(twilio, SECRET + TERMINATE)) == 3
+
+
+def test_privacy_is_as_the_policy_says_where_a_listener_says_nothing(
+    twilio: Catalogue,
+) -> None:
+    head = f"policy: {{prefer_private: {{allow_public: false}}}}\n{LINKED}"
+    listeners = f"{TERMINATE}{WEBHOOKS}{SECRET.replace('required', 'preferred')}"
+    found = read(listeners, twilio, head).listeners
+    assert is_required(found["api"])
+    assert not is_required(found["secret"])
+    assert not is_required(found["webhooks"])
+    assert not is_required(read(TERMINATE, twilio, LINKED).listeners["api"])

@@ -1,5 +1,6 @@
 """The arithmetic, and what would have to change: checked in words."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -143,3 +144,20 @@ def test_gain_that_nothing_can_reach_is_left_out(
     edges = [make_edge("home", 0.009), make_edge("other", 0.080)]
     told = moves(make_snapshot(edges, HOME))["other"]
     assert told == "becomes home below 8.5 ms for 1200 s (0 s so far)"
+
+
+def test_barred_edge_is_told_with_the_reason(
+    make_snapshot: Any, make_edge: Any
+) -> None:
+    barred = dataclasses.replace(
+        make_edge("ix", state=State.DOWN, kind=Kind.PRIVATE), barred="link1 is down"
+    )
+    snapshot = make_snapshot([make_edge("home"), barred], HOME)
+    assert moves(snapshot)["ix"] == "is used again once this is over: link1 is down"
+    (_, ix) = explain(snapshot, now=NOW)["edges"]
+    assert ix["sum"].endswith("nothing is sent there")
+    alone = make_snapshot([barred], Home("ix", NOW))
+    (api,) = explain(alone, now=NOW)["products"]
+    assert api["why"] == (
+        "new flows are refused: ix is barred, and no other edge is left"
+    )

@@ -9,7 +9,9 @@ from router.health import (
     Health,
     Settings,
     State,
+    bar,
     heard,
+    lift,
     observe,
     overdue,
     recovery,
@@ -298,3 +300,40 @@ def test_answer_to_a_flow_changes_nothing_where_there_is_nothing_to_excuse(
     health: Health, expected: bool
 ) -> None:
     assert health.carefree is expected
+
+
+def test_barred_address_is_down_by_a_flip_and_keeps_the_latest_reason() -> None:
+    barred = bar(UP, "link1 is down", now=200.0)
+    assert (barred.state, barred.reason) == (State.DOWN, "link1 is down")
+    assert (barred.barred, barred.since, barred.flips) == (True, 200.0, (200.0,))
+    again = bar(barred, "no interface link1", now=201.0)
+    assert again == dataclasses.replace(barred, reason="no interface link1")
+
+
+def test_address_that_is_down_already_is_barred_without_a_flip() -> None:
+    before = good_for(down(), 110.0, 30.0)
+    barred = bar(before, "link1 is down", now=150.0)
+    assert (barred.flips, barred.since) == (before.flips, before.since)
+    assert barred.good == 0
+
+
+def test_bar_that_is_lifted_leaves_a_recovery() -> None:
+    lifted = lift(bar(UP, "link1 is down", now=200.0), now=205.0)
+    assert (lifted.state, lifted.barred) == (State.DOWN, False)
+    assert lifted.reason == "free again, after: link1 is down"
+    assert good_for(lifted, 205.0, 59.0).state is State.DOWN
+    assert good_for(lifted, 205.0, 61.0).state is State.UP
+
+
+def test_each_bar_of_an_address_that_works_doubles_its_recovery() -> None:
+    health = good_for(lift(bar(UP, "down", now=0.0), now=5.0), 5.0, 61.0)
+    health = lift(bar(health, "down", now=70.0), now=75.0)
+    assert good_for(health, 75.0, 119.0).state is State.DOWN
+    assert good_for(health, 75.0, 121.0).state is State.UP
+
+
+def test_address_that_never_answered_is_new_when_its_bar_is_lifted() -> None:
+    barred = bar(Health(since=1.0), "link1 is down", now=2.0)
+    assert (barred.state, barred.flips) == (State.DOWN, ())
+    assert lift(barred, now=9.0) == Health(since=9.0)
+    assert lift(Health(since=1.0), now=9.0) == Health(since=1.0)

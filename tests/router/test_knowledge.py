@@ -59,6 +59,7 @@ def knowledge_of(directory: Path | None, log: Log) -> Knowledge:
         tasks=Tasks(),
         directory=directory,
         now=asyncio.get_running_loop().time(),
+        refit=lambda: None,
     )
 
 

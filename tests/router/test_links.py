@@ -1,9 +1,10 @@
+import ipaddress
 from typing import Any
 
 import pydantic
 import pytest
 
-from router.links import Link
+from router.links import Bgp, Link, device_at, device_to
 
 LEAST: dict[str, Any] = {
     "exchange": "A",
@@ -47,3 +48,37 @@ def test_what_is_no_name_of_an_interface_is_refused(name: object) -> None:
 def test_value_out_of_bounds_is_refused(key: str, value: object) -> None:
     with pytest.raises(pydantic.ValidationError):
         Link.model_validate(LEAST | {key: value})
+
+
+@pytest.mark.parametrize(
+    ("more", "address", "holds"),
+    [
+        ({}, "8.8.8.9", True),
+        ({}, "8.8.9.9", False),
+        ({"sources": ["8.8.8.1"]}, "8.8.8.1", True),
+        ({"sources": ["8.8.8.1"]}, "8.8.8.9", False),
+    ],
+)
+def test_address_is_of_the_link_as_its_source_or_else_as_announced(
+    more: dict[str, Any], address: str, holds: bool
+) -> None:
+    link = Link.model_validate(LEAST | {"interface": "link1"} | more)
+    links = {"other": Link.model_validate(LEAST | {"prefixes": ["9.9.9.9"]}), "a": link}
+    found = ipaddress.ip_address(address)
+    assert link.holds(found) is holds
+    assert device_at(links, found) == ("link1" if holds else None)
+
+
+def test_packets_to_an_edge_leave_by_the_interface_of_its_link() -> None:
+    link = Link.model_validate(LEAST | {"interface": "link1"})
+    assert device_to({"a": link}, "ashburn-ix") == "link1"
+    assert device_to({"a": link}, "ashburn") is None
+    assert device_to({"a": Link.model_validate(LEAST)}, "ashburn-ix") is None
+
+
+def test_session_of_bird_is_read_with_its_usual_socket() -> None:
+    link = Link.model_validate(LEAST | {"bgp": {"session": "ix_1"}})
+    assert link.bgp == Bgp(session="ix_1")
+    assert str(link.bgp.socket) == "/run/bird/bird.ctl"
+    with pytest.raises(pydantic.ValidationError, match="name of a protocol"):
+        Link.model_validate(LEAST | {"bgp": {"session": 'a"; down'}})

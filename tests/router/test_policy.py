@@ -1,5 +1,6 @@
 """Rankings with their reasons."""
 
+import dataclasses
 import pickle
 from typing import Any
 
@@ -163,3 +164,14 @@ def test_edges_are_ranked_by_their_own_health(
     ranked = rank_edges(make_snapshot(edges, Home("a")), now=NOW)
     assert list(ranked) == ["a", "b"]
     assert (ranked["b"].state, ranked["b"].age) == (State.DOWN, 5.0)
+
+
+def test_barred_edge_is_not_used_whatever_its_score(
+    make_snapshot: Any, make_edge: Any
+) -> None:
+    barred = dataclasses.replace(
+        make_edge("ix", 0.001, State.DOWN), barred="link1 is down"
+    )
+    snapshot = make_snapshot([make_edge("near"), barred], Home("near"))
+    (_, place) = rank(snapshot, "api", now=NOW)
+    assert place.reasons.verdict == "nothing is sent there"

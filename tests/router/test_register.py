@@ -7,9 +7,10 @@ import pytest
 
 from protocols.target import Transport
 from router.endpoint import Endpoint, Protocol
+from router.health import State
 from router.location import Location, plain
-from router.records import EndpointRecord
-from router.register import Register
+from router.records import EndpointRecord, Exit
+from router.register import UNSEEN, Register
 
 ONE, TWO = "192.0.2.1", "192.0.2.2"
 
@@ -144,3 +145,16 @@ def test_arranged_anew_keeps_what_is_known_of_those_that_stay(
     assert list(register) == [shared]
     assert [target.host for target in shared.targets] == [voice.endpoint.host]
     assert not register.endpoints[0].resolved
+
+
+def test_address_behind_a_link_is_barred_until_its_way_is_known(
+    register: Register, provider: Any
+) -> None:
+    plain_one = add(register, provider.endpoint("a"), ONE)
+    linked = dataclasses.replace(provider.endpoint("a"), device="link1")
+    behind = add(register, linked, ONE)
+    (open_record,), (record,) = plain_one.records, behind.records
+    assert (open_record.exit, open_record.health.barred) == (None, False)
+    assert record.exit == Exit("link1", None, ONE)
+    assert (record.health.barred, record.health.reason) == (True, UNSEEN)
+    assert behind.service().state is State.SUSPECT

@@ -173,3 +173,15 @@ def test_routes_are_alike_only_with_the_same_advice(
     assert alike(route, route)
     assert not alike(route, other)
     assert not alike(route, dataclasses.replace(route, groups=()))
+
+
+def test_barred_address_is_no_target_not_even_of_last_resort(
+    make_snapshot: Any, make_edge: Any
+) -> None:
+    barred = dataclasses.replace(DOWN, barred=True)
+    edges = [make_edge("a"), make_edge("b", state=State.DOWN)]
+    snapshot = make_snapshot(edges, Home("a"))
+    snapshot = with_addresses(snapshot, a=[barred, barred], b=[barred, DOWN])
+    assert groups(snapshot) == [["b1"]]
+    assert [target.label for target in prepare(snapshot, "api").warm] == ["b"]
+    assert prepare(with_addresses(snapshot, a=[barred], b=[barred]), "api").groups == ()

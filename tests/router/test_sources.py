@@ -120,3 +120,18 @@ provider: {{catalogue: p}}
     assert config is not None
     (source,) = sources(settle(config, catalogue), catalogue)
     assert source.edges == ("a",)
+
+
+def test_what_is_bound_for_a_link_with_an_interface_is_for_that_alone(
+    twilio: Catalogue,
+) -> None:
+    bind = "[udp://9.9.9.1:5060, udp://5.5.5.5:5060]"
+    assert "5.5.5.5: edge.bind, to ashburn" in listed(twilio, bind)
+    private = listed(twilio, f"{bind}}}\n    privacy: required\n    no_response: 2s #")
+    assert private == [
+        "9.9.9.0/25: prefix of link two, which has no source of its own, to "
+        "san-jose-ix",
+        "9.9.9.128/25: prefix of link two, which has no source of its own, to "
+        "san-jose-ix",
+        "9.9.8.1: source address of the edge, to london-ix",
+    ]

@@ -23,7 +23,7 @@ from router.endpoint import Kind, Protocol
 from router.health import State
 from router.location import Location, plain
 from router.policy import Switch
-from router.records import ProbeOrder
+from router.records import Exit, ProbeOrder
 from router.saved import SavedError
 from router.scope import Scope
 from router.snapshot import Pin, Route, Snapshot
@@ -1129,3 +1129,203 @@ def test_endpoint_at_an_edge_that_is_not_there_is_refused(provider: Any) -> None
     foreign = (provider.endpoint("nowhere"),)
     with pytest.raises(KeyError):
         table.change(scope(provider, "ashburn", endpoints=foreign), 0.0)
+
+
+# ---- Addresses that may not be used --------------------------------------------------
+
+PRIVATE_AND_PUBLIC = {"ix": 0.020, "iy": 0.025, "near": 0.030, "far": 0.060}
+IX, IY = Exit("link1", None, "192.0.2.1"), Exit("link2", None, "192.0.2.2")
+FREE = {IX: "", IY: ""}
+
+
+def linked(provider: Any) -> Table:
+    """Two private edges, each behind a link of its own, and two public ones."""
+    provider.round_trips = dict(PRIVATE_AND_PUBLIC)
+    devices = {"ix": "link1", "iy": "link2"}
+    table = Table(
+        {
+            edge: Kind.PRIVATE if edge in devices else Kind.PUBLIC
+            for edge in provider.round_trips
+        },
+        [
+            dataclasses.replace(provider.endpoint(edge), device=devices.get(edge))
+            for edge in provider.round_trips
+        ],
+        now=provider.now,
+        uniform=provider.chance.uniform,
+    )
+    for number, edge in enumerate(provider.round_trips):
+        found = plain([f"192.0.2.{number + 1}"])
+        table.addresses(f"api.{edge}.example.com", found, provider.now)
+    return table
+
+
+def probed(provider: Any, since: float) -> set[str]:
+    """The edges that were probed from a time on."""
+    return {order.target.label for order in provider.orders if order.sent >= since}
+
+
+def test_new_address_behind_a_link_is_used_only_once_its_way_is_known(
+    provider: Any,
+) -> None:
+    table = linked(provider)
+    assert table.exits == {IX: "ix", IY: "iy"}
+    snapshot = provider.run(table, 10.0)
+    assert probed(provider, 0.0) == {"near", "far"}
+    assert snapshot.edges["ix"].state is State.SUSPECT
+    assert snapshot.edges["ix"].barred == "the way there is not yet known"
+    table.bar({IX: "", IY: "link2 is down"}, provider.now)
+    snapshot = provider.run(table, 100.0)
+    assert probed(provider, 10.0) == {"ix", "near", "far"}
+    assert home_of(snapshot) == "ix"
+    assert (snapshot.edges["ix"].barred, snapshot.edges["ix"].state) == ("", State.UP)
+    assert snapshot.edges["iy"].state is State.DOWN
+    table.addresses("api.iy.example.com", plain(["192.0.2.2", "192.0.2.9"]), 100.0)
+    addresses = table.snapshot(100.0).services["api"][1].addresses
+    assert [(one.health.state, one.health.reason) for one in addresses] == [
+        (State.DOWN, "link2 is down"),
+        (State.SUSPECT, "the way there is not yet known"),
+    ]
+
+
+def test_barred_address_is_left_at_once_and_heard_no_more(provider: Any) -> None:
+    table = linked(provider)
+    table.bar(FREE, 0.0)
+    snapshot = provider.run(table, 30.0)
+    assert home_of(snapshot) == "ix"
+    target = snapshot.routes["api"].first[0]
+    provider.changes.clear()
+    (order,) = _ordered(table, "ix", provider)
+    table.bar({**FREE, IX: "route leaves by eth0"}, provider.now)
+    snapshot = table.snapshot(provider.now)
+    left = [one.label for group in snapshot.routes["api"].groups for one in group]
+    assert left == ["iy", "near", "far"]
+    assert home_of(snapshot) == "iy"
+    assert table.barred(target) == "route leaves by eth0"
+    assert not table.awaits(target)
+    table.observe(target, ALIVE, provider.now, order)
+    table.observe(target, Outcome(Result.ALIVE, round_trip=0.001), provider.now)
+    table.ask("ix", provider.now)
+    start = provider.now
+    snapshot = provider.run(table, start + 40.0)
+    assert "ix" not in probed(provider, start)
+    assert snapshot.edges["ix"].barred == "route leaves by eth0"
+    flip = next(one for one in of_type(provider, Flip) if not one.product)
+    assert (flip.edge, flip.to, flip.reason) == (
+        "ix",
+        State.DOWN,
+        "route leaves by eth0",
+    )
+    table.bar({**FREE, IX: "link1 is down"}, provider.now)
+    assert table.snapshot(provider.now).edges["ix"].barred == "link1 is down"
+
+
+def test_bar_that_is_lifted_is_followed_by_a_probe_at_once_and_by_a_recovery(
+    provider: Any,
+) -> None:
+    table = linked(provider)
+    table.bar(FREE, 0.0)
+    provider.run(table, 30.0)
+    (order,) = _ordered(table, "ix", provider)
+    table.bar({**FREE, IX: "link1 is down"}, provider.now)
+    provider.run(table, 40.0)
+    table.bar(FREE, 40.0)
+    table.observe(order.target, TIMEOUT, 40.0, order)  # it was sent before the bar
+    provider.run(table, 40.01)
+    assert "ix" in probed(provider, 40.0)
+    provider.run(table, 99.0)
+    assert table.snapshot(99.0).edges["ix"].state is State.DOWN
+    provider.run(table, 102.0)
+    assert table.snapshot(102.0).edges["ix"].state is State.UP
+    table.bar(FREE, 102.0)
+    assert table.snapshot(102.0).edges["ix"].state is State.UP
+
+
+def _ordered(table: Table, edge: str, provider: Any) -> list[ProbeOrder]:
+    """The probe of an edge that somebody asks for."""
+    table.ask(edge, provider.now)
+    return [one for one in table.due(provider.now) if one.target.label == edge]
+
+
+def test_address_that_is_down_already_is_told_of_when_it_is_barred(
+    provider: Any,
+) -> None:
+    table = linked(provider)
+    table.bar(FREE, 0.0)
+    provider.run(table, 30.0)
+    provider.dead.add("ix")
+    provider.run(table, 40.0)
+    provider.changes.clear()
+    table.bar({**FREE, IX: "link1 is down"}, 40.0)
+    provider.run(table, 41.0)
+    (flip,) = [one for one in of_type(provider, Flip) if one.targets]
+    assert (flip.from_, flip.to, flip.reason) == (
+        State.DOWN,
+        State.DOWN,
+        "link1 is down",
+    )
+
+
+def test_links_lost_together_cast_no_doubt_on_our_uplink(provider: Any) -> None:
+    table = linked(provider)
+    table.bar(FREE, 0.0)
+    provider.run(table, 90.0)
+    table.bar({IX: "link1 has no carrier", IY: "link2 has no carrier"}, 90.0)
+    provider.dead.add("near")  # a third one of four, for another reason
+    snapshot = provider.run(table, 95.0)
+    assert not of_type(provider, UplinkSuspect)
+    assert home_of(snapshot) == "far"
+
+
+def test_suspected_uplink_does_not_keep_a_barred_edge_in_use(provider: Any) -> None:
+    table = linked(provider)
+    table.bar(FREE, 0.0)
+    provider.run(table, 90.0)
+    provider.dead.update(PRIVATE_AND_PUBLIC)
+    provider.run(table, 93.0)
+    assert table.snapshot(93.0).frozen
+    table.bar({**FREE, IX: "route leaves by eth0"}, 93.0)
+    routes = table.snapshot(93.0).routes["api"]
+    assert "ix" not in {one.label for group in routes.groups for one in group}
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_link_that_flaps_every_5_s_for_5_minutes_moves_home_at_most_4_times(
+    provider: Any, seed: int
+) -> None:
+    provider.chance.seed(seed)
+    provider.jitter = 0.002
+    table = linked(provider)
+    other = {IY: "link2 is down"}
+    table.bar({**other, IX: ""}, 0.0)
+    assert home_of(provider.run(table, 90.0)) == "ix"
+    provider.changes.clear()
+    for turn in range(60):
+        reason = "" if turn % 2 else "link1 has no carrier"
+        table.bar({**other, IX: reason}, provider.now)
+        snapshot = provider.run(table, provider.now + 5.0)
+        used = snapshot.routes["api"].first[0].label
+        assert used != "ix", "it has not recovered"
+    table.bar({**other, IX: ""}, provider.now)
+    snapshot = provider.run(table, provider.now + 240.0)
+    assert home_of(snapshot) == "ix"
+    assert [switch.to for switch in of_type(provider, Switch)] == ["near", "ix"]
+
+
+def test_saved_addresses_behind_a_link_are_not_used_unseen(provider: Any) -> None:
+    table = linked(provider)
+    table.bar(FREE, 0.0)
+    provider.run(table, 30.0)
+    saved = table.saved(30.0)
+    fresh = Table(
+        {"ix": Kind.PRIVATE},
+        [dataclasses.replace(provider.endpoint("ix"), device="link1")],
+        now=0.0,
+        uniform=provider.chance.uniform,
+    )
+    fresh.restore(saved, 0.0)
+    assert fresh.exits == {IX: "ix"}
+    assert fresh.snapshot(0.0).routes["api"].groups == ()
+    assert not fresh.due(10.0)
+    other = provider.endpoint("near").target(Location("192.0.2.3"))
+    assert fresh.barred(other) == ""

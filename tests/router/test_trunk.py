@@ -104,8 +104,9 @@ def test_proxy_is_told_addresses_networks_and_clocks(
     listener: Sip, catalogue: Catalogue
 ) -> None:
     places = (Place(Side.SITE, Transport.UDP, "10.0.0.2", 5060),)
+    networks = catalogue.source_networks(Protocol.SIP)
     settings = settings_of(
-        listener, catalogue, places, (b"k",), frozenset({"203.0.113.9"})
+        listener, networks, places, (b"k",), frozenset({"203.0.113.9"})
     )
     assert (settings.places, settings.keys) == (places, (b"k",))
     assert settings.names == {"203.0.113.9"}

@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import dataclasses
 import gc
 import os
 import resource
@@ -376,3 +377,18 @@ def shake_hands(listener: socket.socket, pair: Pair) -> None:
     with contextlib.suppress(OSError):
         server_context(*pair).wrap_socket(accepted, server_side=True).close()
     accepted.close()
+
+
+async def test_target_behind_an_interface_is_dialled_by_it_or_not_at_all(
+    serve: Serve, place: Place, connect: Dial
+) -> None:
+    async with serve() as port:
+        target = place(port, transport=Transport.TCP, device="lo")
+        dialled = await connect(target)
+        sock = dialled.transport.get_extra_info("socket")
+        found = sock.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16)
+        assert found.rstrip(b"\0") == b"lo"
+        dialled.transport.abort()
+        error = await fails(connect(dataclasses.replace(target, device="no-such")))
+    assert (error.result, error.phase) == (Result.REFUSED, "connect")
+    assert error.detail == "No such device"

@@ -3,6 +3,7 @@ import pytest
 from protocols.net.listen import BindError
 from protocols.sip.bound import Wanted, bind
 from protocols.sip.peers import Side
+from protocols.target import Transport
 from tests.protocols.sip.peers import HERE, TCP, TLS, UDP
 
 
@@ -26,3 +27,29 @@ def test_address_that_is_taken_leaves_nothing_bound() -> None:
     for one in bind(wanted[:1]):
         one.sock.close()
     taken.sock.close()
+
+
+@pytest.mark.parametrize("kind", [UDP, TCP])
+def test_socket_for_an_interface_is_bound_beside_the_one_that_it_replaces(
+    kind: Transport,
+) -> None:
+    (free,) = bind([Wanted(Side.EDGE, kind, HERE, 0)])
+    place = (kind, HERE, free.sock.getsockname()[1])
+    (fresh,) = bind([Wanted(Side.EDGE, *place, "lo")], held={place: free.sock})
+    assert (free.is_true, fresh.is_true, fresh.device) == (True, True, "lo")
+    assert fresh.sock.getsockname() == free.sock.getsockname()
+    assert not fresh._replace(device=None).is_true
+    for one in (free, fresh):
+        one.sock.close()
+
+
+@pytest.mark.parametrize("kind", [UDP, TCP])
+def test_socket_that_came_for_another_interface_is_replaced(kind: Transport) -> None:
+    (came,) = bind([Wanted(Side.EDGE, kind, HERE, 0)])
+    wanted = Wanted(Side.EDGE, kind, HERE, came.sock.getsockname()[1])
+    (kept,) = bind([wanted], lambda *_: came.sock)
+    assert kept.sock is came.sock
+    (fresh,) = bind([wanted._replace(device="lo")], lambda *_: came.sock)
+    assert came.sock.fileno() == -1
+    assert fresh.is_true
+    fresh.sock.close()

@@ -987,3 +987,15 @@ def test_call_from_the_provider_is_under_way_at_the_edge_that_it_came_from() -> 
     stage = Stage()
     stage.begin(FROM_EDGE, EDGE)
     assert [flow.edge for flow in stage.proxy.under_way("trunk")] == ["edge1"]
+
+
+def test_503_says_why_nobody_can_be_asked_where_that_is_known() -> None:
+    settings = dataclasses.replace(SETTINGS, nobody="no private edge")
+    stage = Stage(edges=(), settings=settings)
+    refusal = stage.receive(INVITE)[-1]
+    assert status(refusal) == 503
+    assert b'Warning: 399 edge-router "no private edge"\r\n' in refusal.data
+    (record,) = stage.records
+    assert record.reason == "no private edge"
+    stage = Stage(site=(), settings=settings)
+    assert b"Warning" not in stage.receive(FROM_EDGE, EDGE)[-1].data

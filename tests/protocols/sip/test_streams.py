@@ -76,7 +76,7 @@ async def make(listens: Listens, ca_file: Path, tasks: Tasks) -> AsyncIterator[M
         one = Streams(
             listens,
             contexts,
-            dials_from([(Side.EDGE, TCP, source)]),
+            dials_from([(Side.EDGE, TCP, source, None)]),
             tasks=tasks,
             loop=asyncio.get_running_loop(),
             patience=patience or Patience(),
@@ -307,10 +307,11 @@ async def test_dialling_is_done_from_the_address_that_is_bound(make: Make) -> No
 def test_dialling_is_done_from_the_first_address_of_its_transport_and_family() -> None:
     sources = dials_from(
         [
-            (Side.EDGE, UDP, "192.0.2.1"),
-            (Side.EDGE, TLS, "192.0.2.2"),
-            (Side.EDGE, TLS, "192.0.2.3"),
-            (Side.SITE, TCP, "2001:db8::1"),
+            (Side.EDGE, TLS, "192.0.2.9", "link1"),
+            (Side.EDGE, UDP, "192.0.2.1", None),
+            (Side.EDGE, TLS, "192.0.2.2", None),
+            (Side.EDGE, TLS, "192.0.2.3", None),
+            (Side.SITE, TCP, "2001:db8::1", None),
         ]
     )
     assert sources(Side.EDGE, at(1, TLS)) == "192.0.2.2"
@@ -318,6 +319,8 @@ def test_dialling_is_done_from_the_first_address_of_its_transport_and_family() -
     assert sources(Side.EDGE, at(1, TLS, address="::1")) is None
     assert sources(Side.SITE, at(1, TLS, address="::1")) == "2001:db8::1"
     assert sources(Side.SITE, at(1, TCP)) is None
+    assert sources(Side.EDGE, at(1, TLS, device="link1")) == "192.0.2.9"
+    assert sources(Side.EDGE, at(1, TLS, device="link2")) is None
 
 
 async def test_target_of_a_family_that_is_not_bound_is_not_dialled(
@@ -545,7 +548,7 @@ async def test_change_dials_the_next_connection_from_elsewhere(
     async with switch() as edge:
         first = await opened(streams, edge, 1)
         contexts = dict.fromkeys(Side, Contexts(ca_file, alpn=()))
-        streams.change(contexts, dials_from([(Side.EDGE, TCP, "127.0.0.9")]))
+        streams.change(contexts, dials_from([(Side.EDGE, TCP, "127.0.0.9", None)]))
         assert streams.send(Side.EDGE, at(edge.port, TCP), INVITE, 2)
         await first.hear()  # the connection that stands is used on
         assert streams.send(Side.EDGE, at(edge.port, TCP, label="b"), INVITE, 3)

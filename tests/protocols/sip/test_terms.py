@@ -27,10 +27,7 @@ def test_sockets_are_told_apart_by_what_is_spoken_there() -> None:
     bound = bind([Wanted(*place, 0) for place in places])
     try:
         terms = of(bound)
-        assert terms.datagram_sockets == [
-            (Side.SITE, bound[0].sock),
-            (Side.EDGE, bound[2].sock),
-        ]
+        assert terms.datagram_sockets == [bound[0], bound[2]]
         assert terms.streams == [bound[1]]
         assert terms.sources(Side.SITE, at(5060, TCP)) == HERE
         assert terms.sources(Side.EDGE, at(5060, TCP)) is None

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from protocols.sip.bound import Bound
 from protocols.sip.datagrams import bind
 from protocols.sip.peers import Peer, Side
 from protocols.sip.udp import ATTEMPTS, PLACES, Udp
@@ -32,6 +33,10 @@ class Hears:
 Make = Callable[..., Udp]
 
 
+def bound(side: Side, sock: socket.socket, device: str | None = None) -> Bound:
+    return Bound(side, UDP, sock, device)
+
+
 @pytest.fixture
 def hears() -> Hears:
     return Hears()
@@ -45,7 +50,7 @@ async def make(hears: Hears) -> AsyncIterator[Make]:
     def build(*places: tuple[Side, str]) -> Udp:
         sockets = [bind(address, 0) for _, address in places]
         sides = [side for side, _ in places]
-        udp = Udp(hears, zip(sides, sockets, strict=True))
+        udp = Udp(hears, map(bound, sides, sockets))
         udp.start()
         made.append(udp)
         return udp
@@ -160,7 +165,7 @@ async def test_socket_that_is_changed_away_answers_until_it_is_dropped(
         phone.say(b"before", old.getsockname())
         _, peer = await hears.data.get()
         new = bind(HERE, 0)
-        removed = udp.change([(Side.SITE, new), (Side.EDGE, stays)])
+        removed = udp.change([bound(Side.SITE, new), bound(Side.EDGE, stays)])
         assert removed == (old,)
         udp.start()
         assert {port for _, port in udp.open} == {
@@ -200,3 +205,20 @@ async def test_targets_find_their_socket_anew_after_a_change(
 def udp_bound(udp: Udp) -> list[tuple[Side, socket.socket]]:
     """The sockets, in the order in which they were given."""
     return [(Side.SITE, sock) for sock in udp._bound]
+
+
+async def test_socket_confined_to_an_interface_sends_to_what_is_behind_it_alone(
+    hears: Hears,
+) -> None:
+    inner, outer = (bind("127.0.0.1", 0) for _ in range(2))
+    places = [bound(Side.EDGE, inner, "link1"), bound(Side.EDGE, outer)]
+    udp = Udp(hears, places)
+    async with telephone() as phone:
+        for number, device in enumerate(("link1", None), start=1):
+            udp.send(Side.EDGE, at(phone.port, device=device), b"OPTIONS", number)
+            await asyncio.wait_for(phone.heard.get(), 2)
+            assert phone.source == places[number - 1].sock.getsockname()
+        udp.send(Side.EDGE, at(phone.port, device="link2"), b"OPTIONS", 3)
+    words = "no UDP socket to send from"
+    assert await hears.failure() == ((3,), Result.REFUSED, words)
+    udp.close()
