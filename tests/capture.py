@@ -91,5 +91,5 @@ def read(kind: int, data: bytes) -> Packet | None:
         return None
     port = int.from_bytes(inner[:2], "big") if protocol in _PORTS else 0
     resets = protocol == socket.IPPROTO_TCP and bool(inner[13] & _RST)
-    ends = [str(ipaddress.ip_address(one)) for one in (source, target)]
-    return Packet(*ends, protocol, port, resets)
+    near, far = ipaddress.ip_address(source), ipaddress.ip_address(target)
+    return Packet(str(near), str(far), protocol, port, resets)

@@ -7,6 +7,7 @@ in links are for documentation and refused, so that others stand in their place.
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,13 @@ def test_commands_work_as_written(files: Path, network: Network) -> None:
     assert "warning" not in told["edge-router check --files edge-router.yaml\n"]
     report = told["edge-router check --report edge-router.yaml\n"]
     assert "8.8.8.130: source of link california, to san-jose-ix" in report
+    # Without the route over ix1, which went with the carrier, the default one is next.
+    network.ip("route add default via 10.0.2.2")
+    for source, far in (("8.8.8.10", "9.9.9.9"), ("10.0.2.1", "208.78.112.64")):
+        with network.inside(lambda: socket.socket(type=socket.SOCK_DGRAM)) as sock:
+            sock.bind((source, 0))
+            with pytest.raises(PermissionError):
+                sock.sendto(b"x", (far, 5060))
 
 
 def test_page_shows_the_example() -> None:
