@@ -271,7 +271,8 @@ async def office(
                 Pbx.start((INSIDE, int(port)), address=address)
             )
         site["to"] = [f"sip:{address}:{pbx.ports['udp']}"]
-        running = stage.running(settings, directory, before=before)
+        state = {"state_directory": stage.state_directory(directory)}
+        running = stage.running(settings | state, directory, before=before)
         daemon = await stack.enter_async_context(running)
         yield Office(pbx, daemon)
 
@@ -288,7 +289,6 @@ def example(provider: Provider, directory: Path, **sections: Any) -> Settings:
         **base,
         **written,
         "provider": written["provider"] | base["provider"],
-        "state_directory": stage.state_directory(directory),
         **sections,
     }
 

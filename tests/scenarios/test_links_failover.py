@@ -48,6 +48,8 @@ MOST_SWITCHES = 4
 "Changes of home that a link may cause which flaps."
 HEALTH = stage.SOON | {"recovery": "0s", "sip_options_interval": "500ms"}
 "Finds out fast, and forgives at once."
+CAREFUL = {} if FULL else HEALTH | {"recovery": "60s"}
+"Forgives as slowly as is the default; the rest of which takes longer to begin."
 POLICY = {"switch": {"dwell": "1s"}, "prefer_private": {"max_extra": "1s"}}
 "Likes links, however slow a busy machine makes them look."
 OPEN = [(OUTSIDE, socket.IPPROTO_UDP, port) for port in (5060, 5062)]
@@ -296,10 +298,9 @@ async def test_link_that_flaps_moves_home_a_few_times_at_most(
     directory: Path,
     capture: Capture,
 ) -> None:
-    """With the health settings that are the default."""
-    apart = stages.moved(settings, 5062, health={})
+    apart = stages.moved(settings, 5062, health=CAREFUL)
     async with stages.office(links, apart, directory) as office:
-        await reached(office)
+        await office.daemon.wait("edge.switched")  # the first home
         edge = await home(office, provider)
         standing, seen = await stand(office), len(office.daemon.records)
         async with calls(office, vault) as paces:
