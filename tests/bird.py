@@ -6,17 +6,20 @@ import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from tests.namespaces import Network
+
 
 @contextlib.asynccontextmanager
 async def speaking(
-    namespace: str, directory: Path, which: str, text: str
+    network: Network, within: str, directory: Path, which: str, text: str
 ) -> AsyncIterator[None]:
-    """Run a BIRD with this configuration in a namespace."""
+    """Run a BIRD with this configuration in a namespace of the network."""
     path = directory / f"{which}.conf"
     path.write_text(text, encoding="ascii")
+    words = ("bird", "-f", "-c", str(path), "-s", _socket(directory, which))
+    pid = ("-P", str(directory / f"{which}.pid"))
     process = await asyncio.create_subprocess_exec(
-        *("ip", "netns", "exec", namespace, "bird", "-f", "-c", str(path)),
-        *("-s", _socket(directory, which), "-P", str(directory / f"{which}.pid")),
+        *network.command(*words, *pid, within=within)
     )
     try:
         yield

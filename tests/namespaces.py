@@ -16,6 +16,7 @@ from typing import TypeVar
 
 _CLONE_NEWNET = 0x40000000
 _NUMBERS = itertools.count()
+_PREFIX = "edge-router-"
 
 T = TypeVar("T")
 
@@ -27,13 +28,14 @@ class Network:
         """Raises OSError where there can be none."""
         if not shutil.which("ip"):
             raise OSError("needs the program ip")
+        _sweep()
         self.names: list[str] = []
         "All of them; ours is the first."
         self.name = self.neighbour()
 
     def neighbour(self) -> str:
         """Make another namespace; its name."""
-        name = f"edge-router-{os.getpid()}-{next(_NUMBERS)}"
+        name = f"{_PREFIX}{os.getpid()}-{next(_NUMBERS)}"
         _run("ip", "netns", "add", name)
         self.names.append(name)
         _run("ip", "-n", name, "link", "set", "lo", "up")
@@ -91,10 +93,27 @@ class Network:
             finally:
                 _enter(before.fileno())
 
+    def command(self, *words: str, within: str = "") -> tuple[str, ...]:
+        """Words that run a program in our namespace, or in another one.
+
+        It is killed with the thread that started it: nothing outlives a killed run.
+        """
+        name = within or self.name
+        dies = ("setpriv", "--pdeathsig", "KILL")
+        return ("ip", "netns", "exec", name, *dies, *words)
+
     def close(self) -> None:
         """Remove all of it."""
         for name in self.names:
             subprocess.run(["ip", "netns", "del", name], check=False)
+
+
+def _sweep() -> None:
+    """Remove what runs have left that were killed."""
+    for left in Path("/run/netns").glob(f"{_PREFIX}[0-9]*-*"):
+        pid = left.name.removeprefix(_PREFIX).partition("-")[0]
+        if not Path(f"/proc/{pid}").exists():
+            subprocess.run(["ip", "netns", "del", left.name], check=False)
 
 
 def _enter(namespace: int) -> None:

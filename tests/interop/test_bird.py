@@ -84,8 +84,8 @@ async def site(network: Network, tmp_path: Path) -> AsyncIterator[Site]:
         announced="208.78.112.0/24", **values,
     )  # fmt: skip
     async with (
-        speaking(network.name, tmp_path, "ours", ours),
-        speaking(provider, tmp_path, "theirs", theirs),
+        speaking(network, network.name, tmp_path, "ours", ours),
+        speaking(network, provider, tmp_path, "theirs", theirs),
     ):
         yield Site(network, tmp_path)
 
