@@ -214,6 +214,7 @@ async def test_link_that_fails_costs_no_call_and_moves_none(
     capture: Capture,
 ) -> None:
     edge, both = await home(office, provider), (office, vault)
+    seen = len(office.daemon.records)
     standing = [(one, await stand(one)) for one in both]
     async with calls(*both) as paces:
         async with failing(links, [edge], fault, paces):
@@ -228,6 +229,9 @@ async def test_link_that_fails_costs_no_call_and_moves_none(
         await end(one, those)
     unharmed(paces, [call for _, those in standing for call in those], provider)
     assert leaked(capture) == []
+    told = office.daemon.records[seen:]
+    rang = [one["ringing_ms"] for one in told if "ringing_ms" in one]
+    LOG.info("%s: %s calls, the latest rang after %s ms", fault, len(rang), max(rang))
 
 
 async def test_both_links_fail_and_calls_take_the_internet_or_are_refused(
