@@ -5,6 +5,7 @@ of the `vault` a link or none. Usually a fault lasts for some calls;
 EDGE_ROUTER_LINKS=full has each last for 20 s, and a link flap for five minutes.
 """
 
+import asyncio
 import collections
 import contextlib
 import itertools
@@ -185,6 +186,11 @@ async def calls(*offices: Office) -> AsyncIterator[list[Pace]]:
         yield [await stack.enter_async_context(pacing(o.pbx, RATE)) for o in offices]
 
 
+async def more(paces: Iterable[Pace], number: int) -> None:
+    """Wait until each has made so many more calls."""
+    await asyncio.gather(*(pace.more(number) for pace in paces))
+
+
 @contextlib.asynccontextmanager
 async def failing(
     links: Links, edges: Iterable[str], fault: str, paces: Sequence[Pace]
@@ -221,8 +227,7 @@ async def test_link_that_fails_costs_no_call_and_moves_none(
             for one in both:
                 await one.until(edge, "down")
             assert await requested(links, vault, site) == 200
-            for pace in paces:
-                await pace.more(LASTING)
+            await more(paces, LASTING)
         for one in both:
             await one.until(edge, "up")
     for one, those in standing:
@@ -248,8 +253,7 @@ async def test_both_links_fail_and_calls_take_the_internet_or_are_refused(
             for edge, one in itertools.product(EXCHANGES, (office, vault)):
                 await one.until(edge, "down")
             async with calls(vault) as refused:
-                for pace in (*paces, *refused):
-                    await pace.more(LASTING)
+                await more([*paces, *refused], LASTING)
             assert await requested(links, vault, site) == 503
         for edge, one in itertools.product(EXCHANGES, (office, vault)):
             await one.until(edge, "up")
@@ -310,10 +314,8 @@ async def test_link_that_flaps_moves_home_a_few_times_at_most(
         async with calls(office, vault) as paces:
             for _ in range(FLAPS):
                 async with failing(links, [edge], "carrier", paces):
-                    for pace in paces:
-                        await pace.more(int(FLAP * RATE))
-                for pace in paces:
-                    await pace.more(int(FLAP * RATE))
+                    await more(paces, int(FLAP * RATE))
+                await more(paces, int(FLAP * RATE))
         await end(office, standing)
         unharmed(paces, standing, provider)
         told = office.daemon.records[seen:]
