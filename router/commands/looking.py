@@ -150,7 +150,7 @@ def status_parts(found: Data) -> Iterator[Part]:
     )
     yield Sheet(
         ("link", "exchange", "interface", "privacy", "edges", "BGP", "why"),
-        [_link(one) for one in found["links"]],
+        [_link(one) for one in found.get("links", ())],
     )
     yield _counts(found["flows"])
     yield Sheet(

@@ -5,9 +5,10 @@ import html.parser
 import re
 import zoneinfo
 
+from router.egress import Privacy
 from router.health import State
 from router.page import POLICY, render
-from router.status import Past, Pinned, ServiceStatus
+from router.status import BgpStatus, LinkStatus, Past, Pinned, ServiceStatus
 from tests.router.story import EPOCH, told
 
 
@@ -109,6 +110,19 @@ def test_machines_of_the_site_are_listed_with_their_faults() -> None:
     assert "webhooks 10.0.0.20:8080 down 10:00 refused" in text
     assert "Flows" not in text
     assert "What changed" not in text
+
+
+def test_links_are_listed_with_what_bird_says() -> None:
+    bgp = BgpStatus("ix", "Established", "", (), "")
+    one = LinkStatus(
+        "east", "DC2", "link1", Privacy.EXPOSED, "link1 is down", ("a-ix",), bgp
+    )
+    two = dataclasses.replace(one, name="west", interface=None, bgp=None)
+    status = dataclasses.replace(told(), links=(one, two))
+    words = " ".join(read(render(status)).words)
+    shown = "east DC2 link1 exposed a-ix Established, no route link1 is down"
+    assert shown in words
+    assert "west DC2 - exposed a-ix - link1 is down" in words
 
 
 def test_daemon_that_has_just_begun_has_a_page_already() -> None:

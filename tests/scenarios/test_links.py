@@ -276,7 +276,7 @@ async def call(pbx: socket.socket, number: int) -> str:
         "Content-Length: 0",
     )
     text = "\r\n".join((*lines, "", ""))
-    await loop.sock_sendto(pbx, text.encode(), ("127.0.0.1", 5060))
+    pbx.sendto(text.encode(), ("127.0.0.1", 5060))
     async with asyncio.timeout(10):
         while True:
             answer = (await loop.sock_recv(pbx, 4096)).decode()
@@ -290,23 +290,24 @@ async def test_private_trunk_calls_by_an_interface_that_was_made_anew(
     edge, pbx = ways.phones
     loop, ip = asyncio.get_running_loop(), ways.network.ip
     transport, _ = await loop.create_datagram_endpoint(Switchboard, sock=edge)
-    up: dict[str, Any] = {"product": "pstn", "edge": "far-ix", "state": "up"}
-    await daemon.wait("product.flipped", **up)
-    assert (await call(pbx, 1)).startswith("SIP/2.0 200 ")
-    told = len(daemon.records)
-    ip("link delete link1")
-    await daemon.wait("link.exposed", after=told, reason="no interface link1")
-    refusal = await call(pbx, 2)
-    assert refusal.startswith("SIP/2.0 503 ")
-    assert f'Warning: 399 edge-router "{REFUSED}"' in refusal
-    told = len(daemon.records)
-    ways.network.join("link1", ways.exchange, "169.254.1.2/30", "169.254.1.1/30")
-    ip(f"route add {SOURCE} via 169.254.1.2", within=ways.exchange)
-    ways.lead()
-    await daemon.wait("link.private", after=told)
-    await daemon.wait("product.flipped", after=told, **up)
-    assert (await call(pbx, 3)).startswith("SIP/2.0 200 ")
-    assert not daemon.events("socket.unfit")
-    assert not daemon.events("message.dropped")
-    assert PRIVATE not in set(ways.seen())
-    transport.close()
+    try:
+        up: dict[str, Any] = {"product": "pstn", "edge": "far-ix", "state": "up"}
+        assert (await call(pbx, 1)).startswith("SIP/2.0 200 ")
+        told = len(daemon.records)
+        ip("link delete link1")
+        await daemon.wait("link.exposed", after=told, reason="no interface link1")
+        refusal = await call(pbx, 2)
+        assert refusal.startswith("SIP/2.0 503 ")
+        assert f'Warning: 399 edge-router "{REFUSED}"' in refusal
+        told = len(daemon.records)
+        ways.network.join("link1", ways.exchange, "169.254.1.2/30", "169.254.1.1/30")
+        ip(f"route add {SOURCE} via 169.254.1.2", within=ways.exchange)
+        ways.lead()
+        await daemon.wait("link.private", after=told)
+        await daemon.wait("product.flipped", after=told, **up)
+        assert (await call(pbx, 3)).startswith("SIP/2.0 200 ")
+        assert not daemon.events("socket.unfit")
+        assert not daemon.events("message.dropped")
+        assert PRIVATE not in set(ways.seen())
+    finally:
+        transport.close()

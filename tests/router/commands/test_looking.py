@@ -61,10 +61,30 @@ def test_receivers_flows_and_the_past_are_shown() -> None:
             "past": [flip, *[past] * 9],
         }
     )
-    _, _, receivers, flows, happened = text(list(parts))
+    _, _, receivers, _, flows, happened = text(list(parts))
     assert receivers == [("10.0.0.20:80", "hooks", "up", "60 min", "")]
     assert flows == [("api", "https", "(none)", "1", "2")]
     assert happened == [("60 min", "home is ashburn")] * 5
+
+
+def test_links_are_shown_with_what_bird_says() -> None:
+    link: dict[str, Any] = {
+        "name": "ix",
+        "exchange": "A",
+        "interface": "link1",
+        "edges": ["a-ix"],
+    }
+    link |= {"privacy": "private", "reason": "", "bgp": None}
+    bgp = {"state": "Established", "prefixes": ["8.8.8.0/24"], "trouble": ""}
+    exposed = {"privacy": "exposed", "reason": "link1 is down", "interface": None}
+    silent = {"state": "", "prefixes": [], "trouble": "gone"}
+    links = [link, link | exposed | {"bgp": bgp}, link | {"bgp": silent}]
+    shown = text(list(status_parts(STATUS | {"links": links})))[3]
+    assert shown == [
+        ("ix", "A", "link1", "private", "a-ix", "-", ""),
+        ("ix", "A", "-", "exposed", "a-ix", "Established, 8.8.8.0/24", "link1 is down"),
+        ("ix", "A", "link1", "private", "a-ix", "gone", ""),
+    ]
 
 
 def test_explanation_has_a_paragraph_for_each_edge() -> None:
