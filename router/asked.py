@@ -24,6 +24,7 @@ from router.problem import EX_CONFIG, ConfigError
 from router.relays import Refusals
 from router.reloads import Unusable
 from router.settings import SOCKET
+from router.status import LinkUse
 from router.steering import Leave, Steering
 
 Reload = Callable[[], Awaitable[tuple[Difference, ...]]]
@@ -47,13 +48,14 @@ class Asked:
         tasks: Tasks,
         environ: Mapping[str, str],
         under_way: Callable[[], Iterator[UnderWay]],
+        link_use: Callable[[], tuple[LinkUse, ...]],
         leave: Leave,
         reload: Reload,
         settled: Settled,
     ) -> None:
         """`path` is the configuration file."""
         self._log = log
-        self.overview = Overview(loaded, path, checker, log, under_way)
+        self.overview = Overview(loaded, path, checker, log, under_way, link_use)
         "Makes the status."
         self._steering = Steering(checker, log, tasks, leave=leave)
         commands = Commands(

@@ -16,6 +16,7 @@ from router.status import (
     Condition,
     EdgeStatus,
     FlowCount,
+    LinkUse,
     Past,
     Pinned,
     ServiceStatus,
@@ -32,6 +33,7 @@ def assess(
     about: About,
     flows: Iterable[FlowCount],
     history: History,
+    link_use: tuple[LinkUse, ...] = (),
     *,
     now: float,
     unix: float,
@@ -72,6 +74,7 @@ def assess(
         receivers=sites,
         flows=tuple(flows),
         past=tuple(_past(history, offset)),
+        link_use=link_use,
     )
     return dataclasses.replace(status, verdict=_verdict(status, zone))
 

@@ -8,7 +8,7 @@ comes to take.
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 MAX_CALLS = 10_000
@@ -97,7 +97,8 @@ class _Link:
 
     def other(self, now: float) -> float:
         """Bits per second of other traffic, over the last few seconds."""
-        return 8 * self.octets * math.exp((self.counted - now) / TAU) / TAU
+        passed = max(0.0, now - self.counted)
+        return 8 * self.octets * math.exp(-passed / TAU) / TAU
 
     def room(self, now: float) -> float:
         kept = self.capacity.rate - self.capacity.reserve
@@ -154,26 +155,26 @@ class Bandwidth:
         one.octets = octets + one.other(now) * TAU / 8
         one.counted = now
 
-    def fits(self, link: str, rate: float, now: float) -> bool:
-        """Whether a new call of that rate fits; on what is no link it always does."""
+    def fits(self, link: str, rate: float, now: float, *, call: str = "") -> bool:
+        """Whether a new call of that rate fits; on what is no link it always does.
+
+        What the call takes already, since it was tried at another edge, is not counted
+        against it.
+        """
         one = self._links.get(link)
         if one is None:
             return True
-        return len(self._slots) < MAX_CALLS and rate <= one.room(now)
+        own = self._slots.get(call)
+        if own is None and len(self._slots) >= MAX_CALLS:
+            return False
+        taken = own.rate if own is not None and own.link == link else 0.0
+        return rate <= one.room(now) + taken
 
-    def spill(
-        self, links: Iterable[str], rates: Mapping[str, float], now: float
-    ) -> str:
-        """The first of some links, in order, that a new call fits.
-
-        `rates` is what it would take of each. What is no link (the Internet) always
-        has room. Raises LookupError where there is none.
-        """
-        for link in links:
-            if self.fits(link, rates.get(link, 0.0), now):
-                return link
-            self._links[link].spilled += 1
-        raise LookupError("no link has room")
+    def spill(self, link: str) -> None:
+        """Note that a call goes elsewhere for want of room on a link."""
+        one = self._links.get(link)
+        if one is not None:
+            one.spilled += 1
 
     def open(self, call: str, link: str, rate: float, now: float) -> None:
         """Give a call a slot, whether it fits or not, or move the one that it has.
@@ -216,6 +217,12 @@ class Bandwidth:
         # RFC 4028 section 7.2: without the field in the 2xx, "no session expiration".
         slot.refresh = now + expires
         slot.heard = now
+
+    def keep(self, call: str, now: float, seconds: float) -> None:
+        """Have the slot of a call that was turned down end after so many seconds."""
+        slot = self._slots.get(call)
+        if slot is not None:
+            slot.until = min(slot.until, now + seconds)
 
     def close(self, call: str) -> None:
         """Take back the slot of a call that has ended, if it has one."""

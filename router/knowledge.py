@@ -30,6 +30,7 @@ from router.settings import Config
 from router.snapshot import Snapshot
 from router.table import Table
 from router.telling import tell_answer, tell_change, tell_probe, tell_ranking
+from router.usage import Usage
 
 OnChange = Callable[[Snapshot, tuple[Change, ...]], None]
 "Told of a new snapshot when routes or health changed."
@@ -51,9 +52,12 @@ class Knowledge:
         tasks: Tasks,
         directory: Path | None,
         now: float,
+        usage: Usage,
     ) -> None:
-        """`directory` is where knowledge outlives a restart; None keeps nothing."""
+        """`directory` is where knowledge outlives a restart, and so does what links
+        carry; None keeps nothing."""
         self._log = log
+        self._usage = usage
         self._on_change = on_change
         self._directory = directory
         scope = _scope(loaded)
@@ -127,7 +131,7 @@ class Knowledge:
             return None
         path = self._directory / "state.json"
         self._keeper = state.Keeper(
-            path, self.checker.saved, lambda reason: self._unsaved(path, reason)
+            path, self._saved, lambda reason: self._unsaved(path, reason)
         )
         found = state.load(path, parse, now=time.time_ns() / 1e9)
         if found.reason:
@@ -139,13 +143,26 @@ class Knowledge:
         if found.age > SCORES_LAST:
             saved = dataclasses.replace(saved, scores={})
         self.checker.restore(dump(saved), found.age)
+        calls = self._resume(path, saved.calls, found.age)
         self._log.say(
             events.STATE_RESTORED,
             path=str(path),
             names=len(found.value.addresses),
+            calls=calls or None,
             age_s=round(found.age),
         )
         return found.value
+
+    def _resume(self, path: Path, calls: object, age: float) -> int:
+        """Take up the calls on links that were saved, if any were."""
+        try:
+            return self._usage.restore(calls, age) if calls is not None else 0
+        except ValueError as error:
+            self._log.say(events.STATE_IGNORED, path=str(path), reason=str(error))
+            return 0
+
+    def _saved(self) -> dict[str, object]:
+        return {**self.checker.saved(), "calls": self._usage.saved()}
 
     def _unsaved(self, path: Path, reason: str) -> None:
         self._log.say(events.STATE_UNSAVED, path=str(path), reason=reason)
@@ -157,7 +174,7 @@ class Knowledge:
         if answer.locations or answer.gone:
             self._addresses[name] = answer.addresses
             self.checker.addresses(name, answer.locations)
-            self._save()
+            self.save()
 
     def _recovered(self, ended: Ended | None) -> None:
         if ended is not None:
@@ -172,10 +189,11 @@ class Knowledge:
             tell_change(self._log, change, self._region)
         if self._product and any(isinstance(change, Switch) for change in changes):
             tell_ranking(self._log, snapshot, self._product)
-        self._save()
+        self.save()
         self._on_change(snapshot, changes)
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Write soon to the disk what is known, if it is kept there."""
         if self._keeper is not None:
             self._keeper.changed()
 

@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from router.changes import Change, Flip, Stalled
 from router.election import Switch
 from router.health import State
-from router.status import Condition, EdgeStatus, Status
+from router.status import Condition, EdgeStatus, LinkUse, Status
 
 PREFIX = "edge_router_"
 "What every name begins with."
@@ -96,6 +96,7 @@ class Metrics(Collector):
             yield edge_metric.family(status.edges)
         yield from _endpoints(status)
         yield from _flows(status)
+        yield from _links(status)
         yield from self._counted()
 
     def _counted(self) -> Iterator[Metric]:
@@ -253,6 +254,47 @@ def _flows(status: Status) -> Iterator[Metric]:
         ended.add_metric(sort, one.ended)
     yield open_
     yield ended
+
+
+_OF_LINK: tuple[tuple[str, str, Callable[[LinkUse], float]], ...] = (
+    ("calls", "Calls on a direct link.", lambda link: link.calls),
+    (
+        "bandwidth_bits_per_second",
+        "What was ordered of a direct link.",
+        lambda link: link.bandwidth,
+    ),
+    (
+        "calls_bits_per_second",
+        "What calls take of a direct link.",
+        lambda link: link.taken,
+    ),
+    (
+        "other_bits_per_second",
+        "What requests and WebSockets take of a direct link.",
+        lambda link: link.other,
+    ),
+    (
+        "room_bits_per_second",
+        "What a direct link has left for new calls.",
+        lambda link: link.room,
+    ),
+)
+
+
+def _links(status: Status) -> Iterator[Metric]:
+    for name, meaning, value in _OF_LINK:
+        family = GaugeMetricFamily(f"{PREFIX}link_{name}", meaning, labels=("link",))
+        for link in status.link_use:
+            family.add_metric((link.name,), value(link))
+        yield family
+    spilled = CounterMetricFamily(
+        PREFIX + "link_spilled_calls",
+        "Calls that went elsewhere, since a direct link had no room.",
+        labels=("link",),
+    )
+    for link in status.link_use:
+        spilled.add_metric((link.name,), link.spilled)
+    yield spilled
 
 
 def _gauge(name: str, meaning: str, value: float) -> GaugeMetricFamily:

@@ -18,7 +18,7 @@ from router.history import INTERVAL, History
 from router.listeners import FromProvider, Sip
 from router.listeners import Listener as Configured
 from router.logs import Log
-from router.status import About, Listener, Status
+from router.status import About, LinkUse, Listener, Status
 from router.summary import summarise
 
 
@@ -32,11 +32,13 @@ class Overview:
         checker: Checker,
         log: Log,
         under_way: Callable[[], Iterator[UnderWay]],
+        link_use: Callable[[], tuple[LinkUse, ...]],
     ) -> None:
         self._path = path
         self._checker = checker
         self._log = log
         self._under_way = under_way
+        self._link_use = link_use
         self._loop = asyncio.get_running_loop()
         self._history = History()
         self._timer: asyncio.TimerHandle | None = None
@@ -76,6 +78,7 @@ class Overview:
             self.about,
             count(self._under_way(), self._log.ended),
             self._history,
+            self._link_use(),
             now=now,
             unix=unix,
             zone=zone or datetime.UTC,

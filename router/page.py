@@ -10,7 +10,16 @@ from collections.abc import Callable, Iterable, Iterator
 from router.assessment import moment
 from router.election import ms
 from router.pictures import picture
-from router.status import EdgeStatus, FlowCount, Past, ServiceStatus, Status, Trouble
+from router.status import (
+    EdgeStatus,
+    FlowCount,
+    LinkUse,
+    Past,
+    ServiceStatus,
+    Status,
+    Trouble,
+    megabits,
+)
 
 REFRESH = 5
 "Seconds after which a browser asks again."
@@ -88,6 +97,7 @@ def render(status: Status, zone: datetime.tzinfo = datetime.UTC) -> str:
             *_troubles(status.troubles, when),
             "<h2>Edges, from best to worst</h2>",
             *(line for edge in status.edges for line in _edge(edge, status, when)),
+            *_links(status.link_use),
             *_receivers(status.receivers, when),
             *_flows(status.flows),
             *_past(status.past, when),
@@ -162,6 +172,23 @@ def _receivers(receivers: Iterable[ServiceStatus], when: When) -> Iterator[str]:
         for one in receivers
     ]
     yield from _table("The site", ("for", "machine", "state", "since", "why"), rows)
+
+
+def _links(links: Iterable[LinkUse]) -> Iterator[str]:
+    rows = [
+        (
+            one.name,
+            one.calls,
+            megabits(one.taken),
+            megabits(one.other),
+            megabits(one.room),
+            megabits(one.bandwidth),
+            one.spilled,
+        )
+        for one in links
+    ]
+    names = ("link", "calls", "taken by calls", "other", "room", "of", "spilled")
+    yield from _table("Direct links", names, rows)
 
 
 def _flows(flows: Iterable[FlowCount]) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """A listener at work, as the daemon sees it, whatever it serves."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from protocols.net.admission import Limits, Refusal
@@ -13,8 +13,10 @@ from router import events
 from router.changes import Change
 from router.checker import Checker
 from router.config import Loaded
+from router.incoming import Incoming
 from router.keyring import Keyring
 from router.listeners import (
+    Direction,
     HttpsConnect,
     HttpsFromProvider,
     HttpsPassthrough,
@@ -24,6 +26,7 @@ from router.listeners import (
 )
 from router.logs import Log
 from router.snapshot import Snapshot
+from router.usage import Usage
 
 Relayed = HttpsTerminate | HttpsFromProvider
 "Listeners whose requests are read."
@@ -95,14 +98,21 @@ class Ground:
     "Where records go."
     tasks: Tasks
     "Owner of what runs by itself."
+    incoming: Incoming
+    "Knows where flows of the provider come from."
+    usage: Usage
+    "Counts what links carry."
 
 
 def serving(ground: Ground, name: str, listener: OverTcp, factory: Factory) -> Serving:
     """How a listener serves with the protocol of its relay. Raises TLSFileError."""
     tls = None if isinstance(listener, Tunnelled) else listener.tls
+    refusals = Refusals(ground.log, name, ground.incoming.edge_of)
+    is_looked_at = listener.direction is Direction.FROM_PROVIDER
+    is_looked_at &= ground.incoming.has_links
     return Serving(
         factory,
-        Refusals(ground.log, name).client,
+        refusals.client,
         listener.allow,
         Limits(
             total=listener.limits.connections,
@@ -110,7 +120,12 @@ def serving(ground: Ground, name: str, listener: OverTcp, factory: Factory) -> S
         ),
         None if tls is None else ground.keyring.certificates(tls),
         listener.deadlines.tls,
+        ground.incoming.strays if is_looked_at else None,
     )
+
+
+def _nowhere(_: str) -> str:
+    return ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -119,12 +134,22 @@ class Refusals:
 
     log: Log
     listener: str
+    edge_of: Callable[[str], str] = _nowhere
+    "The edge that an address of the provider belongs to."
 
     def client(self, client: str, reason: Refusal, detail: str) -> None:
         """A connection was not served."""
         if reason is Refusal.HANDSHAKE_FAILED:
             self.log.say(
                 events.TLS_FAILED, listener=self.listener, client=client, error=detail
+            )
+        elif reason is Refusal.ASTRAY:
+            self.log.say(
+                events.FLOW_STRAYED,
+                listener=self.listener,
+                client=client,
+                edge=self.edge_of(client),
+                reason=detail,
             )
         else:
             self.log.say(

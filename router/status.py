@@ -150,6 +150,28 @@ class EdgeStatus:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class LinkUse:
+    """What a direct link carries, in bits per second of its fuller direction."""
+
+    name: str
+    "Its name."
+    bandwidth: float
+    "What was ordered."
+    reserve: float
+    "What new calls must leave of it."
+    calls: int
+    "Calls on it."
+    taken: float
+    "What they take."
+    other: float
+    "What requests and WebSockets took in the last seconds."
+    room: float
+    "What is left for new calls; below 0 where calls have come to take more."
+    spilled: int
+    "Calls that went elsewhere for want of room, since the start."
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Trouble:
     """Something that is broken."""
 
@@ -224,6 +246,8 @@ class Status:
     "How many there are, by listener, protocol and edge."
     past: tuple[Past, ...]
     "What changed lately, the latest first."
+    link_use: tuple[LinkUse, ...] = ()
+    "What each direct link carries, in configured order."
 
 
 def as_json(status: Status) -> dict[str, object]:
@@ -249,6 +273,7 @@ _TIMES = frozenset(
 )
 _MILLISECONDS = frozenset({"round_trip", "value", "penalty", "gain", "needed"})
 _SECONDS = frozenset({"age", "window", "lead"})
+_BITS = frozenset({"bandwidth", "reserve", "taken", "other", "room"})
 
 
 def _member(name: str, value: object) -> tuple[str, object]:
@@ -258,6 +283,8 @@ def _member(name: str, value: object) -> tuple[str, object]:
         return short, round(value * 1000, 3) if isinstance(value, float) else None
     if name in _SECONDS and isinstance(value, float):
         return f"{name}_s", round(value, 1)
+    if name in _BITS and isinstance(value, float):
+        return f"{name}_bps", round(value)
     if name in _TIMES and isinstance(value, float):
         return name, iso(value)
     return name, _data(value)
@@ -273,6 +300,11 @@ def _data(value: object) -> object:
             return plain(value)
         case _:
             return value
+
+
+def megabits(rate: float) -> str:
+    """Bits per second as those who sell lines write them."""
+    return f"{rate / 1e6:.2f} Mbit/s"
 
 
 def iso(unix: float) -> str:

@@ -239,6 +239,8 @@ class Trunks:
                 Side.EDGE: trust(provider.ca_file),
             },
             certificates=self._certificates(listener),
+            meter=ground.usage.meter,
+            strays=ground.incoming.strays if ground.incoming.has_links else None,
         )
 
     def _certificates(self, listener: Sip) -> dict[Side, Certificates]:
@@ -257,13 +259,14 @@ class Trunks:
         return self._keys[path]
 
     def _endpoint(self, ground: Ground, name: str, terms: Terms) -> Endpoint:
+        refusals = Refusals(self._log, name, ground.incoming.edge_of)
         return Endpoint(
             terms,
             token=_token,
             report=ground.checker.report,
             record=functools.partial(self._log.log_call, name),
-            refused=functools.partial(self._refused, name),
-            turned_down=Refusals(self._log, name).request,
+            refused=functools.partial(self._refused, refusals),
+            turned_down=refusals.request,
             tasks=self._tasks,
             loop=asyncio.get_running_loop(),
         )
@@ -288,14 +291,17 @@ class Trunks:
                 needed_bytes=datagrams.RECEIVE_BUFFER,
             )
 
-    def _refused(self, listener: str, address: str, reason: str, detail: str) -> None:
-        if reason == Refusal.HANDSHAKE_FAILED:
-            self._log.say(
-                events.TLS_FAILED, listener=listener, client=address, error=detail
-            )
+    def _refused(
+        self, refusals: Refusals, address: str, reason: str, detail: str
+    ) -> None:
+        if reason in (Refusal.HANDSHAKE_FAILED, Refusal.ASTRAY):
+            refusals.client(address, Refusal(reason), detail)
         else:
             self._log.say(
-                events.MESSAGE_DROPPED, listener=listener, client=address, reason=reason
+                events.MESSAGE_DROPPED,
+                listener=refusals.listener,
+                client=address,
+                reason=reason,
             )
 
 
@@ -320,6 +326,7 @@ def _basis(name: str, loaded: Loaded) -> tuple[object, ...]:
         loaded.config.listeners.get(name),
         provider.ca_file,
         provider.source_addresses,
+        provider.links,
         loaded.catalogue,
     )
 

@@ -117,6 +117,7 @@ CORES = (
     "router.snapshot",
     "router.sources",
     "router.spacing",
+    "router.spilling",
     "router.status",
     "router.summary",
     "router.table",

@@ -20,6 +20,7 @@ from router.commands.output import (
     since,
 )
 from router.endpoint import Protocol
+from router.status import megabits
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 TROUBLED = ("degraded", "failed")
@@ -146,6 +147,21 @@ def status_parts(found: Data) -> Iterator[Part]:
         [
             (r["place"], r["product"], r["state"], since(r["since"], now), r["reason"])
             for r in found["receivers"]
+        ],
+    )
+    yield Sheet(
+        ("link", "calls#", "taken by calls#", "other#", "room#", "of#", "spilled#"),
+        [
+            (
+                one["name"],
+                str(one["calls"]),
+                *(
+                    megabits(one[f"{name}_bps"])
+                    for name in ("taken", "other", "room", "bandwidth")
+                ),
+                str(one["spilled"]),
+            )
+            for one in found.get("link_use", ())
         ],
     )
     yield _counts(found["flows"])

@@ -19,7 +19,7 @@ OPUS = 55_200.0
 def filled(bandwidth: Bandwidth, rate: float, now: float = 0.0) -> int:
     """How many calls of a rate a link takes before the next one spills."""
     count = 0
-    while bandwidth.spill(["link1", "internet"], {"link1": rate}, now) == "link1":
+    while bandwidth.fits("link1", rate, now):
         bandwidth.open(f"{rate}-{count}", "link1", rate, now)
         count += 1
     return count
@@ -32,7 +32,7 @@ def test_megabit_takes_so_many_calls_and_spills_the_next(
     bandwidth = Bandwidth(MEGABIT)
     assert filled(bandwidth, rate) == calls
     use = bandwidth.use("link1", 0.0)
-    assert (use.calls, use.taken, use.spilled) == (calls, calls * rate, 1)
+    assert (use.calls, use.taken, use.spilled) == (calls, calls * rate, 0)
 
 
 def test_reserve_is_left_alone_by_new_calls() -> None:
@@ -40,18 +40,38 @@ def test_reserve_is_left_alone_by_new_calls() -> None:
     assert filled(bandwidth, G711) == 9
 
 
-def test_calls_spill_from_link_to_link_in_their_order() -> None:
+def test_what_a_call_has_already_is_not_counted_against_it() -> None:
     bandwidth = Bandwidth({"link1": Capacity(100_000), "link2": Capacity(100_000)})
-    taken = []
-    for number in range(3):
-        rates = {"link1": G711, "link2": G711}
-        link = bandwidth.spill(["link1", "link2", ""], rates, 0.0)
-        bandwidth.open(str(number), link, G711, 0.0)
-        taken.append(link)
-    assert taken == ["link1", "link2", ""]
-    assert len(bandwidth) == 2
-    with pytest.raises(LookupError):
-        bandwidth.spill(["link1", "link2"], {"link1": G711, "link2": G711}, 0.0)
+    bandwidth.open("one", "link1", G711, 0.0)
+    assert not bandwidth.fits("link1", G711, 0.0)
+    assert bandwidth.fits("link1", G711, 0.0, call="one")
+    assert not bandwidth.fits("link1", G711, 0.0, call="other")
+    bandwidth.open("two", "link2", G711, 0.0)
+    assert not bandwidth.fits("link2", G711, 0.0, call="one")
+    assert bandwidth.fits("internet", 1e12, 0.0, call="one")
+
+
+def test_calls_that_go_elsewhere_are_counted() -> None:
+    bandwidth = Bandwidth(MEGABIT)
+    bandwidth.spill("link1")
+    bandwidth.spill("internet")
+    assert bandwidth.use("link1", 0.0).spilled == 1
+
+
+def test_slot_of_a_call_that_was_turned_down_is_kept_for_a_moment() -> None:
+    bandwidth = Bandwidth(MEGABIT, Limits(early=60))
+    bandwidth.open("one", "link1", G711, 0.0)
+    bandwidth.keep("one", 10.0, 5.0)
+    bandwidth.keep("one", 10.0, 500.0)
+    bandwidth.keep("none", 10.0, 5.0)
+    assert bandwidth.expire(14.9) == []
+    assert bandwidth.expire(15.0) == ["one"]
+
+
+def test_traffic_that_was_counted_later_is_taken_as_it_was_then() -> None:
+    bandwidth = Bandwidth(MEGABIT)
+    bandwidth.carried("link1", 10_000, 100.0)
+    assert bandwidth.use("link1", 90.0).other == bandwidth.use("link1", 100.0).other
 
 
 def test_call_that_stands_keeps_its_slot_however_full_the_link_is() -> None:

@@ -22,6 +22,7 @@ from router.relays import Ground
 from router.snapshot import Route, Snapshot
 from tests import stage
 from tests.protocols.http.stage import OK, Client, Origin, answering
+from tests.router.counting import counting
 
 GET = b"GET / HTTP/1.1\r\nHost: site.test\r\n\r\n"
 
@@ -59,6 +60,7 @@ class House:
             Keyring(),
             cast(Log, self),
             self.tasks,
+            *counting(cast(Log, self)),
         )
         self.relay = HttpsRelay(ground, "hooks", listener)
 

@@ -17,6 +17,7 @@ from router.location import plain
 from router.logs import Log, open_log
 from router.names import Answer, Memory
 from router.saved import Saved, dump
+from tests.router.counting import counting
 
 CATALOGUE = """\
 version: 1
@@ -59,6 +60,7 @@ def knowledge_of(directory: Path | None, log: Log) -> Knowledge:
         tasks=Tasks(),
         directory=directory,
         now=asyncio.get_running_loop().time(),
+        usage=counting(log)[1],
     )
 
 

@@ -13,6 +13,7 @@ from router.listeners import HttpsConnect, WebsocketFromProvider
 from router.logs import Log
 from router.relays import Ground, Refusals, serving
 from tests import stage
+from tests.router.counting import counting
 
 
 class Told:
@@ -31,9 +32,9 @@ def told() -> Told:
 
 
 def ground(told: Told) -> Ground:
-    return Ground(
-        cast(Any, None), cast(Any, None), Keyring(), cast(Log, told), cast(Any, None)
-    )
+    log = cast(Log, told)
+    nobody = cast(Any, None)
+    return Ground(nobody, nobody, Keyring(), log, nobody, *counting(log))
 
 
 def test_tunnels_are_served_without_tls_as_configured(told: Told) -> None:

@@ -1,13 +1,15 @@
 """What calls take of links, by the messages of theirs that pass."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import pytest
 
 from protocols.sip.message import Message, parse
-from router.bandwidth import Bandwidth, Capacity, Limits
-from router.sessions import ASSUMED, GRACE, Sessions
+from protocols.sip.records import CallRecord
+from protocols.target import Target, Transport
+from router.bandwidth import MAX_CALLS, Bandwidth, Capacity, Limits
+from router.sessions import ASSUMED, CHALLENGED, GRACE, Sessions
 
 G711 = 87_200.0
 G729 = 31_200.0
@@ -56,14 +58,14 @@ class Line:
         self.bandwidth = Bandwidth(
             {"link1": Capacity(1e6)}, Limits(early=60, session=3600)
         )
-        self.sessions = Sessions(self.bandwidth)
+        self.sessions = Sessions(self.bandwidth, {"ix": "link1"})
         self.now = 0.0
 
     def invite(
         self, media: str = PCMU, cseq: str = "1 INVITE", call: str = "one"
     ) -> None:
         request = message("INVITE", cseq, media, call=call)
-        self.sessions.opened(request, "link1", self.now)
+        self.sessions.began(request, "ix", self.now)
 
     def request(
         self, cseq: str, media: str = "", *, back: bool = False, called: str = "called"
@@ -75,11 +77,20 @@ class Line:
         assert bytes(passed) == before
 
     def answer(
-        self, status: int, cseq: str = "1 INVITE", media: str = "", more: str = ""
+        self,
+        status: int,
+        cseq: str = "1 INVITE",
+        media: str = "",
+        more: str = "",
+        called: str = "",
     ) -> None:
         start = f"SIP/2.0 {status} x"
-        passed = message(start, cseq, media, called="called", more=more)
-        self.sessions.passed(passed, self.now)
+        if status < 300:
+            passed = message(start, cseq, media, called="called", more=more)
+            self.sessions.passed(passed, self.now)
+        else:
+            asked = message(cseq.partition(" ")[2], cseq, media, called=called)
+            self.sessions.refused(asked, status, self.now)
 
     def established(self, media: str = PCMU) -> None:
         self.invite(media)
@@ -129,19 +140,40 @@ def test_challenged_call_is_opened_again_and_late_repetitions_do_not_matter(
 ) -> None:
     line.invite()
     line.answer(407)
-    assert len(line.bandwidth) == 0
+    assert line.taken == G711
     line.invite(cseq="2 INVITE")
     line.answer(407)
+    assert line.sessions.expire(CHALLENGED) == []
     assert line.taken == G711
     line.answer(403, "2 INVITE")
     assert line.taken == 0
+
+
+@pytest.mark.parametrize("status", [401, 407])
+def test_challenged_call_that_does_not_come_again_keeps_its_slot_for_a_moment(
+    line: Line, status: int
+) -> None:
+    line.invite()
+    line.answer(status)
+    assert line.sessions.expire(CHALLENGED - 0.1) == []
+    assert len(line.sessions.expire(CHALLENGED)) == 1
+
+
+def test_refused_update_before_the_answer_leaves_the_call_as_it_was(
+    line: Line,
+) -> None:
+    line.invite(OPUS_32K)
+    line.request("2 UPDATE", PCMU)
+    assert line.taken == G711
+    line.answer(488, "2 UPDATE")
+    assert line.taken == OPUS
 
 
 def test_call_that_moves_to_another_target_has_one_slot(line: Line) -> None:
     line.invite()
     line.invite()
     assert line.taken == G711
-    line.sessions.opened(message("INVITE", "1 INVITE", PCMU), "internet", 0.0)
+    line.sessions.began(message("INVITE", "1 INVITE", PCMU), "ashburn", 0.0)
     assert len(line.bandwidth) == 0
     line.answer(200, media=PCMU)
     assert line.taken == 0
@@ -212,7 +244,7 @@ def test_call_that_the_other_side_does_not_know_is_closed(
 ) -> None:
     line.established()
     line.request(f"2 {method}")
-    line.answer(status, f"2 {method}")
+    line.answer(status, f"2 {method}", called="called")
     assert len(line.bandwidth) == 0
 
 
@@ -274,8 +306,8 @@ def test_calls_of_before_a_restart_are_closed_and_adjusted(line: Line) -> None:
     after.request("2 INVITE", PCMU)
     after.answer(200, "2 INVITE", PCMU)
     assert after.taken == 2 * G711
-    busy = message("SIP/2.0 486 x", "1 INVITE", call="rings", called="called")
-    after.sessions.passed(busy, 0.0)
+    rings = message("INVITE", "1 INVITE", call="rings")
+    after.sessions.refused(rings, 486, 0.0)
     after.request("1 ACK")
     after.request("3 BYE")
     assert len(after.bandwidth) == 0
@@ -294,6 +326,7 @@ def test_other_calls_are_not_counted(line: Line) -> None:
     line.invite()
     line.sessions.passed(message("BYE", "2 BYE", call="other"), 0.0)
     line.sessions.passed(message("BYE", "2 BYE", caller="other"), 0.0)
+    line.sessions.refused(message("INVITE", "1 INVITE", call="other"), 486, 0.0)
     malformed = parse(
         b"BYE sip:a@b SIP/2.0\r\nCall-ID: one\r\nFrom: <<\r\nTo: \r\n\r\n"
     )
@@ -301,20 +334,48 @@ def test_other_calls_are_not_counted(line: Line) -> None:
     assert line.taken == G711
 
 
+def test_call_beyond_what_can_be_counted_is_not(line: Line) -> None:
+    line.bandwidth.change({"link1": Capacity(1e12)}, Limits())
+    for number in range(MAX_CALLS):
+        line.bandwidth.open(str(number), "link1", 1.0, 0.0)
+    line.invite()
+    line.answer(200, media=PCMU)
+    assert line.taken == MAX_CALLS
+
+
 @pytest.mark.parametrize(("media", "calls"), [(PCMU, 11), (OPUS_32K, 18)])
 def test_megabit_admits_so_many_calls_and_spills_the_next(
     line: Line, media: str, calls: int
 ) -> None:
-    links = ["link1", "internet"]
-    for number in range(calls):
-        invite = message("INVITE", "1 INVITE", media, call=str(number))
-        assert line.sessions.first(invite, links, 0.0) == "link1"
-        line.sessions.opened(invite, "link1", 0.0)
-    invite = message("INVITE", "1 INVITE", media, call="next")
-    assert line.sessions.first(invite, links, 0.0) == "internet"
-    with pytest.raises(LookupError):
-        line.sessions.first(invite, ["link1"], 0.0)
+    asked = [chosen(line, media, str(number)) for number in range(calls + 1)]
+    assert [edge for edge, _ in asked] == ["ix"] * calls + ["ashburn"]
+    assert [record.spilled for _, record in asked] == [""] * calls + ["link1"]
     assert len(line.bandwidth) == calls
+    assert line.bandwidth.use("link1", 0.0).spilled == 1
+
+
+def chosen(line: Line, media: str, call: str) -> tuple[str, CallRecord]:
+    """The edge that a new call goes to, and its record."""
+    invite = message("INVITE", "1 INVITE", media, call=call)
+    record = CallRecord("INVITE", "to_provider", "10.0.0.10", call, "caller")
+    target = line.sessions.choosing(invite, choose, record, line.now)(())
+    assert target is not None
+    line.sessions.began(invite, target.label, line.now)
+    return target.label, record
+
+
+def choose(tried: Collection[Target]) -> Target | None:
+    edges = (
+        Target(f"192.0.2.{number}", 5060, Transport.UDP, label, label=label)
+        for number, label in enumerate(("ix", "ashburn"), start=1)
+    )
+    return next((one for one in edges if one not in tried), None)
+
+
+def test_other_edges_are_behind_links_after_a_change(line: Line) -> None:
+    line.sessions.change({"ashburn": "link1"})
+    assert chosen(line, PCMU, "one")[0] == "ix"
+    assert line.taken == 0
 
 
 CALLS = 10_000
@@ -335,7 +396,7 @@ def test_lost_byes_of_ten_thousand_calls_keep_no_slot_for_ever() -> None:
     bandwidth = Bandwidth(
         {"link1": Capacity(20e6)}, Limits(early=60, session=600, audit=300)
     )
-    sessions = Sessions(bandwidth)
+    sessions = Sessions(bandwidth, {"ix": "link1"})
     ordered = sorted(traffic(random.Random(6)))
     lost = CALLS - sum(what == "BYE" for _, _, what in ordered)
     ended = most = 0
@@ -343,7 +404,7 @@ def test_lost_byes_of_ten_thousand_calls_keep_no_slot_for_ever() -> None:
         ended += len(sessions.expire(now))
         call = str(number)
         if what == "INVITE":
-            sessions.opened(message(what, "1 INVITE", PCMU, call=call), "link1", now)
+            sessions.began(message(what, "1 INVITE", PCMU, call=call), "ix", now)
             most = max(most, len(bandwidth))
         elif what == "200":
             start = "SIP/2.0 200 OK"

@@ -24,6 +24,7 @@ from router.logs import Log
 from router.relays import Ground
 from router.snapshot import Route, Snapshot
 from router.sockets import SocketRelay
+from tests.router.counting import counting
 
 CLOSING = 0.1
 
@@ -77,7 +78,7 @@ class Site:
         checker = cast(Checker, Known(self.target))
         log = cast(Log, self)
         loaded = cast(Loaded, None)
-        ground = Ground(loaded, checker, Keyring(), log, self.tasks)
+        ground = Ground(loaded, checker, Keyring(), log, self.tasks, *counting(log))
         self.relay = SocketRelay(ground, "media", listener)
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_server(

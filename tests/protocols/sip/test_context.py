@@ -5,6 +5,7 @@ import gc
 
 import pytest
 
+from protocols.record import UnderWay
 from protocols.sip.branch import Branch
 from protocols.sip.context import Context
 from protocols.sip.headers import parse_via
@@ -976,7 +977,7 @@ def test_call_is_under_way_at_the_edge_asked_last_until_its_final_answer() -> No
     stage.begin()
     began = stage.now
     (flow,) = stage.proxy.under_way("trunk")
-    assert flow == ("trunk", "sip", "10.0.0.10", "edge1", began)
+    assert flow == UnderWay("trunk", "sip", "10.0.0.10", "edge1", began)
     second = stage.wait(2.0)[-1]
     assert [flow.edge for flow in stage.proxy.under_way("trunk")] == ["edge2"]
     stage.answer(second, "200 OK")
