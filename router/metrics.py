@@ -259,24 +259,24 @@ def _flows(status: Status) -> Iterator[Metric]:
 _OF_LINK: tuple[tuple[str, str, Callable[[LinkUse], float]], ...] = (
     ("calls", "Calls on a direct link.", lambda link: link.calls),
     (
-        "bandwidth_bits_per_second",
+        "bandwidth_bytes_per_second",
         "What was ordered of a direct link.",
-        lambda link: link.bandwidth,
+        lambda link: link.bandwidth / 8,
     ),
     (
-        "calls_bits_per_second",
+        "calls_bytes_per_second",
         "What calls take of a direct link.",
-        lambda link: link.taken,
+        lambda link: link.taken / 8,
     ),
     (
-        "other_bits_per_second",
+        "other_bytes_per_second",
         "What requests and WebSockets take of a direct link.",
-        lambda link: link.other,
+        lambda link: link.other / 8,
     ),
     (
-        "room_bits_per_second",
+        "room_bytes_per_second",
         "What a direct link has left for new calls.",
-        lambda link: link.room,
+        lambda link: link.room / 8,
     ),
 )
 

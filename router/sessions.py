@@ -201,11 +201,10 @@ class Sessions:
     def _rate(
         self, link: str, offer: Description | None, answer: Description | None = None
     ) -> float:
-        capacity = self._bandwidth.capacity(link)
-        if capacity is None:
-            return 0.0
         if offer is None:
             return ASSUMED
+        capacity = self._bandwidth.capacity(link)
+        assert capacity is not None, "edges and links change together"
         return rates.of_call(offer, answer, overhead=capacity.overhead)
 
 

@@ -6,7 +6,7 @@ import functools
 from router.assessment import assess
 from router.health import State
 from router.history import INTERVAL, History
-from router.status import About, FlowCount, Listener, Status
+from router.status import About, FlowCount, LinkUse, Listener, Status
 from tests.router.conftest import Provider
 
 ROUND_TRIPS = {"ashburn": 0.008, "umatilla": 0.031, "dublin": 0.044, "sydney": 0.102}
@@ -21,6 +21,7 @@ FLOWS = (
     FlowCount("voice", "websocket", "umatilla", 7, 118),
     FlowCount("webhooks", "https", "", 0, 4),
 )
+LINKS = (LinkUse("ix1", 1e6, 1e5, 3, 261_600.0, 12_345.6, 626_054.4, 7),)
 
 
 @functools.cache
@@ -49,7 +50,8 @@ def told(*, at: float = 5_400.0) -> Status:
         noted = len(provider.changes)
         history.sample(snapshot, second)
     assert (snapshot.edges["sydney"].state is State.DOWN) == (at > 4_900)
-    return assess(snapshot, ABOUT, FLOWS, history, now=second, unix=EPOCH + second)
+    unix = EPOCH + second
+    return assess(snapshot, ABOUT, FLOWS, history, LINKS, now=second, unix=unix)
 
 
 ABOUT = About(

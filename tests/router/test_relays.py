@@ -70,6 +70,13 @@ def test_certificate_is_shared_by_all_who_name_it(told: Told, tmp_path: Path) ->
     assert found.certificates is one.keyring.certificates(listener.tls)
 
 
+def test_client_that_came_astray_is_told_with_its_edge(told: Told) -> None:
+    refusals = Refusals(cast(Log, told), "hooks", lambda _: "ashburn-ix")
+    refusals.client("208.78.112.65", Refusal.ASTRAY, "came in by eth0")
+    fields = {"listener": "hooks", "client": "208.78.112.65", "edge": "ashburn-ix"}
+    assert told.said == [(events.FLOW_STRAYED, fields | {"reason": "came in by eth0"})]
+
+
 def test_failed_handshake_is_told_apart_from_who_may_not_connect(told: Told) -> None:
     refusals = Refusals(cast(Log, told), "api")
     refusals.client("10.0.0.1", Refusal.HANDSHAKE_FAILED, "no shared cipher")

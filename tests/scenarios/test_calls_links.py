@@ -67,9 +67,8 @@ async def made(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Set]:
 
 @contextlib.asynccontextmanager
 async def running(made: Set, directory: Path) -> AsyncIterator["Line"]:
-    """A daemon whose home is the private edge."""
+    """A daemon, and what it says of its link."""
     async with stage.running(made.settings, directory) as daemon:
-        await daemon.wait("edge.switched", home=IX)
         yield Line(
             Calling(
                 "udp",
@@ -132,6 +131,7 @@ async def line(
     made: Set, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Line]:
     async with running(made, tmp_path_factory.mktemp("daemon")) as found:
+        await found.daemon.wait("edge.switched", home=IX)
         yield found
 
 
@@ -170,7 +170,7 @@ async def test_megabit_takes_eighteen_calls_of_opus_while_they_ring(
     for call in calls:
         pbx.cancel(call)
         assert await call.outcome == 487
-    edges = [(await line.calling.ended(call))["tried"].split()[0] for call in calls]
+    edges = [(await line.calling.ended(call))["edge"] for call in calls]
     assert edges == [IX] * ROOM[OPUS] + [PUBLIC]
     assert (await line.use())["calls"] == 0
 

@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
@@ -200,3 +201,15 @@ async def test_targets_find_their_socket_anew_after_a_change(
 def udp_bound(udp: Udp) -> list[tuple[Side, socket.socket]]:
     """The sockets, in the order in which they were given."""
     return [(Side.SITE, sock) for sock in udp._bound]
+
+
+async def test_way_of_a_peer_is_that_of_the_socket_that_received(
+    make: Make, hears: Hears
+) -> None:
+    udp = make((Side.EDGE, HERE))
+    async with telephone() as phone:
+        phone.say(b"hello", udp.open[0])
+        _, peer = await asyncio.wait_for(hears.data.get(), 2)
+    assert udp.way_of(peer) == (HERE, "")
+    gone = dataclasses.replace(peer, connection=99)
+    assert udp.way_of(gone) == ("", "")

@@ -61,10 +61,18 @@ def test_receivers_flows_and_the_past_are_shown() -> None:
             "past": [flip, *[past] * 9],
         }
     )
-    _, _, receivers, flows, happened = text(list(parts))
+    _, _, receivers, _, flows, happened = text(list(parts))
     assert receivers == [("10.0.0.20:80", "hooks", "up", "60 min", "")]
     assert flows == [("api", "https", "(none)", "1", "2")]
     assert happened == [("60 min", "home is ashburn")] * 5
+
+
+def test_links_are_shown_if_there_are_any() -> None:
+    link = {"name": "ix1", "calls": 3, "taken_bps": 261_600, "other_bps": 12_346}
+    link |= {"room_bps": 626_054, "bandwidth_bps": 1_000_000, "spilled": 7}
+    parts = text(list(status_parts(STATUS | {"link_use": [link]})))
+    rates = ("0.26 Mbit/s", "0.01 Mbit/s", "0.63 Mbit/s", "1.00 Mbit/s")
+    assert parts[3] == [("ix1", "3", *rates, "7")]
 
 
 def test_explanation_has_a_paragraph_for_each_edge() -> None:
