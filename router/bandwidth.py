@@ -41,8 +41,6 @@ class Limits:
     "For a call that nobody has answered: more than Timer C lets it ring."
     session: float = 4 * 3600.0
     "For one that was answered."
-    audit: float = math.inf
-    "Without a message, until somebody should ask whether the call still stands."
 
 
 @dataclasses.dataclass(slots=True)
@@ -57,8 +55,6 @@ class Slot:
     "When it ends, if nothing ends it before."
     refresh: float
     "When it ends unless its session is refreshed; infinite without a session timer."
-    heard: float
-    "When a message of the call last passed, or it was asked about."
     answered: bool = False
     "Whether the call was answered."
 
@@ -185,7 +181,7 @@ class Bandwidth:
         one = self._links.get(link)
         if one is None or len(self._slots) >= MAX_CALLS:
             return
-        self._slots[call] = Slot(link, rate, now + self.limits.early, math.inf, now)
+        self._slots[call] = Slot(link, rate, now + self.limits.early, math.inf)
         one.calls += 1
         one.taken += rate
 
@@ -195,12 +191,6 @@ class Bandwidth:
         if slot is not None:
             self._links[slot.link].taken += rate - slot.rate
             slot.rate = rate
-
-    def hear(self, call: str, now: float) -> None:
-        """Note that a message of a call has passed, or that it was found to stand."""
-        slot = self._slots.get(call)
-        if slot is not None:
-            slot.heard = now
 
     def stand(self, call: str, now: float, *, expires: float = math.inf) -> None:
         """Note that a call was answered, or refreshed.
@@ -216,7 +206,6 @@ class Bandwidth:
             slot.answered = True
         # RFC 4028 section 7.2: without the field in the 2xx, "no session expiration".
         slot.refresh = now + expires
-        slot.heard = now
 
     def keep(self, call: str, now: float, seconds: float) -> None:
         """Have the slot of a call that was turned down end after so many seconds."""
@@ -241,22 +230,6 @@ class Bandwidth:
             self.close(call)
         return over
 
-    def doubtful(self, now: float) -> list[str]:
-        """Answered calls that nothing was heard of for the time of an audit.
-
-        Whoever takes them asks whether they stand, and says `hear` or `close`. Until
-        the same time is over once more, they are not told again.
-        """
-        before = now - self.limits.audit
-        found = [
-            call
-            for call, slot in self._slots.items()
-            if slot.answered and slot.heard <= before
-        ]
-        for call in found:
-            self._slots[call].heard = now
-        return found
-
     def saved(self, now: float) -> dict[str, Any]:
         """All slots as data that JSON can hold, with times relative to now."""
         return {
@@ -265,10 +238,9 @@ class Bandwidth:
                 [
                     call,
                     s.link,
-                    s.rate,
-                    s.until - now,
-                    min(s.refresh - now, _NEVER),
-                    now - s.heard,
+                    round(s.rate),
+                    round(s.until - now, 1),
+                    round(min(s.refresh - now, _NEVER), 1),
                     s.answered,
                 ]
                 for call, s in self._slots.items()
@@ -291,7 +263,6 @@ class Bandwidth:
                 most = self.limits.session if saved.answered else self.limits.early
                 slot.until = now + min(saved.left - age, most)
                 slot.refresh = now + saved.refresh - age
-                slot.heard = now - saved.quiet - age
                 slot.answered = saved.answered
 
 
@@ -302,7 +273,6 @@ class _Saved(NamedTuple):
     rate: float
     left: float
     refresh: float
-    quiet: float
     answered: bool
 
 
@@ -318,9 +288,9 @@ def _calls(data: object) -> dict[str, _Saved]:
 
 def _saved(row: object) -> tuple[str, _Saved]:
     match row:
-        case [str(call), str(link), *numbers, bool(answered)] if len(numbers) == 4:
-            rate, left, refresh, quiet = map(_number, numbers)
-            return call, _Saved(link, rate, left, refresh, quiet, answered)
+        case [str(call), str(link), *numbers, bool(answered)] if len(numbers) == 3:
+            rate, left, refresh = map(_number, numbers)
+            return call, _Saved(link, rate, left, refresh, answered)
         case _:
             raise ValueError("malformed call")
 

@@ -50,7 +50,7 @@ class Saved:
 
 
 def dump(saved: Saved) -> dict[str, object]:
-    """The same as data that JSON can hold."""
+    """The same as data that JSON can hold, but for calls: who counts them adds them."""
     return {
         "version": VERSION,
         "scores": dict(saved.scores),

@@ -103,7 +103,6 @@ class Sessions:
         call, slot = self._known(message)
         if slot is None:
             return
-        self._bandwidth.hear(call, now)
         if message.status:
             self._answered(call, slot, message, now)
         else:

@@ -106,7 +106,6 @@ def test_other_traffic_takes_room_and_is_forgotten() -> None:
 def test_what_is_not_counted_changes_nothing() -> None:
     bandwidth = Bandwidth(MEGABIT)
     bandwidth.adjust("none", 1e6)
-    bandwidth.hear("none", 1.0)
     bandwidth.stand("none", 1.0)
     bandwidth.close("none")
     assert bandwidth.slot("none") is None
@@ -151,19 +150,6 @@ def test_session_timer_ends_a_slot_unless_it_is_refreshed() -> None:
     assert after.expire(3000.0) == ["one"]
 
 
-def test_call_that_is_silent_is_doubtful_once_in_a_while() -> None:
-    bandwidth = Bandwidth(MEGABIT, Limits(audit=100))
-    for call in ("rings", "silent", "speaks"):
-        bandwidth.open(call, "link1", G711, 0.0)
-    bandwidth.stand("silent", 0.0)
-    bandwidth.stand("speaks", 0.0)
-    bandwidth.hear("speaks", 60.0)
-    assert bandwidth.doubtful(99.0) == []
-    assert bandwidth.doubtful(100.0) == ["silent"]
-    assert bandwidth.doubtful(101.0) == []
-    assert bandwidth.doubtful(200.0) == ["silent", "speaks"]
-
-
 def test_new_configuration_keeps_what_calls_take() -> None:
     bandwidth = Bandwidth(MEGABIT | {"link2": Capacity(1e6)})
     bandwidth.open("one", "link1", G711, 0.0)
@@ -185,10 +171,9 @@ def test_slots_survive_a_restart_with_their_ages() -> None:
     bandwidth.open("gone", "link2", OPUS, 900.0)
     saved = json.loads(json.dumps(bandwidth.saved(1000.0)))
 
-    after = Bandwidth(MEGABIT, Limits(session=1000, audit=50))
+    after = Bandwidth(MEGABIT, Limits(session=1000))
     after.restore(saved, 5.0, age=10.0)
     assert after.use("link1", 5.0).taken == G711 + OPUS
-    assert after.doubtful(5.0) == ["stands"]
     assert after.expire(134.0) == []
     assert after.expire(135.0) == ["rings"]
     assert after.expire(5.0 + 900.0) == ["stands"]
@@ -196,7 +181,7 @@ def test_slots_survive_a_restart_with_their_ages() -> None:
 
 def test_slot_that_ran_out_while_nobody_looked_is_not_taken_up() -> None:
     bandwidth = Bandwidth(MEGABIT)
-    row = ["one", "link1", 1.0, 5.0, 9.0, 0, True]
+    row = ["one", "link1", 1.0, 5.0, 9.0, True]
     bandwidth.restore({"version": 1, "calls": [row]}, 0.0, age=5.0)
     assert len(bandwidth) == 0
 
@@ -212,13 +197,13 @@ def test_slot_that_ran_out_while_nobody_looked_is_not_taken_up() -> None:
         {"version": 1, "calls": {}},
         {"version": 1, "calls": [[]] * (MAX_CALLS + 1)},
         {"version": 1, "calls": [["a"]]},
-        {"version": 1, "calls": [["a", "link1", -1, 1, 1, 1, True]]},
-        {"version": 1, "calls": [["a", "link1", math.nan, 1, 1, 1, True]]},
-        {"version": 1, "calls": [["a", "link1", 1, math.inf, 1, 1, True]]},
-        {"version": 1, "calls": [["a", "link1", 1, 10**400, 1, 1, True]]},
-        {"version": 1, "calls": [["a", "link1", 1, 1, 1, "1", True]]},
-        {"version": 1, "calls": [["a", "link1", 1, 1, 1, 1, 1]]},
-        {"version": 1, "calls": [["b", "link1", 1, 1, 1, 1, True], ["a"]]},
+        {"version": 1, "calls": [["a", "link1", -1, 1, 1, True]]},
+        {"version": 1, "calls": [["a", "link1", math.nan, 1, 1, True]]},
+        {"version": 1, "calls": [["a", "link1", 1, math.inf, 1, True]]},
+        {"version": 1, "calls": [["a", "link1", 1, 10**400, 1, True]]},
+        {"version": 1, "calls": [["a", "link1", 1, 1, "1", True]]},
+        {"version": 1, "calls": [["a", "link1", 1, 1, 1, 1]]},
+        {"version": 1, "calls": [["b", "link1", 1, 1, 1, True], ["a"]]},
     ],
 )
 def test_what_was_not_saved_by_us_is_refused_whole(data: Any) -> None:

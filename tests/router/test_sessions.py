@@ -286,17 +286,6 @@ def test_session_timer_bounds_the_call(line: Line, more: str, ends: float) -> No
     assert line.sessions.expire(ends)
 
 
-def test_silent_call_may_be_asked_about_and_closed(line: Line) -> None:
-    line.bandwidth.change({"link1": Capacity(1e6)}, Limits(audit=100))
-    line.established()
-    line.now = 50.0
-    line.request("2 INFO")
-    assert line.bandwidth.doubtful(149.0) == []
-    [call] = line.bandwidth.doubtful(150.0)
-    line.sessions.close(call)
-    assert line.taken == 0
-
-
 def test_calls_of_before_a_restart_are_closed_and_adjusted(line: Line) -> None:
     line.established(OPUS_32K)
     line.invite(call="rings")
@@ -393,9 +382,7 @@ def traffic(chance: random.Random) -> Iterator[tuple[float, int, str]]:
 
 @pytest.mark.long
 def test_lost_byes_of_ten_thousand_calls_keep_no_slot_for_ever() -> None:
-    bandwidth = Bandwidth(
-        {"link1": Capacity(20e6)}, Limits(early=60, session=600, audit=300)
-    )
+    bandwidth = Bandwidth({"link1": Capacity(20e6)}, Limits(early=60, session=600))
     sessions = Sessions(bandwidth, {"ix": "link1"})
     ordered = sorted(traffic(random.Random(6)))
     lost = CALLS - sum(what == "BYE" for _, _, what in ordered)
