@@ -1,7 +1,6 @@
 """What calls take of links, by the messages of theirs that pass."""
 
-import random
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 import pytest
 
@@ -365,43 +364,3 @@ def test_other_edges_are_behind_links_after_a_change(line: Line) -> None:
     line.sessions.change({"ashburn": "link1"})
     assert chosen(line, PCMU, "one")[0] == "ix"
     assert line.taken == 0
-
-
-CALLS = 10_000
-
-
-def traffic(chance: random.Random) -> Iterator[tuple[float, int, str]]:
-    """Two calls a second, of a minute on average; of some the BYE is lost."""
-    for number in range(CALLS):
-        begin = number / 2
-        yield begin, number, "INVITE"
-        yield begin + 3, number, "200"
-        if chance.random() >= 0.05:
-            yield begin + 3 + chance.expovariate(1 / 60), number, "BYE"
-
-
-@pytest.mark.long
-def test_lost_byes_of_ten_thousand_calls_keep_no_slot_for_ever() -> None:
-    bandwidth = Bandwidth({"link1": Capacity(20e6)}, Limits(early=60, session=600))
-    sessions = Sessions(bandwidth, {"ix": "link1"})
-    ordered = sorted(traffic(random.Random(6)))
-    lost = CALLS - sum(what == "BYE" for _, _, what in ordered)
-    ended = most = 0
-    for now, number, what in ordered:
-        ended += len(sessions.expire(now))
-        call = str(number)
-        if what == "INVITE":
-            sessions.began(message(what, "1 INVITE", PCMU, call=call), "ix", now)
-            most = max(most, len(bandwidth))
-        elif what == "200":
-            start = "SIP/2.0 200 OK"
-            sessions.passed(message(start, "1 INVITE", call=call), now)
-        else:
-            sessions.passed(message(what, "2 BYE", call=call), now)
-    assert lost > 400
-    assert len(bandwidth) > 0
-    ended += len(sessions.expire(ordered[-1][0] + 600))
-    assert lost <= ended <= lost + 5  # a call longer than the limit ends so, too
-    assert most < 250
-    assert len(bandwidth) == 0
-    assert bandwidth.use("link1", 0.0).taken == 0
