@@ -265,6 +265,7 @@ class Daemon:
         self._usage.change(loaded)
         self._knowledge.change(loaded, asks)
         self._opened.switch(ground, plan)
+        self._incoming.ranked(ground.checker.snapshot, self._loop.time())
         before, self._loaded = self._loaded, loaded
         if before.config.log.level is not loaded.config.log.level:
             self._log.level = events.Level[loaded.config.log.level.upper()]

@@ -39,13 +39,13 @@ class Incoming:
 
         @functools.lru_cache(KNOWN)
         def origin(source: str) -> Origin:
-            return origins.find(ipaddress.ip_address(source)) or _NOWHERE
+            address = _address(source)
+            return (origins.find(address) if address else None) or _NOWHERE
 
         @functools.lru_cache(KNOWN)
         def strays(source: str, local: str, interface: str) -> str:
-            arrival = Arrival(
-                ipaddress.ip_address(source), _address(local), interface or None
-            )
+            address = ipaddress.ip_address(source)
+            arrival = Arrival(address, _address(local), interface or None)
             return origins.judge(arrival).reason
 
         for name in self._loaded.config.listeners.keys() - loaded.config.listeners:
@@ -63,10 +63,6 @@ class Incoming:
     def edge_of(self, source: str) -> str:
         """The edge that an address belongs to; empty if none, or several."""
         return self._origin(source).edge
-
-    def link_of(self, source: str) -> str:
-        """The link by which what comes from an address must come; empty for none."""
-        return self._origin(source).link
 
     def ranked(self, snapshot: Snapshot, now: float) -> None:
         """The edges are liked in another order."""
@@ -104,4 +100,5 @@ class Incoming:
 
 
 def _address(text: str) -> IPAddress | None:
+    """Empty for who left before anybody looked, and for what a socket does not tell."""
     return ipaddress.ip_address(text) if text else None

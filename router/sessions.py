@@ -76,7 +76,7 @@ class Sessions:
             choose,
             record,
             self._bandwidth,
-            link_of=self._behind.get,
+            link_of=lambda edge: self._behind.get(edge),  # those of then
             needed=lambda link: self._needed(invite, link),
             now=now,
         )

@@ -91,6 +91,7 @@ def test_source_tells_edge_and_link(log: Log) -> None:
     assert incoming.edge_of(PRIVATE) == "ashburn-ix"
     assert incoming.edge_of(PUBLIC) == "ashburn"
     assert incoming.edge_of(ELSEWHERE) == ""
+    assert incoming.edge_of("") == "", "who left before anybody looked"
 
 
 def test_source_of_a_link_may_come_to_what_it_announces_and_to_nothing_else(

@@ -360,6 +360,17 @@ def choose(tried: Collection[Target]) -> Target | None:
     return next((one for one in edges if one not in tried), None)
 
 
+def test_call_under_way_does_not_mind_that_its_link_is_no_more(line: Line) -> None:
+    invite = message("INVITE", "1 INVITE", PCMU)
+    record = CallRecord("INVITE", "to_provider", "10.0.0.10", "one", "caller")
+    roomy = line.sessions.choosing(invite, choose, record, line.now)
+    line.sessions.change({})
+    line.bandwidth.change({}, Limits())
+    target = roomy(())
+    assert target is not None
+    assert target.label == "ix"
+
+
 def test_other_edges_are_behind_links_after_a_change(line: Line) -> None:
     line.sessions.change({"ashburn": "link1"})
     assert chosen(line, PCMU, "one")[0] == "ix"
