@@ -34,8 +34,7 @@ class Incoming:
 
     def change(self, loaded: Loaded) -> None:
         """Go by another configuration from now on."""
-        links = loaded.config.provider.links
-        origins = Origins(loaded.catalogue, links)
+        origins = Origins(loaded.catalogue, loaded.config.provider.links)
 
         @functools.lru_cache(KNOWN)
         def origin(source: str) -> Origin:
@@ -53,8 +52,6 @@ class Incoming:
         self._loaded = loaded
         self._origin = origin
         self._strays = strays
-        self.has_links = bool(links)
-        "Whether there is any link that flows may come by, or beside."
 
     def strays(self, source: str, local: str, interface: str) -> str:
         """Why what comes from an address cannot have come its way; empty if it may."""

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from protocols.net.admission import Limits, Refusal
-from protocols.net.listen import AcceptNoMore, Factory, Serving
+from protocols.net.listen import AcceptNoMore, Factory, Serving, Strays
 from protocols.net.tasks import Tasks
 from protocols.record import UnderWay
+from protocols.sip.shared import Meter
 from protocols.target import Target
 from router import events
 from router.changes import Change
@@ -103,13 +104,25 @@ class Ground:
     usage: Usage
     "Counts what links carry."
 
+    @property
+    def meter(self) -> Meter | None:
+        """Who counts what calls take; None without links, where nothing is counted.
+
+        The configuration says so: those who count are told of it when all is prepared.
+        """
+        return self.usage.meter if self.loaded.config.provider.links else None
+
+    @property
+    def strays(self) -> Strays | None:
+        """Looks at the way that flows of the provider come; None without links."""
+        return self.incoming.strays if self.loaded.config.provider.links else None
+
 
 def serving(ground: Ground, name: str, listener: OverTcp, factory: Factory) -> Serving:
     """How a listener serves with the protocol of its relay. Raises TLSFileError."""
     tls = None if isinstance(listener, Tunnelled) else listener.tls
     refusals = Refusals(ground.log, name, ground.incoming.edge_of)
-    is_looked_at = listener.direction is Direction.FROM_PROVIDER
-    is_looked_at &= ground.incoming.has_links
+    from_provider = listener.direction is Direction.FROM_PROVIDER
     return Serving(
         factory,
         refusals.client,
@@ -120,7 +133,7 @@ def serving(ground: Ground, name: str, listener: OverTcp, factory: Factory) -> S
         ),
         None if tls is None else ground.keyring.certificates(tls),
         listener.deadlines.tls,
-        ground.incoming.strays if is_looked_at else None,
+        ground.strays if from_provider else None,
     )
 
 

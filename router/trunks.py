@@ -239,8 +239,8 @@ class Trunks:
                 Side.EDGE: trust(provider.ca_file),
             },
             certificates=self._certificates(listener),
-            meter=ground.usage.meter,
-            strays=ground.incoming.strays if ground.incoming.has_links else None,
+            meter=ground.meter,
+            strays=ground.strays,
         )
 
     def _certificates(self, listener: Sip) -> dict[Side, Certificates]:

@@ -34,7 +34,8 @@ class Usage:
         self._origin = origin
         self._behind: Mapping[str, str] = {}
         self._bandwidth = Bandwidth({})
-        self._sessions = Sessions(self._bandwidth, {})
+        self.meter = Sessions(self._bandwidth, {})
+        "Counts what calls take."
         self._ended: Octets = {}
         self._before: Octets = {}
         self._clock = clock
@@ -51,12 +52,7 @@ class Usage:
             for name, one in self._links.items()
         }
         self._bandwidth.change(capacities, Limits())
-        self._sessions.change(self._behind)
-
-    @property
-    def meter(self) -> Sessions | None:
-        """Who counts what calls take; None while there is no link."""
-        return self._sessions if self._links else None
+        self.meter.change(self._behind)
 
     def start(self, changed: Callable[[], None]) -> None:
         """Look from now on; `changed` is told when there is something new to save."""
@@ -83,7 +79,7 @@ class Usage:
         """End slots whose time is over, and count what has passed; by itself every few
         seconds."""
         before = len(self._bandwidth)
-        self._sessions.expire(now)
+        self.meter.expire(now)
         self._count(now)
         if before:
             self._changed()

@@ -87,7 +87,6 @@ def calls(incoming: Incoming, edge: str, since: float) -> float:
 
 def test_source_tells_edge_and_link(log: Log) -> None:
     incoming = Incoming(loaded(), log)
-    assert incoming.has_links
     assert incoming.edge_of(PRIVATE) == "ashburn-ix"
     assert incoming.edge_of(PUBLIC) == "ashburn"
     assert incoming.edge_of(ELSEWHERE) == ""
@@ -108,7 +107,6 @@ def test_source_of_a_link_may_come_to_what_it_announces_and_to_nothing_else(
 def test_nothing_strays_once_there_is_no_link(log: Log) -> None:
     incoming = Incoming(loaded(), log)
     incoming.change(loaded(linked=False))
-    assert not incoming.has_links
     assert incoming.strays(PRIVATE, "5.5.5.5", "") == ""
 
 

@@ -1,5 +1,6 @@
 """What listeners at work have in common: how they serve, and whom they turn away."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +14,8 @@ from router.listeners import HttpsConnect, WebsocketFromProvider
 from router.logs import Log
 from router.relays import Ground, Refusals, serving
 from tests import stage
-from tests.router.counting import counting
+from tests.router.counting import counting, example
+from tests.router.test_usage import loaded
 
 
 class Told:
@@ -34,7 +36,29 @@ def told() -> Told:
 def ground(told: Told) -> Ground:
     log = cast(Log, told)
     nobody = cast(Any, None)
-    return Ground(nobody, nobody, Keyring(), log, nobody, *counting(log))
+    return Ground(example(), nobody, Keyring(), log, nobody, *counting(log))
+
+
+def test_first_link_of_a_new_configuration_is_counted_from_its_beginning(
+    told: Told, tmp_path: Path
+) -> None:
+    before = ground(told)
+    assert (before.meter, before.strays) == (None, None)
+    after = dataclasses.replace(before, loaded=loaded())
+    assert after.meter is before.usage.meter
+    listener = WebsocketFromProvider.model_validate(
+        {
+            "protocol": "websocket",
+            "direction": "from_provider",
+            "bind": "127.0.0.1:0",
+            "tls": stage.site(tmp_path).tls,
+            "to": ["ws://127.0.0.1:1"],
+        }
+    )
+    for one in (before, after):
+        found = serving(one, "media", listener, cast(Any, None))
+        assert found.strays == one.strays
+    assert after.strays is not None
 
 
 def test_tunnels_are_served_without_tls_as_configured(told: Told) -> None:

@@ -57,9 +57,7 @@ class Carried:
         )
 
     def call(self) -> None:
-        meter = self.usage.meter
-        assert meter is not None
-        meter.began(INVITE, "ashburn-ix", self.now)
+        self.usage.meter.began(INVITE, "ashburn-ix", self.now)
 
     def look(self, seconds: float = 2.0) -> float:
         """Time passes; what other traffic takes then."""
@@ -89,7 +87,7 @@ def test_link_is_told_with_what_was_ordered_and_what_is_left() -> None:
 
 def test_nothing_is_counted_without_links() -> None:
     carried = Carried(linked=False)
-    assert carried.usage.meter is None
+    carried.call()
     assert carried.usage.links == ()
     carried.usage.flow(record("ashburn", 10))
     assert carried.usage.saved()["calls"] == []
@@ -131,7 +129,8 @@ def test_call_that_nobody_answers_is_given_up_and_links_may_go_and_come() -> Non
     assert link.calls == 0
     carried.call()
     carried.usage.change(loaded(linked=False))
-    assert (carried.usage.meter, carried.usage.links) == (None, ())
+    gone = carried.usage.links
+    assert gone == ()
     carried.usage.change(loaded())
     assert carried.usage.links[0].calls == 0
 
