@@ -38,7 +38,7 @@ class Limits:
     """After which time a slot ends by itself, in seconds."""
 
     early: float = 240.0
-    "For a call that nobody has answered: more than Timer C lets it ring."
+    "For a call that nobody has answered, since it last rang: more than Timer C."
     session: float = 4 * 3600.0
     "For one that was answered."
 
@@ -191,6 +191,12 @@ class Bandwidth:
         if slot is not None:
             self._links[slot.link].taken += rate - slot.rate
             slot.rate = rate
+
+    def ring(self, call: str, now: float) -> None:
+        """Note that a call that nobody has answered yet is under way still."""
+        slot = self._slots.get(call)
+        if slot is not None and not slot.answered:
+            slot.until = now + self.limits.early
 
     def stand(self, call: str, now: float, *, expires: float = math.inf) -> None:
         """Note that a call was answered, or refreshed.

@@ -180,7 +180,9 @@ class Sessions:
         cseq = response.first(b"cseq") or b""
         talk = self._talks.setdefault(call, _Talk())
         is_invite = cseq.endswith(b"INVITE")
-        if response.status >= 200 and (is_invite or slot.answered):
+        if response.status < 200:
+            self._bandwidth.ring(call, now)
+        elif is_invite or slot.answered:
             self._bandwidth.stand(call, now, expires=_expires(response))
         if cseq != talk.cseq:
             return

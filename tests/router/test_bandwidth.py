@@ -58,6 +58,18 @@ def test_calls_that_go_elsewhere_are_counted() -> None:
     assert bandwidth.use("link1", 0.0).spilled == 1
 
 
+def test_call_may_ring_for_long_as_long_as_that_is_said() -> None:
+    bandwidth = Bandwidth(MEGABIT, Limits(early=60, session=3600))
+    bandwidth.open("one", "link1", G711, 0.0)
+    bandwidth.ring("one", 50.0)
+    bandwidth.ring("none", 50.0)
+    assert bandwidth.expire(109.0) == []
+    bandwidth.stand("one", 109.0)
+    bandwidth.ring("one", 110.0)
+    assert bandwidth.expire(3708.0) == []
+    assert bandwidth.expire(3709.0) == ["one"]
+
+
 def test_slot_of_a_call_that_was_turned_down_is_kept_for_a_moment() -> None:
     bandwidth = Bandwidth(MEGABIT, Limits(early=60))
     bandwidth.open("one", "link1", G711, 0.0)

@@ -262,6 +262,14 @@ def test_description_that_cannot_be_read_is_assumed(line: Line, body: str) -> No
     assert line.taken == ASSUMED
 
 
+def test_call_that_keeps_ringing_is_counted(line: Line) -> None:
+    line.invite()
+    line.now = 50.0
+    line.answer(180)
+    assert line.sessions.expire(109.0) == []
+    assert len(line.sessions.expire(110.0)) == 1
+
+
 def test_unanswered_call_ends_after_a_while(line: Line) -> None:
     line.invite()
     assert line.sessions.expire(59.0) == []
