@@ -19,6 +19,7 @@ from simulator.sip.origination import Placed
 from tests import stage
 from tests.scenarios.telephony import (
     ANSWERS,
+    CALLS,
     CALM,
     OUTSIDE,
     RINGS,
@@ -26,6 +27,7 @@ from tests.scenarios.telephony import (
     Set,
     asked,
     set_up,
+    theirs,
 )
 from tests.stage import Settings
 
@@ -173,6 +175,23 @@ async def test_megabit_takes_eighteen_calls_of_opus_while_they_ring(
     edges = [(await line.calling.ended(call))["edge"] for call in calls]
     assert edges == [IX] * ROOM[OPUS] + [PUBLIC]
     assert (await line.use())["calls"] == 0
+
+
+async def test_calls_leave_nothing_behind_though_some_end_without_a_bye(
+    line: Line,
+) -> None:
+    core = line.calling.provider.sip.core
+    for number in range(CALLS):
+        call = await line.call()
+        if number % 20:
+            await line.hang_up(call)
+            continue
+        far = theirs(line.calling.provider, call)
+        del core.calls[far.call_id, far.tag]  # its end was lost
+        assert (await line.use())["calls"] == 1
+        assert await asked(line.calling.pbx, call, "INVITE") == 481
+        assert (await line.use())["calls"] == 0
+    assert (await line.use())["taken_bps"] == 0
 
 
 async def test_call_of_the_provider_is_counted_on_the_link_and_never_refused(
