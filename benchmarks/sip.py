@@ -45,6 +45,8 @@ from benchmarks.wrap import Address
 
 OURS = "edge-router"
 RECORDS = "edge-router, records"
+LINKED = "edge-router, a link"
+"The same with calls counted on a direct link."
 PEER = "Kamailio"
 "The proxy that ratios refer to."
 DIRECT = "no proxy"
@@ -115,14 +117,15 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def contenders() -> dict[str, tuple[Start, bool]]:
-    """What is compared: how it is started, and whether it writes records."""
-    found: dict[str, tuple[Start, bool]] = {
-        OURS: (edge_router, False),
-        RECORDS: (edge_router, True),
+def contenders() -> dict[str, tuple[Start, dict[str, bool]]]:
+    """What is compared: how it is started, and what it does beside."""
+    found: dict[str, tuple[Start, dict[str, bool]]] = {
+        OURS: (edge_router, {}),
+        RECORDS: (edge_router, {"records": True}),
+        LINKED: (edge_router, {"linked": True}),
     }
     if shutil.which("kamailio"):
-        found[PEER] = (kamailio, False)
+        found[PEER] = (kamailio, {})
     else:
         print(f"{PEER} is not installed: left out")
     return found
@@ -175,10 +178,10 @@ def serving(way: str, python: str, directory: Path) -> Iterator[Stage]:
             answering = sipp.edge(way, (edge, inner), log, (edge, port))
             stack.enter_context(answering)
         trunks = {}
-        for number, (name, (start, records)) in enumerate(contenders().items()):
+        for number, (name, (start, beside)) in enumerate(contenders().items()):
             place = directory / f"proxy-{number}"
             place.mkdir()
-            work = Work(way, certificate, port, records=records, python=python)
+            work = Work(way, certificate, port, python=python, **beside)
             trunks[name] = trunk = start(work, place)
             stack.enter_context(trunk.process)
         ways = {DIRECT: (EDGES[0], port)}

@@ -22,8 +22,17 @@ PBX = "127.0.0.1"
 "Where calls come from."
 EDGES = ("127.0.0.2", "127.0.0.3")
 "The edges, home first; they share their ports. The second one is never needed."
+EDGE_NAMES = ("home", "other")
 HOST = "a.trunk.test"
 "What the provider is called in calls."
+LINK = {
+    "exchange": "here",
+    "edges": [EDGE_NAMES[0]],
+    "interface": "lo",
+    "prefixes": ["127.0.0.0/29"],
+    "bandwidth": "1Gbit/s",
+}
+"A link with room for all calls."
 EDGE_NAME = "origin.test"
 "What the certificate of the edges is for."
 _CONFIG = Path(__file__).with_name("kamailio.cfg")
@@ -42,6 +51,8 @@ class Work:
     "Where the edges listen."
     records: bool = False
     "Whether the daemon writes a line per INVITE and BYE; Kamailio never does."
+    linked: bool = False
+    "Whether the daemon reaches home by a direct link, and counts the calls on it."
     python: str = sys.executable
     "The interpreter for the daemon."
 
@@ -101,14 +112,14 @@ def _catalogue(work: Work) -> dict[str, object]:
         "version": 1,
         "name": "loopback",
         "simulated": True,
-        "default_edge": "home",
+        "default_edge": EDGE_NAMES[1 if work.linked else 0],
         "edges": {
             name: {
-                "kind": "public",
+                "kind": "private" if work.linked and name == "home" else "public",
                 "legacy_id": address.rpartition(".")[2],
                 "networks": {"sip_signalling": [f"{address}/32"]},
             }
-            for name, address in zip(("home", "other"), EDGES, strict=True)
+            for name, address in zip(EDGE_NAMES, EDGES, strict=True)
         },
         "products": {
             "calls": {
@@ -138,6 +149,7 @@ def _settings(
         "provider": {
             "catalogue": str(catalogue),
             "ca_file": str(certificate.authority),
+            "links": {"link": LINK} if work.linked else {},
         },
         "listeners": {
             "trunk": {

@@ -63,6 +63,8 @@ class FlowRecord:
     "Status given to the client; 0 for none."
     edge: str = ""
     "Edge or receiver that served."
+    origin: str = ""
+    "Edge that a flow from the provider came from, where its address tells."
     address: str = ""
     "Its address."
     reused: bool = False
@@ -118,3 +120,7 @@ class UnderWay(NamedTuple):
     "Edge or receiver that serves it; empty as long as there is none."
     since: float
     "When it began, in monotonic seconds."
+    received: int = 0
+    "Bytes taken from the client so far, as the record will count them."
+    sent: int = 0
+    "Bytes given to the client so far."

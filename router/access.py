@@ -22,12 +22,15 @@ class Place(NamedTuple):
     "The provider's region, by configuration."
     kind: str
     "public or private."
+    link: str = ""
+    "The direct link that leads there; empty for none."
 
 
 Places = Mapping[str, Place]
 "By name of the edge; receivers of the site are none."
 NOWHERE: Places = MappingProxyType({})
-_UNKNOWN = Place("", "")
+UNKNOWN = Place("", "")
+"What is no edge."
 _SWITCHED = 101  # the status of a WebSocket
 
 CUT = lines.LIMIT + 1
@@ -46,7 +49,7 @@ _HEAD = head_of(events.FLOW_ENDED)
 
 def fields(record: FlowRecord, places: Places = NOWHERE) -> dict[str, object]:
     """The fields of `flow.ended`; what does not apply to the flow is left out."""
-    place = places.get(record.edge, _UNKNOWN)
+    place = places.get(record.origin or record.edge, UNKNOWN)
     shown: dict[str, object] = {
         "listener": record.listener,
         "protocol": record.protocol,
@@ -60,6 +63,8 @@ def fields(record: FlowRecord, places: Places = NOWHERE) -> dict[str, object]:
         "address": record.address,
         "region": place.region,
         "kind": place.kind,
+        "origin": record.origin,
+        "link": place.link,
         "request_id": record.request_id,
         "reused": record.reused,
         "resumed": record.resumed,
@@ -111,7 +116,8 @@ def as_json(when: str, record: FlowRecord, places: Places = NOWHERE) -> str:
         record.status,
         record.edge,
         record.address,
-        places.get(record.edge, _UNKNOWN),
+        places.get(record.origin or record.edge, UNKNOWN),
+        record.origin,
         record.reused,
         record.resumed,
         record.ended,
@@ -135,6 +141,7 @@ def _answered(
     edge: str,
     address: str,
     place: Place,
+    origin: str,
     reused: bool,
     resumed: bool,
     ended: str,
@@ -146,6 +153,8 @@ def _answered(
             ("address", address),
             ("region", place.region),
             ("kind", place.kind),
+            ("origin", origin),
+            ("link", place.link),
             ("reason", reason),
         )
     )

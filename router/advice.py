@@ -15,8 +15,10 @@ from router.endpoints import products_of
 from router.fragment import Wishes, fragment
 from router.listeners import HttpsConnect, HttpsFromProvider, Sip
 from router.openings import Opening, openings
+from router.policy import rank, rank_edges
 from router.reserved import not_unique
 from router.settings import Config
+from router.snapshot import Snapshot
 from router.sources import Source, sources
 
 STEP = 10
@@ -99,6 +101,38 @@ def advise(
         networks=openings(catalogue),
         notes=tuple(notes),
     )
+
+
+def advised(config: Config, catalogue: Catalogue, orders: Orders) -> dict[str, str]:
+    """By listener, the edge that comes first in its advice.
+
+    Those that the provider cannot be told about, or has no edge for, are left out.
+    """
+    found: dict[str, str] = {}
+    for name, listener in config.listeners.items():
+        edges: Iterable[str] = ()
+        if isinstance(listener, Sip) and catalogue.dialect.edge_parameter is not None:
+            edges = (
+                edge
+                for edge in order(listener.product, config, catalogue, orders)
+                if not isinstance(_reached_at(edge, listener, config, catalogue), str)
+            )
+        elif isinstance(listener, HttpsFromProvider):
+            edges = _reaching(listener, config, catalogue, orders)
+        first = next(iter(edges), None)
+        if first is not None:
+            found[name] = first
+    return found
+
+
+def live(snapshot: Snapshot, *, now: float) -> Orders:
+    """How the policy likes the edges now."""
+    orders = {
+        product: [place.endpoint.edge for place in rank(snapshot, product, now=now)]
+        for product, services in snapshot.services.items()
+        if all(one.endpoint.edge in snapshot.edges for one in services)
+    }
+    return orders | {ALL: list(rank_edges(snapshot, now=now))}
 
 
 def order(
@@ -217,25 +251,33 @@ def _webhooks(
     wishes: Wishes,
     notes: list[str],
 ) -> Iterator[Webhook]:
-    known = catalogue.dialect.webhook_edges
-    if not known:
+    if not catalogue.dialect.webhook_edges:
         return
-    liked = _completed(orders.get(ALL, ()), config, catalogue)
-    edges = [edge for edge in liked if edge in known]
     for name, listener in config.listeners.items():
         if isinstance(listener, HttpsFromProvider):
-            reaching = [
-                edge
-                for edge in edges
-                if not _is_private(edge, catalogue)
-                or _over_link(edge, listener.bind.address, config)
-            ]
+            reaching = _reaching(listener, config, catalogue, orders)
             if any(_is_private(edge, catalogue) for edge in reaching):
                 notes.append(
                     f"{name}: the URL's name must lead to an address announced over "
                     "the link, or private edges call over the Internet"
                 )
             yield Webhook(name, f"#{fragment(reaching, wishes)}")
+
+
+def _reaching(
+    listener: HttpsFromProvider, config: Config, catalogue: Catalogue, orders: Orders
+) -> list[str]:
+    """The edges whose webhooks reach a listener, the best one first."""
+    known = catalogue.dialect.webhook_edges
+    return [
+        edge
+        for edge in _completed(orders.get(ALL, ()), config, catalogue)
+        if edge in known
+        and (
+            not _is_private(edge, catalogue)
+            or _over_link(edge, listener.bind.address, config)
+        )
+    ]
 
 
 def _over_link(edge: str, address: IPAddress, config: Config) -> bool:

@@ -18,8 +18,10 @@ from router.asked import Asked
 from router.changes import Change
 from router.config import Loaded
 from router.differences import Difference
+from router.following import Following
 from router.handover import Given, Handover, given, places
 from router.headline import headline
+from router.incoming import Incoming
 from router.keyring import Keyring
 from router.knowledge import Knowledge
 from router.logs import Log, open_log
@@ -34,6 +36,7 @@ from router.snapshot import Snapshot
 from router.summary import edge_places
 from router.supervision import Supervision
 from router.telling import tell_rejection
+from router.usage import Usage
 
 READY_AFTER = 3.0
 "Seconds after which the daemon counts as started, measured or not."
@@ -104,6 +107,11 @@ class Daemon:
             self._notifier, log, headline=self._headline, ailment=self._ailment
         )
         self._opened = Opened(log, self._tasks, self._keyring, self._handover)
+        self._incoming = Incoming(loaded, log)
+        self._usage = Usage(
+            loaded, self._opened.under_way, self._incoming.edge_of, self._loop.time
+        )
+        log.follows = Following(self._incoming, self._usage, self._loop.time)
         self._reloads = Reloads(loaded, path, log, self._take_over)
         self._measured = asyncio.Event()
         self._knowledge: Knowledge
@@ -118,6 +126,7 @@ class Daemon:
             self._log.say(events.LISTENER_FAILED, error=str(error))
             return 1
         self._knowledge.start()
+        self._usage.start(self._knowledge.save)
         self._supervision.start()
         self._asked = Asked(
             self._loaded,
@@ -127,7 +136,7 @@ class Daemon:
             tasks=self._tasks,
             environ=os.environ,
             under_way=self._opened.under_way,
-            links=self._knowledge.exits.links,
+            links=self._knowledge.links,
             leave=self._opened.leave,
             reload=self.reload,
             settled=self._opened.settled,
@@ -168,13 +177,21 @@ class Daemon:
             directory=state.directory(self._loaded.config.state_directory, os.environ),
             now=self._loop.time(),
             refit=self._opened.trunks.refit,
+            usage=self._usage,
         )
         ground = self._ground(self._loaded)
         self._opened.switch(ground, self._opened.prepare(ground, fresh))
 
     def _ground(self, loaded: Loaded) -> Ground:
-        checker = self._knowledge.checker
-        return Ground(loaded, checker, self._keyring, self._log, self._tasks)
+        return Ground(
+            loaded,
+            self._knowledge.checker,
+            self._keyring,
+            self._log,
+            self._tasks,
+            self._incoming,
+            self._usage,
+        )
 
     async def _become_ready(self) -> None:
         """Tell systemd, as soon as home is known by measurement, or a little later."""
@@ -199,6 +216,7 @@ class Daemon:
         if self._asked is not None:
             self._asked.changed(changes)
         self._opened.changed(snapshot, changes)
+        self._incoming.ranked(snapshot, self._loop.time())
         if all(edge.score or edge.barred for edge in snapshot.edges.values()):
             self._measured.set()
 
@@ -235,8 +253,11 @@ class Daemon:
         plan = self._opened.prepare(ground, self._opened.bind(loaded))
         # From here on nothing fails, and nobody else has a turn before the end.
         self._places.update(edge_places(loaded))
+        self._incoming.change(loaded)
+        self._usage.change(loaded)
         self._knowledge.change(loaded, asks)
         self._opened.switch(ground, plan)
+        self._incoming.ranked(ground.checker.snapshot, self._loop.time())
         before, self._loaded = self._loaded, loaded
         if before.config.log.level is not loaded.config.log.level:
             self._log.level = events.Level[loaded.config.log.level.upper()]
@@ -289,6 +310,7 @@ class Daemon:
         cut = await self._opened.drain(handed_on=self._notifier.is_heard)
         if self._asked is not None:
             await self._asked.close()
+        self._usage.close()
         await self._knowledge.close()
         self._supervision.close()
         await self._tasks.close()

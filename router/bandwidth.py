@@ -8,7 +8,7 @@ comes to take.
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 MAX_CALLS = 10_000
@@ -38,11 +38,9 @@ class Limits:
     """After which time a slot ends by itself, in seconds."""
 
     early: float = 240.0
-    "For a call that nobody has answered: more than Timer C lets it ring."
+    "For a call that nobody has answered, since it last rang: more than Timer C."
     session: float = 4 * 3600.0
     "For one that was answered."
-    audit: float = math.inf
-    "Without a message, until somebody should ask whether the call still stands."
 
 
 @dataclasses.dataclass(slots=True)
@@ -57,8 +55,6 @@ class Slot:
     "When it ends, if nothing ends it before."
     refresh: float
     "When it ends unless its session is refreshed; infinite without a session timer."
-    heard: float
-    "When a message of the call last passed, or it was asked about."
     answered: bool = False
     "Whether the call was answered."
 
@@ -97,7 +93,8 @@ class _Link:
 
     def other(self, now: float) -> float:
         """Bits per second of other traffic, over the last few seconds."""
-        return 8 * self.octets * math.exp((self.counted - now) / TAU) / TAU
+        passed = max(0.0, now - self.counted)
+        return 8 * self.octets * math.exp(-passed / TAU) / TAU
 
     def room(self, now: float) -> float:
         kept = self.capacity.rate - self.capacity.reserve
@@ -154,26 +151,26 @@ class Bandwidth:
         one.octets = octets + one.other(now) * TAU / 8
         one.counted = now
 
-    def fits(self, link: str, rate: float, now: float) -> bool:
-        """Whether a new call of that rate fits; on what is no link it always does."""
+    def fits(self, link: str, rate: float, now: float, *, call: str = "") -> bool:
+        """Whether a new call of that rate fits; on what is no link it always does.
+
+        What the call takes already, since it was tried at another edge, is not counted
+        against it.
+        """
         one = self._links.get(link)
         if one is None:
             return True
-        return len(self._slots) < MAX_CALLS and rate <= one.room(now)
+        own = self._slots.get(call)
+        if own is None and len(self._slots) >= MAX_CALLS:
+            return False
+        taken = own.rate if own is not None and own.link == link else 0.0
+        return rate <= one.room(now) + taken
 
-    def spill(
-        self, links: Iterable[str], rates: Mapping[str, float], now: float
-    ) -> str:
-        """The first of some links, in order, that a new call fits.
-
-        `rates` is what it would take of each. What is no link (the Internet) always
-        has room. Raises LookupError where there is none.
-        """
-        for link in links:
-            if self.fits(link, rates.get(link, 0.0), now):
-                return link
-            self._links[link].spilled += 1
-        raise LookupError("no link has room")
+    def spill(self, link: str) -> None:
+        """Note that a call goes elsewhere for want of room on a link."""
+        one = self._links.get(link)
+        if one is not None:
+            one.spilled += 1
 
     def open(self, call: str, link: str, rate: float, now: float) -> None:
         """Give a call a slot, whether it fits or not, or move the one that it has.
@@ -184,7 +181,7 @@ class Bandwidth:
         one = self._links.get(link)
         if one is None or len(self._slots) >= MAX_CALLS:
             return
-        self._slots[call] = Slot(link, rate, now + self.limits.early, math.inf, now)
+        self._slots[call] = Slot(link, rate, now + self.limits.early, math.inf)
         one.calls += 1
         one.taken += rate
 
@@ -195,11 +192,11 @@ class Bandwidth:
             self._links[slot.link].taken += rate - slot.rate
             slot.rate = rate
 
-    def hear(self, call: str, now: float) -> None:
-        """Note that a message of a call has passed, or that it was found to stand."""
+    def ring(self, call: str, now: float) -> None:
+        """Note that a call that nobody has answered yet is under way still."""
         slot = self._slots.get(call)
-        if slot is not None:
-            slot.heard = now
+        if slot is not None and not slot.answered:
+            slot.until = now + self.limits.early
 
     def stand(self, call: str, now: float, *, expires: float = math.inf) -> None:
         """Note that a call was answered, or refreshed.
@@ -215,7 +212,12 @@ class Bandwidth:
             slot.answered = True
         # RFC 4028 section 7.2: without the field in the 2xx, "no session expiration".
         slot.refresh = now + expires
-        slot.heard = now
+
+    def keep(self, call: str, now: float, seconds: float) -> None:
+        """Have the slot of a call that was turned down end after so many seconds."""
+        slot = self._slots.get(call)
+        if slot is not None:
+            slot.until = min(slot.until, now + seconds)
 
     def close(self, call: str) -> None:
         """Take back the slot of a call that has ended, if it has one."""
@@ -234,22 +236,6 @@ class Bandwidth:
             self.close(call)
         return over
 
-    def doubtful(self, now: float) -> list[str]:
-        """Answered calls that nothing was heard of for the time of an audit.
-
-        Whoever takes them asks whether they stand, and says `hear` or `close`. Until
-        the same time is over once more, they are not told again.
-        """
-        before = now - self.limits.audit
-        found = [
-            call
-            for call, slot in self._slots.items()
-            if slot.answered and slot.heard <= before
-        ]
-        for call in found:
-            self._slots[call].heard = now
-        return found
-
     def saved(self, now: float) -> dict[str, Any]:
         """All slots as data that JSON can hold, with times relative to now."""
         return {
@@ -258,10 +244,9 @@ class Bandwidth:
                 [
                     call,
                     s.link,
-                    s.rate,
-                    s.until - now,
-                    min(s.refresh - now, _NEVER),
-                    now - s.heard,
+                    round(s.rate),
+                    round(s.until - now, 1),
+                    round(min(s.refresh - now, _NEVER), 1),
                     s.answered,
                 ]
                 for call, s in self._slots.items()
@@ -284,7 +269,6 @@ class Bandwidth:
                 most = self.limits.session if saved.answered else self.limits.early
                 slot.until = now + min(saved.left - age, most)
                 slot.refresh = now + saved.refresh - age
-                slot.heard = now - saved.quiet - age
                 slot.answered = saved.answered
 
 
@@ -295,7 +279,6 @@ class _Saved(NamedTuple):
     rate: float
     left: float
     refresh: float
-    quiet: float
     answered: bool
 
 
@@ -311,9 +294,9 @@ def _calls(data: object) -> dict[str, _Saved]:
 
 def _saved(row: object) -> tuple[str, _Saved]:
     match row:
-        case [str(call), str(link), *numbers, bool(answered)] if len(numbers) == 4:
-            rate, left, refresh, quiet = map(_number, numbers)
-            return call, _Saved(link, rate, left, refresh, quiet, answered)
+        case [str(call), str(link), *numbers, bool(answered)] if len(numbers) == 3:
+            rate, left, refresh = map(_number, numbers)
+            return call, _Saved(link, rate, left, refresh, answered)
         case _:
             raise ValueError("malformed call")
 

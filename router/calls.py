@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from protocols.sip.records import CallRecord
 from router import events
-from router.access import CUT, head_of, named, tried
+from router.access import CUT, NOWHERE, UNKNOWN, Places, head_of, named, tried
 
 
 class Call(NamedTuple):
@@ -22,7 +22,7 @@ class Call(NamedTuple):
     "What became of the request."
 
 
-def fields(call: Call) -> dict[str, object]:
+def fields(call: Call, places: Places = NOWHERE) -> dict[str, object]:
     """What the record says; what does not apply to the call is left out."""
     listener, record = call
     shown: dict[str, object] = {
@@ -36,6 +36,8 @@ def fields(call: Call) -> dict[str, object]:
         "cseq": record.cseq,
         "status": record.status,
         "edge": record.edge,
+        "link": places.get(record.edge, UNKNOWN).link,
+        "spilled": record.spilled,
         "target": record.target,
         "attempts": len(record.attempts),
         "tried": tried(record.attempts),
@@ -47,7 +49,7 @@ def fields(call: Call) -> dict[str, object]:
     return shown
 
 
-def as_json(when: str, call: Call) -> str:
+def as_json(when: str, call: Call, places: Places = NOWHERE) -> str:
     """The whole line of the record as a JSON object; `when` is its time."""
     listener, record = call
     line = (
@@ -66,6 +68,8 @@ def as_json(when: str, call: Call) -> str:
     line += _answered(
         record.status,
         record.edge,
+        places.get(record.edge, UNKNOWN).link,
+        record.spilled,
         record.target,
         (record.reason or _advice(record))[:CUT],
     )
@@ -89,9 +93,10 @@ def _asked(*values: str) -> str:
 
 
 @functools.lru_cache(maxsize=256)
-def _answered(status: int, edge: str, target: str, reason: str) -> str:
+def _answered(status: int, *values: str) -> str:
     line = f',"status":{status}' if status else ""
-    return line + named((("edge", edge), ("target", target), ("reason", reason)))
+    names = ("edge", "link", "spilled", "target", "reason")
+    return line + named(zip(names, values, strict=True))
 
 
 def _times(record: CallRecord) -> Iterator[tuple[str, float]]:

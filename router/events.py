@@ -86,6 +86,7 @@ COUNT = Field("count", "how many")
 EDGE = Field("edge", "name of the edge, or of the site's receiver")
 ERROR = Field("error", "the cause, in words")
 HELD_S = Field("held_s", "seconds for which the state before had held")
+LINK = Field("link", "direct link that leads to that edge, if one does")
 LISTENER = Field("listener", "name of the listener in the configuration")
 NAME = Field("name", "DNS name")
 PATH = Field("path", "the file")
@@ -546,6 +547,7 @@ STATE_RESTORED = _event(
     "Nothing.",
     PATH,
     Field("names", "how many names have addresses"),
+    Field("calls", "how many calls are counted on links, if any"),
     Field("age_s", "seconds since they were saved"),
 )
 STATE_IGNORED = _event(
@@ -616,6 +618,8 @@ FLOW_ENDED = _event(
     Field("address", "its IP address"),
     Field("region", "the provider's region, if an edge served"),
     Field("kind", "`public` or `private`: how that edge is reached"),
+    Field("origin", "edge that it came from, if its address tells; then `kind` is its"),
+    LINK,
     Field("request_id", "what the provider calls the request; needs `log.request_id`"),
     Field(
         "reused", "true if the connection stood already: no handshake was waited for"
@@ -661,6 +665,8 @@ CALL_ENDED = _event(
     Field("cseq", "number in CSeq"),
     Field("status", "status of the final answer given; absent if there was none"),
     Field("edge", "edge of the call; from the provider, the one that it came from"),
+    LINK,
+    Field("spilled", "links that had no room for the call, so that it went elsewhere"),
     Field("target", "where the final answer came from; absent if from the router"),
     Field("attempts", "how many targets were turned to, if not just the one"),
     Field("tried", "those that did not serve: which, why, after how many milliseconds"),

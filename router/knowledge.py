@@ -29,8 +29,10 @@ from router.saved import Saved, dump, parse
 from router.scope import Scope
 from router.settings import Config
 from router.snapshot import Snapshot
+from router.status import LinkStatus
 from router.table import Table
 from router.telling import tell_answer, tell_change, tell_probe, tell_ranking
+from router.usage import Usage
 
 OnChange = Callable[[Snapshot, tuple[Change, ...]], None]
 "Told of a new snapshot when routes or health changed."
@@ -52,13 +54,15 @@ class Knowledge:
         tasks: Tasks,
         directory: Path | None,
         now: float,
+        usage: Usage,
         refit: Callable[[], None],
     ) -> None:
-        """`directory` is where knowledge outlives a restart; None keeps nothing.
-
-        `refit` has sockets fit the interfaces of links as they are now.
+        """`directory` is where knowledge outlives a restart, and so does what links
+        carry; None keeps nothing. `refit` has sockets fit the interfaces of links as
+        they are now.
         """
         self._log = log
+        self._usage = usage
         self._on_change = on_change
         self._directory = directory
         scope = _scope(loaded)
@@ -125,6 +129,14 @@ class Knowledge:
         self.exits.watch()
         self._recovered(self._outage.keep(answers, time.monotonic()))
 
+    def links(self) -> tuple[LinkStatus, ...]:
+        """How each link stands, and what it carries, in configured order."""
+        uses = self._usage.links
+        return tuple(
+            dataclasses.replace(one, use=uses.get(one.name))
+            for one in self.exits.links()
+        )
+
     async def close(self) -> None:
         """Stop, and save what was learnt."""
         self.checker.close()
@@ -139,7 +151,7 @@ class Knowledge:
             return None
         path = self._directory / "state.json"
         self._keeper = state.Keeper(
-            path, self.checker.saved, lambda reason: self._unsaved(path, reason)
+            path, self._saved, lambda reason: self._unsaved(path, reason)
         )
         found = state.load(path, parse, now=time.time_ns() / 1e9)
         if found.reason:
@@ -151,13 +163,26 @@ class Knowledge:
         if found.age > SCORES_LAST:
             saved = dataclasses.replace(saved, scores={})
         self.checker.restore(dump(saved), found.age)
+        calls = self._resume(path, saved.calls, found.age)
         self._log.say(
             events.STATE_RESTORED,
             path=str(path),
             names=len(found.value.addresses),
+            calls=calls or None,
             age_s=round(found.age),
         )
         return found.value
+
+    def _resume(self, path: Path, calls: object, age: float) -> int:
+        """Take up the calls on links that were saved, if any were."""
+        try:
+            return self._usage.restore(calls, age) if calls is not None else 0
+        except ValueError as error:
+            self._log.say(events.STATE_IGNORED, path=str(path), reason=str(error))
+            return 0
+
+    def _saved(self) -> dict[str, object]:
+        return {**self.checker.saved(), "calls": self._usage.saved()}
 
     def _unsaved(self, path: Path, reason: str) -> None:
         self._log.say(events.STATE_UNSAVED, path=str(path), reason=reason)
@@ -170,7 +195,7 @@ class Knowledge:
             self._addresses[name] = answer.addresses
             self.checker.addresses(name, answer.locations)
             self.exits.watch()
-            self._save()
+            self.save()
 
     def _recovered(self, ended: Ended | None) -> None:
         if ended is not None:
@@ -185,10 +210,11 @@ class Knowledge:
             tell_change(self._log, change, self._region)
         if self._product and any(isinstance(change, Switch) for change in changes):
             tell_ranking(self._log, snapshot, self._product)
-        self._save()
+        self.save()
         self._on_change(snapshot, changes)
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Write soon to the disk what is known, if it is kept there."""
         if self._keeper is not None:
             self._keeper.changed()
 

@@ -15,7 +15,7 @@ import time
 import traceback
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from protocols.record import FlowRecord
 from protocols.sip.records import CallRecord
@@ -40,6 +40,16 @@ Sort = tuple[str, str, str]
 
 _FLOW = events.FLOW_ENDED
 _CALL = events.CALL_ENDED
+
+
+class Follows(Protocol):
+    """Who is shown records before they are logged. Never raises, never waits."""
+
+    def flow(self, record: FlowRecord) -> None:
+        """Take the record of a flow, or add to it."""
+
+    def call(self, listener: str, record: CallRecord) -> None:
+        """Take the record of a call, or add to it."""
 
 
 class Log:
@@ -73,6 +83,8 @@ class Log:
         self._calls = self.enabled(_CALL.level)
         self.ended: defaultdict[Sort, int] = defaultdict(int)
         "How many flows have ended of each sort, whether or not that was logged."
+        self.follows: Follows | None = None
+        "Who is shown each record first."
         self._libraries: _Libraries | None = None
         self._writer = threading.Thread(target=self._write, name="log", daemon=True)
         self._writer.start()
@@ -123,12 +135,16 @@ class Log:
     def log_flow(self, record: FlowRecord) -> None:
         """Log the access record of a flow. Never raises, never waits."""
         self.ended[record.listener, record.protocol, record.edge] += 1
+        if self.follows is not None:
+            self.follows.flow(record)
         if self._flows:
             self._put(Said(time.time_ns(), _FLOW.level, _FLOW, record))
 
     def log_call(self, listener: str, record: CallRecord) -> None:
         """Log the record of a call. Never raises, never waits."""
         self.ended[listener, "sip", record.edge] += 1
+        if self.follows is not None:
+            self.follows.call(listener, record)
         if self._calls:
             self._put(Said(time.time_ns(), _CALL.level, _CALL, Call(listener, record)))
 

@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from router.changes import Change, Flip, Stalled
 from router.election import Switch
 from router.health import State
-from router.status import Condition, EdgeStatus, Status
+from router.status import Condition, EdgeStatus, LinkUse, Status
 
 PREFIX = "edge_router_"
 "What every name begins with."
@@ -96,6 +96,7 @@ class Metrics(Collector):
             yield edge_metric.family(status.edges)
         yield from _endpoints(status)
         yield from _flows(status)
+        yield from _links(status)
         yield from self._counted()
 
     def _counted(self) -> Iterator[Metric]:
@@ -253,6 +254,48 @@ def _flows(status: Status) -> Iterator[Metric]:
         ended.add_metric(sort, one.ended)
     yield open_
     yield ended
+
+
+_OF_LINK: tuple[tuple[str, str, Callable[[LinkUse], float]], ...] = (
+    ("calls", "Calls on a direct link.", lambda use: use.calls),
+    (
+        "bandwidth_bytes_per_second",
+        "What was ordered of a direct link.",
+        lambda use: use.bandwidth / 8,
+    ),
+    (
+        "calls_bytes_per_second",
+        "What calls take of a direct link.",
+        lambda use: use.taken / 8,
+    ),
+    (
+        "other_bytes_per_second",
+        "What requests and WebSockets take of a direct link.",
+        lambda use: use.other / 8,
+    ),
+    (
+        "room_bytes_per_second",
+        "What a direct link has left for new calls.",
+        lambda use: use.room / 8,
+    ),
+)
+
+
+def _links(status: Status) -> Iterator[Metric]:
+    uses = [(link.name, link.use) for link in status.links if link.use is not None]
+    for name, meaning, value in _OF_LINK:
+        family = GaugeMetricFamily(f"{PREFIX}link_{name}", meaning, labels=("link",))
+        for link, use in uses:
+            family.add_metric((link,), value(use))
+        yield family
+    spilled = CounterMetricFamily(
+        PREFIX + "link_spilled_calls",
+        "Calls that went elsewhere, since a direct link had no room.",
+        labels=("link",),
+    )
+    for link, use in uses:
+        spilled.add_metric((link,), use.spilled)
+    yield spilled
 
 
 def _gauge(name: str, meaning: str, value: float) -> GaugeMetricFamily:

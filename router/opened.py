@@ -308,6 +308,7 @@ def _basis(name: str, loaded: Loaded) -> tuple[object, ...]:
         config.listeners.get(name),
         config.provider.ca_file,
         config.provider.region,
+        bool(config.provider.links),
         config.log.request_id,
         loaded.catalogue,
     )

@@ -15,10 +15,12 @@ from router.status import (
     EdgeStatus,
     FlowCount,
     LinkStatus,
+    LinkUse,
     Past,
     ServiceStatus,
     Status,
     Trouble,
+    megabits,
 )
 
 REFRESH = 5
@@ -167,6 +169,7 @@ def _reasons(edge: EdgeStatus) -> Iterator[str]:
 
 
 def _links(links: Iterable[LinkStatus]) -> Iterator[str]:
+    links = tuple(links)
     rows = [
         (
             one.name,
@@ -181,6 +184,14 @@ def _links(links: Iterable[LinkStatus]) -> Iterator[str]:
     ]
     names = ("link", "exchange", "interface", "privacy", "edges", "BGP", "why")
     yield from _table("Direct links", names, rows)
+    carried = [_use(one.name, one.use) for one in links if one.use is not None]
+    names = ("link", "calls", "taken by calls", "other", "room", "of", "spilled")
+    yield from _table("What links carry", names, carried)
+
+
+def _use(name: str, use: LinkUse) -> tuple[object, ...]:
+    rates = map(megabits, (use.taken, use.other, use.room, use.bandwidth))
+    return (name, use.calls, *rates, use.spilled)
 
 
 def _bgp(bgp: BgpStatus | None) -> str:

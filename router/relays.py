@@ -1,13 +1,14 @@
 """A listener at work, as the daemon sees it, whatever it serves."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from protocols.net.admission import Limits, Refusal
-from protocols.net.listen import AcceptNoMore, Factory, Serving
+from protocols.net.listen import AcceptNoMore, Factory, Serving, Strays
 from protocols.net.tasks import Tasks
 from protocols.record import UnderWay
+from protocols.sip.shared import Meter
 from protocols.target import NOBODY, Target
 from router import events
 from router.changes import Change
@@ -15,8 +16,10 @@ from router.checker import Checker
 from router.choice import WITHOUT_LINK, Choice, by_link
 from router.config import Loaded
 from router.endpoints import is_required
+from router.incoming import Incoming
 from router.keyring import Keyring
 from router.listeners import (
+    Direction,
     HttpsConnect,
     HttpsFromProvider,
     HttpsPassthrough,
@@ -26,6 +29,7 @@ from router.listeners import (
 )
 from router.logs import Log
 from router.snapshot import Snapshot
+from router.usage import Usage
 
 Relayed = HttpsTerminate | HttpsFromProvider
 "Listeners whose requests are read."
@@ -97,6 +101,23 @@ class Ground:
     "Where records go."
     tasks: Tasks
     "Owner of what runs by itself."
+    incoming: Incoming
+    "Knows where flows of the provider come from."
+    usage: Usage
+    "Counts what links carry."
+
+    @property
+    def meter(self) -> Meter | None:
+        """Who counts what calls take; None without links, where nothing is counted.
+
+        The configuration says so: those who count are told of it when all is prepared.
+        """
+        return self.usage.meter if self.loaded.config.provider.links else None
+
+    @property
+    def strays(self) -> Strays | None:
+        """Looks at the way that flows of the provider come; None without links."""
+        return self.incoming.strays if self.loaded.config.provider.links else None
 
 
 def chooser(ground: Ground, product: str, listener: OverTcp) -> Choice:
@@ -113,9 +134,11 @@ def nobody(listener: OverTcp) -> str:
 def serving(ground: Ground, name: str, listener: OverTcp, factory: Factory) -> Serving:
     """How a listener serves with the protocol of its relay. Raises TLSFileError."""
     tls = None if isinstance(listener, Tunnelled) else listener.tls
+    refusals = Refusals(ground.log, name, ground.incoming.edge_of)
+    from_provider = listener.direction is Direction.FROM_PROVIDER
     return Serving(
         factory,
-        Refusals(ground.log, name).client,
+        refusals.client,
         listener.allow,
         Limits(
             total=listener.limits.connections,
@@ -123,7 +146,12 @@ def serving(ground: Ground, name: str, listener: OverTcp, factory: Factory) -> S
         ),
         None if tls is None else ground.keyring.certificates(tls),
         listener.deadlines.tls,
+        ground.strays if from_provider else None,
     )
+
+
+def _nowhere(_: str) -> str:
+    return ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -132,12 +160,22 @@ class Refusals:
 
     log: Log
     listener: str
+    edge_of: Callable[[str], str] = _nowhere
+    "The edge that an address of the provider belongs to."
 
     def client(self, client: str, reason: Refusal, detail: str) -> None:
         """A connection was not served."""
         if reason is Refusal.HANDSHAKE_FAILED:
             self.log.say(
                 events.TLS_FAILED, listener=self.listener, client=client, error=detail
+            )
+        elif reason is Refusal.ASTRAY:
+            self.log.say(
+                events.FLOW_STRAYED,
+                listener=self.listener,
+                client=client,
+                edge=self.edge_of(client),
+                reason=detail,
             )
         else:
             self.log.say(

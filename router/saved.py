@@ -45,10 +45,12 @@ class Saved:
     "Seconds since the last OPTIONS to each address, where that still counts."
     ended: bool = False
     "Whether all other addresses may be asked at once: a crash leaves it False."
+    calls: object = None
+    "Calls on links, as whoever counts them has saved them; None if there were none."
 
 
 def dump(saved: Saved) -> dict[str, object]:
-    """The same as data that JSON can hold."""
+    """The same as data that JSON can hold, but for calls: who counts them adds them."""
     return {
         "version": VERSION,
         "scores": dict(saved.scores),
@@ -78,6 +80,7 @@ def parse(data: object) -> Saved:
         addresses={name: found for name, found in read.items() if found},
         options={address: _age(address, value) for address, value in options.items()},
         ended=root.get("ended") is True,
+        calls=root.get("calls"),
     )
 
 

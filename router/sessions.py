@@ -1,21 +1,24 @@
 """What calls take of links, by the messages of theirs that pass.
 
-An INVITE opens a slot at the rate of what it offers, the answer settles it, later
-offers and answers adjust it, a BYE or a failing answer closes it. Nothing is changed in
-a message, and what is wrong with one is the proxy's affair. A description that cannot
-be read counts as `ASSUMED`.
+This is the `Meter` of the SIP listeners. An INVITE opens a slot at the rate of what it
+offers, the answer settles it, later offers and answers adjust it, a BYE or a failing
+answer closes it. Nothing is changed in a message, and what is wrong with one is the
+proxy's affair. A description that cannot be read counts as `ASSUMED`.
 """
 
 import dataclasses
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from protocols.sip import rates
 from protocols.sip.headers import tag_in
 from protocols.sip.message import Message, MessageError
+from protocols.sip.records import CallRecord
 from protocols.sip.sdp import Description, SdpError, described
+from protocols.target import Choose
 from router.bandwidth import Bandwidth, Slot
+from router.spilling import Spilling
 
 ASSUMED = 100_000.0
 """Bits per second of a call that has not said what it sends: G.711 with SRTP over IPv6,
@@ -26,6 +29,10 @@ OFFERING = (b"INVITE", b"UPDATE", b"PRACK")
 "Methods whose requests may bear an offer (RFC 6337 section 2.2)."
 DIALOG = (b"INVITE", b"UPDATE", b"OPTIONS")
 "Methods whose refusal with GONE ends the call."
+CHALLENGES = (401, 407)
+"Answers after which the call comes again, with credentials."
+CHALLENGED = 5.0
+"Seconds for which it keeps its slot then: there would be no room else."
 GONE = (408, 481)
 """RFC 3261 section 12.2.1.2: "If the response for a request within a dialog is a 481
 (Call/Transaction Does Not Exist) or a 408 (Request Timeout), the UAC SHOULD terminate
@@ -51,25 +58,38 @@ class _Talk:
 class Sessions:
     """The calls that are counted, and what each has offered."""
 
-    def __init__(self, bandwidth: Bandwidth) -> None:
+    def __init__(self, bandwidth: Bandwidth, behind: Mapping[str, str]) -> None:
+        """`behind` has the links, by the edges behind them."""
         self._bandwidth = bandwidth
+        self._behind = behind
         self._talks: dict[str, _Talk] = {}
 
-    def first(self, invite: Message, links: Sequence[str], now: float) -> str:
-        """The first of some links, in order, with room for what an INVITE offers.
+    def change(self, behind: Mapping[str, str]) -> None:
+        """Other edges are behind links from now on."""
+        self._behind = behind
 
-        What is no link always has room. Raises LookupError where none has.
+    def choosing(
+        self, invite: Message, choose: Choose, record: CallRecord, now: float
+    ) -> Choose:
+        """Who is next for a new call: those of `choose` whose link has room for it."""
+        return Spilling(
+            choose,
+            record,
+            self._bandwidth,
+            link_of=lambda edge: self._behind.get(edge),  # those of then
+            needed=lambda link: self._needed(invite, link),
+            now=now,
+        )
+
+    def began(self, invite: Message, label: str, now: float) -> None:
+        """Note that the INVITE of a new call went to an edge, or came from it.
+
+        Once more when the next one is tried: the slot moves with the call.
         """
-        offer = _offered(invite)
-        needed = {link: self._rate(link, offer) for link in links}
-        return self._bandwidth.spill(links, needed, now)
-
-    def opened(self, invite: Message, link: str, now: float) -> None:
-        """Note that the INVITE of a new call has been sent over a link.
-
-        Once more when the next target is tried: the slot moves with the call.
-        """
-        call = _call(invite, b"from")
+        call, link = _call(invite, b"from"), self._behind.get(label)
+        if link is None:
+            self.close(call)
+            return
         offer = _offered(invite)
         self._bandwidth.open(call, link, self._rate(link, offer), now)
         if self._bandwidth.slot(call) is None:
@@ -79,15 +99,33 @@ class Sessions:
             self._talks[call] = _Talk(cseq, cseq, offer=offer)
 
     def passed(self, message: Message, now: float) -> None:
-        """Note that any other message of a call was passed on, to either side."""
+        """Note that another message of a call was passed on, to either side."""
         call, slot = self._known(message)
         if slot is None:
             return
-        self._bandwidth.hear(call, now)
         if message.status:
             self._answered(call, slot, message, now)
         else:
             self._asked(call, slot, message)
+
+    def refused(self, request: Message, status: int, now: float) -> None:
+        """Note that a request was turned down, by whom it was for or by us."""
+        call, slot = self._known(request)
+        if slot is None:
+            return
+        talk = self._talks.get(call, _Talk())
+        cseq = request.first(b"cseq") or b""
+        if not slot.answered and request.method == b"INVITE":
+            if talk.invite not in (b"", cseq):
+                return  # an earlier one, which was challenged
+            if status in CHALLENGES:
+                self._bandwidth.keep(call, now, CHALLENGED)
+            else:
+                self.close(call)
+        elif slot.answered and status in GONE and request.method in DIALOG:
+            self.close(call)
+        elif cseq == talk.cseq:
+            self._bandwidth.adjust(call, talk.before)
 
     def expire(self, now: float) -> list[str]:
         """Take back the slots of calls whose time is over; which those were."""
@@ -101,6 +139,10 @@ class Sessions:
         """Take back the slot of a call."""
         self._bandwidth.close(call)
         self._talks.pop(call, None)
+
+    def _needed(self, invite: Message, link: str) -> tuple[str, float]:
+        """What a new call is known by, and what it would take of a link."""
+        return _call(invite, b"from"), self._rate(link, _offered(invite))
 
     def _known(self, message: Message) -> tuple[str, Slot | None]:
         """The call that a message belongs to, and its slot if it is counted."""
@@ -137,11 +179,10 @@ class Sessions:
     def _answered(self, call: str, slot: Slot, response: Message, now: float) -> None:
         cseq = response.first(b"cseq") or b""
         talk = self._talks.setdefault(call, _Talk())
-        if response.status >= 300:
-            self._failed(call, slot, talk, cseq, response.status)
-            return
         is_invite = cseq.endswith(b"INVITE")
-        if response.status >= 200 and (is_invite or slot.answered):
+        if response.status < 200:
+            self._bandwidth.ring(call, now)
+        elif is_invite or slot.answered:
             self._bandwidth.stand(call, now, expires=_expires(response))
         if cseq != talk.cseq:
             return
@@ -152,19 +193,6 @@ class Sessions:
             talk.offer, talk.late = said, True
             self._bandwidth.adjust(call, self._rate(slot.link, said))
 
-    def _failed(
-        self, call: str, slot: Slot, talk: _Talk, cseq: bytes, status: int
-    ) -> None:
-        """Nobody takes the call, or nothing comes of an offer within it."""
-        if not slot.answered and cseq.endswith(b"INVITE"):
-            # An earlier INVITE of the same call may have been challenged.
-            if talk.invite in (b"", cseq):
-                self.close(call)
-        elif slot.answered and status in GONE and cseq.endswith(DIALOG):
-            self.close(call)
-        elif cseq == talk.cseq:
-            self._bandwidth.adjust(call, talk.before)
-
     def _settle(self, call: str, slot: Slot, answer: Description | None) -> None:
         """Go by what was agreed on."""
         offer = self._talks[call].offer
@@ -174,11 +202,10 @@ class Sessions:
     def _rate(
         self, link: str, offer: Description | None, answer: Description | None = None
     ) -> float:
-        capacity = self._bandwidth.capacity(link)
-        if capacity is None:
-            return 0.0
         if offer is None:
             return ASSUMED
+        capacity = self._bandwidth.capacity(link)
+        assert capacity is not None, "edges and links change together"
         return rates.of_call(offer, answer, overhead=capacity.overhead)
 
 

@@ -145,7 +145,7 @@ def _safe_fields(said: Said, places: Places) -> dict[str, object]:
     if isinstance(fields, FlowRecord):
         fields = access.fields(fields, places)
     elif isinstance(fields, Call):
-        fields = calls.fields(fields)
+        fields = calls.fields(fields, places)
     return lines.safe(fields)
 
 
@@ -166,7 +166,7 @@ def _as_json(places: Places) -> Callable[[Said], str]:
         if isinstance(said.fields, FlowRecord):
             return access.as_json(lines.clock(said.when), said.fields, places)
         if isinstance(said.fields, Call):
-            return calls.as_json(lines.clock(said.when), said.fields)
+            return calls.as_json(lines.clock(said.when), said.fields, places)
         return str(render(None, "", _line(said, places)))
 
     return render_line

@@ -19,8 +19,9 @@ from protocols.net.tasks import Tasks
 
 NAME = "state.json"
 "Name of the file in the state directory."
-MAX_BYTES = 1 << 20
-"Size of a state file at most; a thousand names need a tenth of it."
+MAX_BYTES = 2 << 20
+"""Size of a state file at most: a thousand names need a twentieth of it, as many calls
+as links can have, the half."""
 INTERVAL = 30.0
 "Seconds between two times that the file is written at least."
 

@@ -167,6 +167,26 @@ class BgpStatus:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class LinkUse:
+    """What a direct link carries, in bits per second of its fuller direction."""
+
+    bandwidth: float
+    "What was ordered."
+    reserve: float
+    "What new calls must leave of it."
+    calls: int
+    "Calls on it."
+    taken: float
+    "What they take."
+    other: float
+    "What requests and WebSockets took in the last seconds."
+    room: float
+    "What is left for new calls; below 0 where calls have come to take more."
+    spilled: int
+    "Calls that went elsewhere for want of room, since the start."
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class LinkStatus:
     """One direct link."""
 
@@ -184,6 +204,8 @@ class LinkStatus:
     "The edges behind it."
     bgp: BgpStatus | None
     "What BIRD says; None where it is not asked."
+    use: LinkUse | None = None
+    "What it carries; None where nobody counts."
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -288,6 +310,7 @@ _TIMES = frozenset(
 )
 _MILLISECONDS = frozenset({"round_trip", "value", "penalty", "gain", "needed"})
 _SECONDS = frozenset({"age", "window", "lead"})
+_BITS = frozenset({"bandwidth", "reserve", "taken", "other", "room"})
 
 
 def _member(name: str, value: object) -> tuple[str, object]:
@@ -297,6 +320,8 @@ def _member(name: str, value: object) -> tuple[str, object]:
         return short, round(value * 1000, 3) if isinstance(value, float) else None
     if name in _SECONDS and isinstance(value, float):
         return f"{name}_s", round(value, 1)
+    if name in _BITS and isinstance(value, float):
+        return f"{name}_bps", round(value)
     if name in _TIMES and isinstance(value, float):
         return name, iso(value)
     return name, _data(value)
@@ -312,6 +337,11 @@ def _data(value: object) -> object:
             return plain(value)
         case _:
             return value
+
+
+def megabits(rate: float) -> str:
+    """Bits per second as those who sell lines write them."""
+    return f"{rate / 1e6:.2f} Mbit/s"
 
 
 def iso(unix: float) -> str:

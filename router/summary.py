@@ -51,8 +51,10 @@ def summarise(loaded: Loaded) -> tuple[Summary, ...]:
 def edge_places(loaded: Loaded) -> dict[str, Place]:
     """What records say of the edges that served."""
     provider, edges = loaded.config.provider, loaded.catalogue.edges
+    behind = {edge: name for name, one in provider.links.items() for edge in one.edges}
     return {
-        name: Place(provider.region, edges[name].kind.value) for name in provider.edges
+        name: Place(provider.region, edges[name].kind.value, behind.get(name, ""))
+        for name in provider.edges
     }
 
 

@@ -278,6 +278,8 @@ class Trunks:
                 Side.EDGE: trust(provider.ca_file),
             },
             certificates=self._certificates(listener),
+            meter=ground.meter,
+            strays=ground.strays,
         )
 
     def _certificates(self, listener: Sip) -> dict[Side, Certificates]:
@@ -296,13 +298,14 @@ class Trunks:
         return self._keys[path]
 
     def _endpoint(self, ground: Ground, name: str, terms: Terms) -> Endpoint:
+        refusals = Refusals(self._log, name, ground.incoming.edge_of)
         return Endpoint(
             terms,
             token=_token,
             report=ground.checker.report,
             record=functools.partial(self._log.log_call, name),
-            refused=functools.partial(self._refused, name),
-            turned_down=Refusals(self._log, name).request,
+            refused=functools.partial(self._refused, refusals),
+            turned_down=refusals.request,
             tasks=self._tasks,
             loop=asyncio.get_running_loop(),
         )
@@ -327,14 +330,17 @@ class Trunks:
                 needed_bytes=datagrams.RECEIVE_BUFFER,
             )
 
-    def _refused(self, listener: str, address: str, reason: str, detail: str) -> None:
-        if reason == Refusal.HANDSHAKE_FAILED:
-            self._log.say(
-                events.TLS_FAILED, listener=listener, client=address, error=detail
-            )
+    def _refused(
+        self, refusals: Refusals, address: str, reason: str, detail: str
+    ) -> None:
+        if reason in (Refusal.HANDSHAKE_FAILED, Refusal.ASTRAY):
+            refusals.client(address, Refusal(reason), detail)
         else:
             self._log.say(
-                events.MESSAGE_DROPPED, listener=listener, client=address, reason=reason
+                events.MESSAGE_DROPPED,
+                listener=refusals.listener,
+                client=address,
+                reason=reason,
             )
 
 

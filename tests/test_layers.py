@@ -118,6 +118,7 @@ CORES = (
     "router.snapshot",
     "router.sources",
     "router.spacing",
+    "router.spilling",
     "router.standing",
     "router.status",
     "router.summary",

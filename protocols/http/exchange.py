@@ -120,7 +120,13 @@ class Exchange:
         shared, far = self._shared, self._far
         edge = far.target.label if far is not None else ""
         return UnderWay(
-            shared.listener, "https", self._near.client, edge, self._started
+            shared.listener,
+            "https",
+            self._near.client,
+            edge,
+            self._started,
+            self._received,
+            self._sent,
         )
 
     def wants_body(self) -> bool:

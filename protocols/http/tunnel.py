@@ -174,7 +174,12 @@ class Tunnel(asyncio.Protocol):
         """What there is to tell before it ends."""
         record = self._record
         return UnderWay(
-            record.listener, record.protocol, record.client, record.edge, self._began
+            record.listener,
+            record.protocol,
+            record.client,
+            record.edge,
+            self._began,
+            *(self._splice.passed if self._splice is not None else (0, 0)),
         )
 
     def cut(self, reason: str) -> None:

@@ -16,6 +16,8 @@ class Refusal(enum.StrEnum):
 
     NOT_ALLOWED = "not_allowed"
     "Its address is in none of the allowed networks."
+    ASTRAY = "astray"
+    "It did not come by the way by which its address is reached."
     CLIENT_LIMIT = "client_limit"
     "Its address has as many connections as one may have."
     TOTAL_LIMIT = "total_limit"

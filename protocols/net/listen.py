@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from protocols.net.admission import Admission, Limits, Network, Refusal
 from protocols.net.devices import confine_or_silence, side_by_side
-from protocols.net.sockets import family, harden, words
+from protocols.net.sockets import family, harden, interface, words
 from protocols.net.tasks import Tasks
 from protocols.net.tls import Certificates
 from protocols.target import hostport
@@ -37,6 +37,10 @@ _BATCH = 64
 Take = Callable[[int, str, int], socket.socket | None]
 """Give the socket that listens on a kind, address and port already, if there is one: a
 service manager may have bound it, or kept it since the last run."""
+
+Strays = Callable[[str, str, str], str]
+"""Say why a connection cannot have come the way that it came; empty if it may have. By
+its source, the address that it was made to, and the interface, empty if unknown."""
 
 Refused = Callable[[str, Refusal, str], None]
 "Tell of a connection not served: client address, reason, detail. Never raises."
@@ -146,6 +150,8 @@ class Serving:
     "What clients are shown; None for plain TCP."
     handshake_timeout: float = HANDSHAKE_TIMEOUT
     "Seconds for the TLS handshake of each."
+    strays: Strays | None = None
+    "Looks at the way that each came; None where any way is right."
 
 
 class Listener:
@@ -213,6 +219,14 @@ class Listener:
             sock.close()
             self._serving.refused(address, refusal, "")
             return
+        strays = self._serving.strays
+        if strays is not None:
+            reason = strays(address, sock.getsockname()[0], interface(sock))
+            if reason:
+                self.admission.leave(address)
+                sock.close()
+                self._serving.refused(address, Refusal.ASTRAY, reason)
+                return
         admitted = _Admitted(sock, lambda: self.admission.leave(address))
         serving = self._serve(admitted, address, self._serving)
         task = self._tasks.start(serving, name=f"accept {address}")

@@ -16,6 +16,9 @@ KEEPALIVE_INTERVAL = 10
 KEEPALIVE_PROBES = 3
 "Unanswered probes that end the connection."
 
+_PKTINFO, _PKTOPTIONS = 8, 9  # linux/in.h
+_CONTROL = struct.Struct("@Nii")  # struct cmsghdr: length, level, type
+
 USER_TIMEOUT_MS = 30_000
 "Milliseconds that written bytes may stay unacknowledged (RFC 5482 section 2)."
 
@@ -59,6 +62,37 @@ def reset(transport: asyncio.Transport) -> None:
         linger = struct.pack("ii", 1, 0)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     transport.abort()
+
+
+def device(sock: socket.socket) -> str:
+    """The interface that a socket is confined to; empty for all (socket(7))."""
+    name = sock.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16)
+    return name.rstrip(b"\0").decode("latin-1")
+
+
+def interface(sock: socket.socket) -> str:
+    """The interface that an accepted connection came in by; empty if unknown.
+
+    Linux keeps with it where its first packet came in, and tells those who ask for what
+    comes with packets: IP_PKTINFO in ip(7), IP_PKTOPTIONS in net/ipv4/ip_sockglue.c.
+    """
+    if sock.family is not socket.AF_INET:
+        return ""
+    try:
+        sock.setsockopt(socket.IPPROTO_IP, _PKTINFO, 1)
+        told = sock.getsockopt(socket.IPPROTO_IP, _PKTOPTIONS, 64)
+        return socket.if_indextoname(_index(told))
+    except (OSError, struct.error):
+        return ""
+
+
+def _index(told: bytes) -> int:
+    """The number of the interface in a control message of struct in_pktinfo."""
+    _, level, kind = _CONTROL.unpack_from(told)
+    if (level, kind) != (socket.IPPROTO_IP, _PKTINFO):
+        return 0
+    (index,) = struct.unpack_from("=i", told, _CONTROL.size)
+    return int(index)
 
 
 def words(error: Exception) -> str:

@@ -108,6 +108,11 @@ class Splice:
                 end.transport.set_write_buffer_limits(high=HIGH_WATER)
                 end.transport.resume_reading()
 
+    @property
+    def passed(self) -> tuple[int, int]:
+        """Bytes that came from the client, and from the far side, so far."""
+        return self._client.count, self._far.count
+
     def give(self, data: bytes) -> None:
         """Pass bytes to the client that came from the far side before the joining."""
         self._far.data_received(data)

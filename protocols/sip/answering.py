@@ -75,10 +75,17 @@ class Answering(Transaction):
             self._send(self.last)
         self._drop_if_over()
 
-    def answer(self, status: int, now: float, extra: tuple[bytes, ...] = ()) -> None:
+    def answer(
+        self,
+        status: int,
+        now: float,
+        extra: tuple[bytes, ...] = (),
+        reason: bytes = b"",
+    ) -> None:
         """Give an answer of our own, unless the transaction has had its last."""
         if not self.given:
-            self.say(status, replies.reply(self.request, status, extra=extra), now)
+            data = replies.reply(self.request, status, reason, extra=extra)
+            self.say(status, data, now)
 
     def say(self, status: int, data: bytes, now: float) -> None:
         """Send an answer to a request that has not had its last."""

@@ -187,6 +187,8 @@ class Context(Answering):
             self._account.rang(now)
             self._search.abandon_all(branch, now)
         self.say(response.status, bytes(response), now)
+        if self._shared.meter is not None:
+            self._shared.meter.passed(response, now)
 
     def _succeeded(self, branch: Branch, response: Message, now: float) -> None:
         again = branch.answered
@@ -202,9 +204,8 @@ class Context(Answering):
             # an INVITE request" is forwarded, of an abandoned branch, too.
             self._send(bytes(response))
             if not again:
-                self._note(
-                    response.status, branch, "answered after another answer", now
-                )
+                reason = "answered after another answer"
+                self._note(response.status, branch, reason, now, response)
 
     def _failed(self, branch: Branch, response: Message, now: float) -> None:
         waiting = branch.live
@@ -368,9 +369,12 @@ class Context(Answering):
 
     def _refuse(self, now: float) -> None:
         """All that could be asked has failed: the next request would, too."""
-        settings = self._shared.settings
+        settings, record = self._shared.settings, self._way.record
         retry_after = b"Retry-After: %d" % settings.retry_after
         nobody = settings.nobody if self._way.side is Side.EDGE else ""
+        if record is not None and not self._search.branches:
+            # Whoever chooses may have known why there is nobody.
+            nobody = record.reason or nobody
         if not nobody:
             self._finish(503, now, (retry_after,))
             return
@@ -387,7 +391,7 @@ class Context(Answering):
     ) -> None:
         """Give an answer of our own."""
         self._stop()
-        self.answer(status, now, extra)
+        self.answer(status, now, extra, reason.encode())
         self._note(status, None, reason or replies.REASONS[status].decode(), now)
 
     def _give(self, response: Message, branch: Branch, now: float) -> None:
@@ -418,7 +422,8 @@ class Context(Answering):
         now: float,
         response: Message | None = None,
     ) -> None:
-        """Write the record."""
+        """Write the record, and tell who counts what calls take."""
+        self._count(status, branch, response, now)
         record = self._account.close(
             status,
             self._search.branches,
@@ -429,3 +434,17 @@ class Context(Answering):
         )
         if record is not None:
             self._shared.actions.append(Ended(record))
+
+    def _count(
+        self, status: int, branch: Branch | None, response: Message | None, now: float
+    ) -> None:
+        meter = self._shared.meter
+        if meter is None:
+            return
+        if branch is None or response is None or status >= 300:
+            meter.refused(self.request, status or 408, now)
+            return
+        if self.given >= 300 or branch not in self._search.branches[-1:]:
+            # The call is where its answer came from, though it was elsewhere since.
+            self._search.count(self, branch.target, now)
+        meter.passed(response, now)

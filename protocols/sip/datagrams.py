@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from protocols.net.devices import confine_or_silence, side_by_side
 from protocols.net.listen import BindError
-from protocols.net.sockets import family, words
+from protocols.net.sockets import device, family, words
 
 BATCH = 16
 "Datagrams that are read before others have their turn."
@@ -102,6 +102,8 @@ class Datagrams:
         self._sendto = sock.sendto
         self._recvfrom = sock.recvfrom
         self._is_ipv6 = sock.family is socket.AF_INET6
+        self.way = sock.getsockname()[0], device(sock)
+        "The address that it is bound to; the only interface, if there is but one."
         self._epoll = select.epoll()
         self._epoll.register(sock.fileno(), select.EPOLLIN)
         self._loop = asyncio.get_running_loop()

@@ -16,7 +16,7 @@ from protocols.record import UnderWay
 from protocols.sip import replies
 from protocols.sip.bound import Bound
 from protocols.sip.connection import Patience
-from protocols.sip.guard import Drop, is_scanner
+from protocols.sip.guard import Drop, begins, is_scanner
 from protocols.sip.message import Message, MessageError, parse
 from protocols.sip.peers import Action, Ended, Observed, Peer, Send, Side, TurnedDown
 from protocols.sip.places import Places
@@ -76,8 +76,10 @@ class Endpoint:
             terms.names,
             token,
             self._standing,
+            terms.meter,
         )
         self._guards = terms.by_side
+        self._strays = terms.strays
         self._report = report
         self._record = record
         self._refused = refused
@@ -121,9 +123,14 @@ class Endpoint:
         UDP sockets that are not among them still serve what they received, for a while.
         """
         self._proxy.change(
-            terms.settings, terms.choose_edge, terms.choose_site, terms.names
+            terms.settings,
+            terms.choose_edge,
+            terms.choose_site,
+            terms.names,
+            terms.meter,
         )
         self._guards = terms.by_side
+        self._strays = terms.strays
         removed = self._udp.change(terms.datagram_sockets)
         if removed:
             self._loop.call_later(REMOVED, self._udp.drop, removed)
@@ -208,6 +215,7 @@ class Endpoint:
                 terms.certificates[one.side]
                 if one.transport is Transport.TLS
                 else None,
+                strays=terms.strays if one.side is Side.EDGE else None,
             )
             if one in self._listeners:
                 self._listeners[one].change(serving)
@@ -273,12 +281,25 @@ class Endpoint:
             and self._udp.has_asked(source.address, source.port)
         )
 
+    def _astray(self, message: Message, source: Peer) -> str:
+        """Why a datagram that begins something at the provider cannot have come by its
+        way. What comes on a connection has been looked at as that was accepted."""
+        if source.side is Side.SITE or source.transport is not Transport.UDP:
+            return ""
+        assert self._strays is not None
+        reason = self._strays(source.address, *self._udp.way_of(source))
+        return reason if reason and begins(message) else ""
+
     def _take(self, message: Message, source: Peer, now: float) -> None:
         if message.status:
             if self._probes.answered(message):
                 return
         elif is_scanner(message):
             self._drop(source.address, Drop.SCANNER)
+            return
+        elif self._strays is not None and (reason := self._astray(message, source)):
+            # Without a word, as with strangers: who would get it, nobody knows.
+            self._drop(source.address, Drop.ASTRAY, reason)
             return
         self._do(self._proxy.received(message, source, now), source.address)
 

@@ -10,7 +10,8 @@ import ipaddress
 import re
 from collections.abc import Sequence
 
-from protocols.sip.message import Message
+from protocols.sip.headers import tag_in
+from protocols.sip.message import Message, MessageError
 from protocols.sip.settings import Network
 
 SOURCES = 4_096
@@ -31,6 +32,8 @@ class Drop(enum.StrEnum):
     "Its address is in none of the networks that may send."
     FLOOD = "flood"
     "Its address sends more than one may."
+    ASTRAY = "astray"
+    "It begins something, and did not come by the way by which its address is reached."
     SCANNER = "scanner"
     "It says of itself that it looks for victims."
 
@@ -105,6 +108,14 @@ class _Source:
     "Messages that it may send at once."
     when: float
     "When that was so."
+
+
+def begins(request: Message) -> bool:
+    """Whether a request is of no dialog: those that stand go on, come what may."""
+    try:
+        return request.method != b"ACK" and not tag_in(request.line(b"to"))
+    except MessageError:
+        return True
 
 
 def is_scanner(request: Message) -> bool:

@@ -18,7 +18,7 @@ from protocols.sip.machines import T1
 from protocols.sip.message import Message, MessageError, parse, value_of
 from protocols.sip.peers import Action, Dropped, Peer, Send, Side, TurnedDown
 from protocols.sip.settings import Settings
-from protocols.sip.shared import Key, Names, Shared, Standing
+from protocols.sip.shared import Key, Meter, Names, Shared, Standing
 from protocols.sip.token import Hop
 from protocols.sip.validity import check
 from protocols.sip.ways import Refused, Ways, count_hop
@@ -53,10 +53,11 @@ class Proxy:
         names: Names,
         token: Callable[[], bytes],
         standing: Standing = lambda _: 0,
+        meter: Meter | None = None,
     ) -> None:
         """`standing` knows the connections that the site has made."""
         self._shared = Shared(
-            settings, (choose_site, choose_edge), names, token, standing
+            settings, (choose_site, choose_edge), names, token, standing, meter
         )
         self._ways = Ways(self._shared)
         self.accepting = True
@@ -67,14 +68,19 @@ class Proxy:
         "Whether those not taken over UDP are left to another process, and not refused."
 
     def change(
-        self, settings: Settings, choose_edge: Choose, choose_site: Choose, names: Names
+        self,
+        settings: Settings,
+        choose_edge: Choose,
+        choose_site: Choose,
+        names: Names,
+        meter: Meter | None = None,
     ) -> None:
         """Go by these from now on; a request under way ends as it began.
 
         Requests of dialogs are routed by what is signed into them: they need a key that
         is still among the keys.
         """
-        self._shared.change(settings, (choose_site, choose_edge), names)
+        self._shared.change(settings, (choose_site, choose_edge), names, meter)
         self._ways = Ways(self._shared)
 
     def received(self, data: bytes | Message, source: Peer, now: float) -> list[Action]:
@@ -178,7 +184,7 @@ class Proxy:
         asked = self._shared.contexts.get(key)
         if message.method == b"ACK":
             if asked is None or asked.acked(now):
-                self._acknowledge(message, via, source)
+                self._acknowledge(message, via, source, now)
         elif asked is not None:
             asked.again(now)
         elif (
@@ -268,7 +274,9 @@ class Proxy:
         Answering(self._shared, key, message, peer, now).answer(200, now)
         invite.cancelled(message, now)
 
-    def _acknowledge(self, message: Message, via: Via, source: Peer) -> None:
+    def _acknowledge(
+        self, message: Message, via: Via, source: Peer, now: float
+    ) -> None:
         """Pass the ACK to a 2xx on, without remembering it.
 
         RFC 3261 section 16.11 has the branch made from the message, so that one that
@@ -281,6 +289,8 @@ class Proxy:
         except (MessageError, Refused):
             self._drop("ACK to nothing")
             return
+        if self._shared.meter is not None:
+            self._shared.meter.passed(message, now)
         face = self._shared.places.face(
             side, target.transport, target.address, target.source
         )

@@ -43,4 +43,7 @@ class CallRecord:
     failover: float = 0.0
     "Until the request was sent where the final answer came from."
     reason: str = ""
-    "In words, why the router itself ended it, or what was odd; from our own text."
+    """In words, why the router itself ended it, or what was odd; from our own text.
+    While it is under way, why nobody else may be asked."""
+    spilled: str = ""
+    "What had no room for the call, so that it went elsewhere; empty for nothing."

@@ -54,11 +54,23 @@ class Search:
         self._tried += (target,)
         branch = Branch(self._shared, decides, way.side, target, way.mark, now)
         self.branches += (branch,)
+        if self._shared.meter is not None:
+            self.count(decides, target, now)
         if way.limits is not None:
             if decides.is_invite:
                 branch.wait(Clock.LATE, way.limits.no_response / 2, now)
             else:
                 branch.wait(Clock.SILENT, way.limits.no_response, now)
+
+    def count(self, decides: Decides, target: Target, now: float) -> None:
+        """Tell who counts what calls take that the request is there now."""
+        meter, way = self._shared.meter, self._way
+        if meter is None:
+            return
+        if way.limits is None:
+            meter.passed(decides.request, now)
+        elif decides.is_invite:
+            meter.began(decides.request, way.label(target), now)
 
     def fall_back(
         self, decides: Decides, branch: Branch, target: Target, now: float

@@ -10,6 +10,7 @@ from protocols.sip.message import Message, MessageError
 from protocols.sip.peers import Action, Side
 from protocols.sip.pins import Pins
 from protocols.sip.places import Places
+from protocols.sip.records import CallRecord
 from protocols.sip.settings import Settings
 from protocols.sip.timers import Timers
 from protocols.sip.token import Hop
@@ -73,6 +74,31 @@ class Names(Protocol):
         """Any target of that place, for its names and its source; None if unknown."""
 
 
+class Meter(Protocol):
+    """Who counts what calls take, by the messages that pass on.
+
+    Called for most messages of a call: all must be quick, and none may raise.
+    """
+
+    def choosing(
+        self, invite: Message, choose: Choose, record: CallRecord, now: float
+    ) -> Choose:
+        """Who is next for a new call: those of `choose` that have room for it.
+
+        What has none is noted in the record; where nobody is left, its reason too.
+        """
+
+    def began(self, invite: Message, label: str, now: float) -> None:
+        """Take that the INVITE of a new call went to a place at the far side, or came
+        from there; or that the call is at that place after all."""
+
+    def passed(self, message: Message, now: float) -> None:
+        """Take that another message of a call was passed on, but for a refusal."""
+
+    def refused(self, request: Message, status: int, now: float) -> None:
+        """Take that a request got a final answer of 300 or above, or none (408)."""
+
+
 class Shared:
     """Tables and timers of one proxy."""
 
@@ -83,13 +109,16 @@ class Shared:
         names: Names,
         token: Callable[[], bytes],
         standing: Standing = lambda _: 0,
+        meter: Meter | None = None,
     ) -> None:
         self.settings: Settings
         self.choose: tuple[Choose, Choose]
         "Who is next, by the side that it is on."
         self.names: Names
         self.places: Places
-        self.change(settings, choose, names)
+        self.meter: Meter | None
+        "Who counts what calls take; None where nobody does."
+        self.change(settings, choose, names, meter)
         self.token = token
         "Gives 8 to 32 unguessable letters or digits, new ones each time."
         self.timers = Timers()
@@ -111,12 +140,17 @@ class Shared:
         self._udp_only: dict[str, float] = {}
 
     def change(
-        self, settings: Settings, choose: tuple[Choose, Choose], names: Names
+        self,
+        settings: Settings,
+        choose: tuple[Choose, Choose],
+        names: Names,
+        meter: Meter | None = None,
     ) -> None:
         """Go by these from now on."""
         self.settings = settings
         self.choose = choose
         self.names = names
+        self.meter = meter
         self.places = Places(settings)
 
     def number(self) -> int:

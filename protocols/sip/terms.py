@@ -4,12 +4,13 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from protocols.net.handshake import Contexts
+from protocols.net.listen import Strays
 from protocols.net.tls import Certificates
 from protocols.sip.bound import Bound
 from protocols.sip.guard import Guard
 from protocols.sip.peers import Side
 from protocols.sip.settings import Settings
-from protocols.sip.shared import Names
+from protocols.sip.shared import Meter, Names
 from protocols.sip.streams import Sources, dials_from
 from protocols.target import Choose, Transport
 
@@ -34,6 +35,10 @@ class Terms:
     "Trust in the far side, by side."
     certificates: Mapping[Side, Certificates]
     "What is shown; needed for the sides that TLS is bound on."
+    meter: Meter | None = None
+    "Who counts what calls take; None where nobody does."
+    strays: Strays | None = None
+    "Looks at the way that what the provider begins came; None where any way is right."
 
     @property
     def by_side(self) -> tuple[Guard, Guard]:

@@ -110,6 +110,12 @@ class Udp:
         way = self._sockets.get(peer.connection)
         return way is not None and not way.send(data, (peer.address, peer.port))
 
+    def way_of(self, peer: Peer) -> tuple[str, str]:
+        """The address that a peer's datagrams were sent to, and the interface that they
+        came by; empty for what their socket does not tell."""
+        socket = self._sockets.get(peer.connection)
+        return socket.way if socket is not None else ("", "")
+
     def has_asked(self, address: str, port: int) -> bool:
         """Whether a request was sent there, so that answers are expected."""
         return (address, port) in self._asked

@@ -28,3 +28,9 @@ class Way(NamedTuple):
     "Whether it may go to targets with TLS alone (sips)."
     record: CallRecord | None = None
     "The record to fill and write, if there is to be one."
+
+    def label(self, target: Target) -> str:
+        """Name of the provider's place: where the request goes, or where it is from."""
+        if self.side is Side.EDGE or self.record is None:
+            return target.label
+        return self.record.edge

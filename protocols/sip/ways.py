@@ -20,7 +20,7 @@ from protocols.sip.stamp import PATH, RECORD_ROUTE, STAMPED, Stamp
 from protocols.sip.token import Hop, Hops
 from protocols.sip.validity import Call
 from protocols.sip.way import Way
-from protocols.target import Target, Transport
+from protocols.target import Choose, Target, Transport
 
 RECORDED = frozenset((b"INVITE", b"SUBSCRIBE", b"REFER"))
 "Methods that make a dialog; BYE is written down, too."
@@ -141,20 +141,36 @@ class Ways:
         side = source.side.other
         shared = self._shared
         back = self._label_of(source)
-        first = None
+        first, choose = None, shared.choose[side]
+        record = _record(message, call, source, "" if side is Side.EDGE else back)
         if side is Side.EDGE:
             self._name_trunk(message)
             first = shared.pins.find(call.id, now)
+            choose = self._with_room(message, choose, record, now)
         return Way(
             side=side,
-            choose=shared.choose[side],
+            choose=choose,
             limits=self._limits(side),
             mark=mark,
             stamp=self._stamp(message, call, source, _hop_back(source, via, back)),
             first=first,
             needs_tls=message.uri[:5].lower() == b"sips:",
-            record=_record(message, call, source, "" if side is Side.EDGE else back),
+            record=record,
         )
+
+    def _with_room(
+        self, message: Message, choose: Choose, record: CallRecord | None, now: float
+    ) -> Choose:
+        """Who is next, where a call is to go only where there is room for it.
+
+        An emergency call goes first, whatever is full.
+        """
+        meter = self._shared.meter
+        if meter is None or record is None or message.method != b"INVITE":
+            return choose
+        if message.uri.startswith(b"urn:"):
+            return choose
+        return meter.choosing(message, choose, record, now)
 
     def _label_of(self, source: Peer) -> str:
         """Name of the place of a peer, where more than its address is to be known."""

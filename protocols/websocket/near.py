@@ -128,7 +128,12 @@ class Near(Buffered):
             return None
         record = self._record
         return UnderWay(
-            record.listener, record.protocol, record.client, record.edge, self._began
+            record.listener,
+            record.protocol,
+            record.client,
+            record.edge,
+            self._began,
+            *(self.joined.passed if self.joined is not None else (0, 0)),
         )
 
     def leave(self, reason: str) -> None:

@@ -20,6 +20,7 @@ from router.commands.output import (
     since,
 )
 from router.endpoint import Protocol
+from router.status import megabits
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 TROUBLED = ("degraded", "failed")
@@ -152,6 +153,10 @@ def status_parts(found: Data) -> Iterator[Part]:
         ("link", "exchange", "interface", "privacy", "edges", "BGP", "why"),
         [_link(one) for one in found.get("links", ())],
     )
+    yield Sheet(
+        ("link", "calls#", "taken by calls#", "other#", "room#", "of#", "spilled#"),
+        [_use(one) for one in found.get("links", ()) if one["use"] is not None],
+    )
     yield _counts(found["flows"])
     yield Sheet(
         ("ago", "what happened"),
@@ -195,6 +200,12 @@ def _link(link: Data) -> tuple[str, ...]:
         said,
         link["reason"],
     )
+
+
+def _use(link: Data) -> tuple[str, ...]:
+    use = link["use"]
+    rates = (use[f"{name}_bps"] for name in ("taken", "other", "room", "bandwidth"))
+    return (link["name"], str(use["calls"]), *map(megabits, rates), str(use["spilled"]))
 
 
 def _counts(counts: list[Data]) -> Sheet:

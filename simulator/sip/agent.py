@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from simulator.sip.call import Call, settle
 from simulator.sip.caller import Caller
-from simulator.sip.message import Fields, Received, back, read
+from simulator.sip.message import G711, Fields, Received, back, read
 from simulator.sip.party import ALLOW
 from simulator.sip.transaction import END, Path, Server
 
@@ -16,6 +16,8 @@ class Agent(Caller):
     def __init__(self, *, t1: float = 0.5) -> None:
         """Repeat after `t1` seconds what goes unanswered; all timers follow it."""
         super().__init__(t1=t1)
+        self.formats = G711
+        "What it offers and agrees to, as the m= line of a description and below."
         self.overhear: Callable[[bytes], None] = lambda _: None
         "Is told every message as it came, before anybody judges it."
         self._origins: dict[tuple[str, str, int], tuple[str, str, str]] = {}

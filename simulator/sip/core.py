@@ -265,7 +265,7 @@ class Core(Agent):
 
     def body(self) -> bytes:
         """Media in the provider's own range."""
-        return description(MEDIA)
+        return description(MEDIA, formats=self.formats)
 
     # ---- The ledger --------------------------------------------------------------
 

@@ -239,13 +239,18 @@ def reply(
     )
 
 
+G711 = "RTP/AVP 0 8\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n"
+"What telephones have always spoken."
+OPUS = "RTP/AVP 96\r\na=rtpmap:96 opus/48000/2\r\na=fmtp:96 maxaveragebitrate=32000\r\n"
+"Opus at 32 kbit/s at most (RFC 7587)."
+
+
 @functools.cache
-def description(address: str, port: int = 10_000) -> bytes:
+def description(address: str, port: int = 10_000, formats: str = G711) -> bytes:
     """A session description of one audio stream (RFC 8866)."""
     return (
         f"v=0\r\no=- 1 1 IN IP4 {address}\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\n"
-        f"m=audio {port} RTP/AVP 0 8\r\n"
-        "a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n"
+        f"m=audio {port} {formats}"
     ).encode()
 
 

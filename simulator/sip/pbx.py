@@ -210,7 +210,7 @@ class Pbx(Agent):
 
     def body(self) -> bytes:
         """Media at the PBX itself."""
-        return description(self.address)
+        return description(self.address, formats=self.formats)
 
     def challenged(self, call: Call, message: Received) -> bool:
         """Answer a challenge with credentials, once (RFC 3261 section 22.2)."""

@@ -4,9 +4,10 @@ import datetime
 import functools
 
 from router.assessment import assess
+from router.egress import Privacy
 from router.health import State
 from router.history import INTERVAL, History
-from router.status import About, FlowCount, Listener, Status
+from router.status import About, FlowCount, LinkStatus, LinkUse, Listener, Status
 from tests.router.conftest import Provider
 
 ROUND_TRIPS = {"ashburn": 0.008, "umatilla": 0.031, "dublin": 0.044, "sydney": 0.102}
@@ -20,6 +21,18 @@ FLOWS = (
     FlowCount("trunk", "sip", "ashburn", 41, 3_207),
     FlowCount("voice", "websocket", "umatilla", 7, 118),
     FlowCount("webhooks", "https", "", 0, 4),
+)
+LINKS = (
+    LinkStatus(
+        name="ix1",
+        exchange="DC2",
+        interface="link1",
+        privacy=Privacy.PRIVATE,
+        reason="",
+        edges=("ashburn-ix",),
+        bgp=None,
+        use=LinkUse(1e6, 1e5, 3, 261_600.0, 12_345.6, 626_054.4, 7),
+    ),
 )
 
 
@@ -49,7 +62,8 @@ def told(*, at: float = 5_400.0) -> Status:
         noted = len(provider.changes)
         history.sample(snapshot, second)
     assert (snapshot.edges["sydney"].state is State.DOWN) == (at > 4_900)
-    return assess(snapshot, ABOUT, FLOWS, history, now=second, unix=EPOCH + second)
+    unix = EPOCH + second
+    return assess(snapshot, ABOUT, FLOWS, history, LINKS, now=second, unix=unix)
 
 
 ABOUT = About(

@@ -12,7 +12,11 @@ from router.access import Place
 
 DUBLIN = Target("192.0.2.1", 443, Transport.TLS, "api.example", label="dublin")
 ASHBURN = Target("2001:db8::1", 443, Transport.TLS, "api.example", label="ashburn")
-PLACES = {"ashburn": Place("us1", "public"), "link": Place("", "private")}
+PLACES = {
+    "ashburn": Place("us1", "public"),
+    "link": Place("", "private"),
+    "ashburn-ix": Place("us1", "private", "ix1"),
+}
 
 
 def test_record_of_a_failed_over_request_tells_what_was_tried() -> None:
@@ -67,6 +71,18 @@ def test_record_of_a_failed_over_request_tells_what_was_tried() -> None:
         "sent_bytes": 861,
         "ended": "--",
     }
+
+
+def test_record_tells_the_link_and_where_a_flow_of_the_provider_came_from() -> None:
+    went = FlowRecord("api", "https", "to_provider", "10.0.0.7", edge="ashburn-ix")
+    assert access.fields(went, PLACES)["link"] == "ix1"
+    came = FlowRecord("hooks", "https", "from_provider", "8.8.8.8", edge="10.0.0.20")
+    assert "link" not in access.fields(came, PLACES)
+    came.origin = "ashburn-ix"
+    shown = access.fields(came, PLACES)
+    assert (shown["origin"], shown["link"]) == ("ashburn-ix", "ix1")
+    assert (shown["edge"], shown["kind"]) == ("10.0.0.20", "private")
+    assert json.loads(access.as_json("now", came, PLACES)).items() >= shown.items()
 
 
 def test_record_of_a_websocket_tells_its_messages_and_its_close() -> None:

@@ -5,15 +5,18 @@ import random
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from router.advice import ALL, Advice, advise
+from router.advice import ALL, Advice, advise, live
+from router.advice import advised as best
 from router.catalogue import Catalogue, read_catalogue
 from router.crosscheck import settle
 from router.document import parse
 from router.fragment import Wishes
 from router.settings import Config
+from router.snapshot import Home
 from router.validation import build
 from simulator.console import (
     refused_environment,
@@ -23,6 +26,8 @@ from simulator.console import (
 )
 from simulator.overrides import split
 from simulator.sip.origination import Uri, edge_of, in_order
+from tests.router.conftest import edge_of as policy_edge
+from tests.router.conftest import snapshot_of
 
 TWILIO = importlib.resources.files("router.catalogues") / "twilio.yaml"
 LINKS = """\
@@ -275,3 +280,45 @@ def test_provider_that_can_be_told_nothing_is_told_nothing() -> None:
     nothing = (advice.webhooks, advice.sdk_edges, advice.networks, advice.notes)
     assert nothing == ((), (), (), ())
     assert advice.environment == {}
+
+
+def first(catalogue: Catalogue, listeners: str, **given: Any) -> dict[str, str]:
+    """The edge that comes first in the advice for each listener."""
+    text = f"version: 1\nprovider:\n  catalogue: p\n{LINKS}listeners:\n{listeners}"
+    config, problems = build(Config, parse(text, "f"), Path())
+    assert config is not None
+    assert not problems
+    return best(settle(config, catalogue), catalogue, given.get("orders", {}))
+
+
+def test_edge_that_comes_first_in_the_advice_is_the_one_that_is_waited_for(
+    twilio: Catalogue,
+) -> None:
+    listeners = TRUNK.replace("BIND", BIND) + HOOKS.replace("ADDRESS", "5.5.5.5")
+    found = first(twilio, listeners)
+    assert found == {"trunk": "ashburn-ix", "hooks": "ashburn"}
+    orders = {ALL: ["dublin"], "pstn": ["umatilla"]}
+    found = first(twilio, listeners, orders=orders)
+    assert found == {"trunk": "umatilla", "hooks": "dublin"}
+
+
+def test_listener_that_no_edge_can_be_told_of_is_advised_nothing(
+    twilio: Catalogue,
+) -> None:
+    assert first(twilio, API.replace("ADDRESS", "10.0.0.2")) == {}
+    nowhere = TRUNK.replace("BIND", "'tls://5.5.5.5:0'")
+    assert first(twilio, nowhere) == {}
+    text = OTHER.replace("hosts: {a: a.example}", "hosts: {a: a.example, b: b.example}")
+    other = read_catalogue(parse(text, "f"))
+    listeners = TRUNK.replace("BIND", "'tls://5.5.5.5:5061'") + HOOKS
+    listeners = listeners.replace("product: pstn", "product: sip")
+    found = f"version: 1\nprovider: {{catalogue: p}}\nlisteners:\n{listeners}"
+    config, _ = build(Config, parse(found.replace("ADDRESS", "5.5.5.5"), "f"), Path())
+    assert config is not None
+    assert best(settle(config, other), other, {}) == {}
+
+
+def test_order_of_the_policy_is_that_of_its_snapshot() -> None:
+    near, far = policy_edge("near", 0.01), policy_edge("far", 0.05)
+    orders = live(snapshot_of([far, near], Home("near")), now=10_000.0)
+    assert orders == {"api": ["near", "far"], ALL: ["near", "far"]}

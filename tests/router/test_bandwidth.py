@@ -19,7 +19,7 @@ OPUS = 55_200.0
 def filled(bandwidth: Bandwidth, rate: float, now: float = 0.0) -> int:
     """How many calls of a rate a link takes before the next one spills."""
     count = 0
-    while bandwidth.spill(["link1", "internet"], {"link1": rate}, now) == "link1":
+    while bandwidth.fits("link1", rate, now):
         bandwidth.open(f"{rate}-{count}", "link1", rate, now)
         count += 1
     return count
@@ -32,7 +32,7 @@ def test_megabit_takes_so_many_calls_and_spills_the_next(
     bandwidth = Bandwidth(MEGABIT)
     assert filled(bandwidth, rate) == calls
     use = bandwidth.use("link1", 0.0)
-    assert (use.calls, use.taken, use.spilled) == (calls, calls * rate, 1)
+    assert (use.calls, use.taken, use.spilled) == (calls, calls * rate, 0)
 
 
 def test_reserve_is_left_alone_by_new_calls() -> None:
@@ -40,18 +40,50 @@ def test_reserve_is_left_alone_by_new_calls() -> None:
     assert filled(bandwidth, G711) == 9
 
 
-def test_calls_spill_from_link_to_link_in_their_order() -> None:
+def test_what_a_call_has_already_is_not_counted_against_it() -> None:
     bandwidth = Bandwidth({"link1": Capacity(100_000), "link2": Capacity(100_000)})
-    taken = []
-    for number in range(3):
-        rates = {"link1": G711, "link2": G711}
-        link = bandwidth.spill(["link1", "link2", ""], rates, 0.0)
-        bandwidth.open(str(number), link, G711, 0.0)
-        taken.append(link)
-    assert taken == ["link1", "link2", ""]
-    assert len(bandwidth) == 2
-    with pytest.raises(LookupError):
-        bandwidth.spill(["link1", "link2"], {"link1": G711, "link2": G711}, 0.0)
+    bandwidth.open("one", "link1", G711, 0.0)
+    assert not bandwidth.fits("link1", G711, 0.0)
+    assert bandwidth.fits("link1", G711, 0.0, call="one")
+    assert not bandwidth.fits("link1", G711, 0.0, call="other")
+    bandwidth.open("two", "link2", G711, 0.0)
+    assert not bandwidth.fits("link2", G711, 0.0, call="one")
+    assert bandwidth.fits("internet", 1e12, 0.0, call="one")
+
+
+def test_calls_that_go_elsewhere_are_counted() -> None:
+    bandwidth = Bandwidth(MEGABIT)
+    bandwidth.spill("link1")
+    bandwidth.spill("internet")
+    assert bandwidth.use("link1", 0.0).spilled == 1
+
+
+def test_call_may_ring_for_long_as_long_as_that_is_said() -> None:
+    bandwidth = Bandwidth(MEGABIT, Limits(early=60, session=3600))
+    bandwidth.open("one", "link1", G711, 0.0)
+    bandwidth.ring("one", 50.0)
+    bandwidth.ring("none", 50.0)
+    assert bandwidth.expire(109.0) == []
+    bandwidth.stand("one", 109.0)
+    bandwidth.ring("one", 110.0)
+    assert bandwidth.expire(3708.0) == []
+    assert bandwidth.expire(3709.0) == ["one"]
+
+
+def test_slot_of_a_call_that_was_turned_down_is_kept_for_a_moment() -> None:
+    bandwidth = Bandwidth(MEGABIT, Limits(early=60))
+    bandwidth.open("one", "link1", G711, 0.0)
+    bandwidth.keep("one", 10.0, 5.0)
+    bandwidth.keep("one", 10.0, 500.0)
+    bandwidth.keep("none", 10.0, 5.0)
+    assert bandwidth.expire(14.9) == []
+    assert bandwidth.expire(15.0) == ["one"]
+
+
+def test_traffic_that_was_counted_later_is_taken_as_it_was_then() -> None:
+    bandwidth = Bandwidth(MEGABIT)
+    bandwidth.carried("link1", 10_000, 100.0)
+    assert bandwidth.use("link1", 90.0).other == bandwidth.use("link1", 100.0).other
 
 
 def test_call_that_stands_keeps_its_slot_however_full_the_link_is() -> None:
@@ -86,7 +118,6 @@ def test_other_traffic_takes_room_and_is_forgotten() -> None:
 def test_what_is_not_counted_changes_nothing() -> None:
     bandwidth = Bandwidth(MEGABIT)
     bandwidth.adjust("none", 1e6)
-    bandwidth.hear("none", 1.0)
     bandwidth.stand("none", 1.0)
     bandwidth.close("none")
     assert bandwidth.slot("none") is None
@@ -131,19 +162,6 @@ def test_session_timer_ends_a_slot_unless_it_is_refreshed() -> None:
     assert after.expire(3000.0) == ["one"]
 
 
-def test_call_that_is_silent_is_doubtful_once_in_a_while() -> None:
-    bandwidth = Bandwidth(MEGABIT, Limits(audit=100))
-    for call in ("rings", "silent", "speaks"):
-        bandwidth.open(call, "link1", G711, 0.0)
-    bandwidth.stand("silent", 0.0)
-    bandwidth.stand("speaks", 0.0)
-    bandwidth.hear("speaks", 60.0)
-    assert bandwidth.doubtful(99.0) == []
-    assert bandwidth.doubtful(100.0) == ["silent"]
-    assert bandwidth.doubtful(101.0) == []
-    assert bandwidth.doubtful(200.0) == ["silent", "speaks"]
-
-
 def test_new_configuration_keeps_what_calls_take() -> None:
     bandwidth = Bandwidth(MEGABIT | {"link2": Capacity(1e6)})
     bandwidth.open("one", "link1", G711, 0.0)
@@ -165,10 +183,9 @@ def test_slots_survive_a_restart_with_their_ages() -> None:
     bandwidth.open("gone", "link2", OPUS, 900.0)
     saved = json.loads(json.dumps(bandwidth.saved(1000.0)))
 
-    after = Bandwidth(MEGABIT, Limits(session=1000, audit=50))
+    after = Bandwidth(MEGABIT, Limits(session=1000))
     after.restore(saved, 5.0, age=10.0)
     assert after.use("link1", 5.0).taken == G711 + OPUS
-    assert after.doubtful(5.0) == ["stands"]
     assert after.expire(134.0) == []
     assert after.expire(135.0) == ["rings"]
     assert after.expire(5.0 + 900.0) == ["stands"]
@@ -176,7 +193,7 @@ def test_slots_survive_a_restart_with_their_ages() -> None:
 
 def test_slot_that_ran_out_while_nobody_looked_is_not_taken_up() -> None:
     bandwidth = Bandwidth(MEGABIT)
-    row = ["one", "link1", 1.0, 5.0, 9.0, 0, True]
+    row = ["one", "link1", 1.0, 5.0, 9.0, True]
     bandwidth.restore({"version": 1, "calls": [row]}, 0.0, age=5.0)
     assert len(bandwidth) == 0
 
@@ -192,13 +209,13 @@ def test_slot_that_ran_out_while_nobody_looked_is_not_taken_up() -> None:
         {"version": 1, "calls": {}},
         {"version": 1, "calls": [[]] * (MAX_CALLS + 1)},
         {"version": 1, "calls": [["a"]]},
-        {"version": 1, "calls": [["a", "link1", -1, 1, 1, 1, True]]},
-        {"version": 1, "calls": [["a", "link1", math.nan, 1, 1, 1, True]]},
-        {"version": 1, "calls": [["a", "link1", 1, math.inf, 1, 1, True]]},
-        {"version": 1, "calls": [["a", "link1", 1, 10**400, 1, 1, True]]},
-        {"version": 1, "calls": [["a", "link1", 1, 1, 1, "1", True]]},
-        {"version": 1, "calls": [["a", "link1", 1, 1, 1, 1, 1]]},
-        {"version": 1, "calls": [["b", "link1", 1, 1, 1, 1, True], ["a"]]},
+        {"version": 1, "calls": [["a", "link1", -1, 1, 1, True]]},
+        {"version": 1, "calls": [["a", "link1", math.nan, 1, 1, True]]},
+        {"version": 1, "calls": [["a", "link1", 1, math.inf, 1, True]]},
+        {"version": 1, "calls": [["a", "link1", 1, 10**400, 1, True]]},
+        {"version": 1, "calls": [["a", "link1", 1, 1, "1", True]]},
+        {"version": 1, "calls": [["a", "link1", 1, 1, 1, 1]]},
+        {"version": 1, "calls": [["b", "link1", 1, 1, 1, True], ["a"]]},
     ],
 )
 def test_what_was_not_saved_by_us_is_refused_whole(data: Any) -> None:

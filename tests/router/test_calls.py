@@ -9,6 +9,7 @@ from protocols.record import Attempt
 from protocols.sip.records import CallRecord
 from protocols.target import Result, Target, Transport
 from router import calls, events, lines
+from router.access import Place
 from router.calls import Call
 
 HOME = Target("192.0.2.1", 5060, Transport.UDP, "pstn", label="ashburn")
@@ -38,6 +39,19 @@ def test_call_that_an_edge_refuses_says_where_to_look() -> None:
     assert fields["reason"] == "is our address there in the provider's list?"
     record.direction = "from_provider"
     assert "reason" not in calls.fields(Call("trunk", record)), "refused by the PBX"
+
+
+def test_call_tells_its_link_and_what_was_full() -> None:
+    record = CallRecord(
+        "INVITE", "to_provider", "10.0.0.10", "id", "a", edge="dublin", spilled="ix1"
+    )
+    places = {"ashburn-ix": Place("us1", "private", "ix1")}
+    fields = calls.fields(Call("trunk", record), places)
+    assert fields["spilled"] == "ix1"
+    assert "link" not in fields
+    record.edge = "ashburn-ix"
+    assert calls.fields(Call("trunk", record), places)["link"] == "ix1"
+    assert '"link":"ix1"' in calls.as_json("now", Call("trunk", record), places)
 
 
 def test_what_does_not_apply_is_left_out() -> None:
@@ -75,6 +89,7 @@ _records = st.builds(
     total=_seconds,
     failover=_seconds,
     reason=_texts,
+    spilled=_texts,
 )
 
 

@@ -44,7 +44,9 @@ class Stage:
         base = Path()
         loaded = load(CONFIG, "f", lambda name: _read_catalogue(name, base), base=base)
         checker = measured.checker
-        self.overview = Overview(loaded, Path("f"), checker, self.log, self.flows)
+        self.overview = Overview(
+            loaded, Path("f"), checker, self.log, self.flows, lambda: ()
+        )
         self.steering = Steering(checker, self.log, measured.tasks, leave=leave)
         served = Served(
             checker=checker,

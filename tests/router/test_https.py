@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
@@ -12,7 +12,6 @@ from protocols.record import FlowRecord
 from protocols.target import Outcome, Result, Target
 from router.changes import Flip
 from router.checker import Checker
-from router.config import Loaded
 from router.health import State
 from router.https import HttpsRelay
 from router.keyring import Keyring
@@ -22,6 +21,7 @@ from router.relays import Ground
 from router.snapshot import Route, Snapshot
 from tests import stage
 from tests.protocols.http.stage import OK, Client, Origin, answering
+from tests.router.counting import counting, example
 
 GET = b"GET / HTTP/1.1\r\nHost: site.test\r\n\r\n"
 
@@ -54,11 +54,12 @@ class House:
             stage.webhooks(place, f"http://127.0.0.1:{origin.target.port}")
         )
         ground = Ground(
-            cast(Loaded, _NoConfig),
+            example(),
             cast(Checker, self.known),
             Keyring(),
             cast(Log, self),
             self.tasks,
+            *counting(cast(Log, self)),
         )
         self.relay = HttpsRelay(ground, "hooks", listener)
 
@@ -88,9 +89,6 @@ class House:
     def flip(self, to: State) -> Flip:
         targets = (self.origin.target,)
         return Flip("site", "hooks", targets, State.UP, to, "why", Result.REFUSED, 1.0)
-
-
-_NoConfig: Any = type("Loaded", (), {"config": None})
 
 
 @pytest.fixture

@@ -17,6 +17,9 @@ from router.location import plain
 from router.logs import Log, open_log
 from router.names import Answer, Memory
 from router.saved import Saved, dump
+from router.usage import Usage
+from tests.router.counting import counting
+from tests.router.test_usage import Carried
 
 CATALOGUE = """\
 version: 1
@@ -49,7 +52,9 @@ def file(tmp_path: Path) -> Iterator[TextIO]:
         yield file
 
 
-def knowledge_of(directory: Path | None, log: Log) -> Knowledge:
+def knowledge_of(
+    directory: Path | None, log: Log, usage: Usage | None = None
+) -> Knowledge:
     """Of two edges, with one product there."""
     return Knowledge(
         config.load(CONFIG, "f", lambda _: (CATALOGUE, "small.yaml"), base=Path("/")),
@@ -59,6 +64,7 @@ def knowledge_of(directory: Path | None, log: Log) -> Knowledge:
         tasks=Tasks(),
         directory=directory,
         now=asyncio.get_running_loop().time(),
+        usage=usage or counting(log)[1],
         refit=lambda: None,
     )
 
@@ -191,3 +197,35 @@ async def test_change_keeps_what_is_known_of_names_that_stay(
     log.close()
     file.seek(0)
     assert "resolver.recovered" in [json.loads(line)["event"] for line in file]
+
+
+async def test_calls_on_links_outlive_a_restart(tmp_path: Path, file: TextIO) -> None:
+    log, before, after = open_log("json", stream=file), Carried(), Carried()
+    before.call()
+    knowledge = knowledge_of(tmp_path, log, before.usage)
+    knowledge.start()
+    await knowledge.close()
+    again = knowledge_of(tmp_path, log, after.usage)
+    assert after.usage.links == before.usage.links
+    assert again._usage is after.usage
+    log.close()
+    file.seek(0)
+    (restored,) = (json.loads(line) for line in file)
+    assert (restored["event"], restored["calls"]) == ("state.restored", 1)
+
+
+async def test_calls_that_cannot_be_read_are_told_of_and_cost_nothing_else(
+    tmp_path: Path, file: TextIO
+) -> None:
+    log = open_log("json", stream=file)
+    names = {"south.example": plain(["192.0.2.2"])}
+    saved = dump(Saved({}, names)) | {"calls": {"version": 99}}
+    (tmp_path / "state.json").write_text(json.dumps(saved))
+    knowledge = knowledge_of(tmp_path, log)
+    first = knowledge.checker.snapshot.routes["api"].first
+    assert [target.address for target in first] == ["192.0.2.2"]
+    log.close()
+    file.seek(0)
+    ignored, restored = (json.loads(line) for line in file)
+    assert (ignored["event"], restored["event"]) == ("state.ignored", "state.restored")
+    assert "calls" not in restored

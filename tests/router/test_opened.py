@@ -28,6 +28,7 @@ from router.relays import Ground
 from router.table import Table
 from tests import stage
 from tests.protocols.http.stage import OK, Origin, answering
+from tests.router.counting import counting
 from tests.stage import HERE, NAME, Settings, Site, free_port
 from tests.wire import Caller, connect
 
@@ -108,7 +109,14 @@ class House:
         )
 
     def ground(self, loaded: Loaded) -> Ground:
-        return Ground(loaded, self._checker, self._keyring, self._log, self.tasks)
+        return Ground(
+            loaded,
+            self._checker,
+            self._keyring,
+            self._log,
+            self.tasks,
+            *counting(self._log, loaded),
+        )
 
     def change(self, change: Change) -> None:
         self.take_over(self.read(change))

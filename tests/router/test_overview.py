@@ -18,7 +18,9 @@ async def test_status_holds_the_configuration_the_past_and_samples(
     loaded = read(EXAMPLE, verify=False)
     with tempfile.TemporaryFile("w+") as stream:
         log = open_log("json", stream=stream)
-        overview = Overview(loaded, EXAMPLE, measured.checker, log, lambda: iter(()))
+        overview = Overview(
+            loaded, EXAMPLE, measured.checker, log, lambda: iter(()), lambda: ()
+        )
         overview.changed([Switch(None, "ashburn", "the first home")])
         overview.start()
         status = overview.status()

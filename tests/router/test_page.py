@@ -125,6 +125,11 @@ def test_links_are_listed_with_what_bird_says() -> None:
     assert "west DC2 - exposed a-ix - link1 is down" in words
 
 
+def test_links_are_shown_with_what_they_carry() -> None:
+    text = " ".join(read(render(told())).words)
+    assert "ix1 3 0.26 Mbit/s 0.01 Mbit/s 0.63 Mbit/s 1.00 Mbit/s 7" in text
+
+
 def test_daemon_that_has_just_begun_has_a_page_already() -> None:
     status = told(at=10.0)
     early = dataclasses.replace(status, troubles=(), home=None, home_reason="")

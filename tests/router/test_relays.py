@@ -1,5 +1,6 @@
 """What listeners at work have in common: how they serve, and whom they turn away."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +14,8 @@ from router.listeners import HttpsConnect, WebsocketFromProvider
 from router.logs import Log
 from router.relays import Ground, Refusals, serving
 from tests import stage
+from tests.router.counting import counting, example
+from tests.router.test_usage import loaded
 
 
 class Told:
@@ -31,9 +34,31 @@ def told() -> Told:
 
 
 def ground(told: Told) -> Ground:
-    return Ground(
-        cast(Any, None), cast(Any, None), Keyring(), cast(Log, told), cast(Any, None)
+    log = cast(Log, told)
+    nobody = cast(Any, None)
+    return Ground(example(), nobody, Keyring(), log, nobody, *counting(log))
+
+
+def test_first_link_of_a_new_configuration_is_counted_from_its_beginning(
+    told: Told, tmp_path: Path
+) -> None:
+    before = ground(told)
+    assert (before.meter, before.strays) == (None, None)
+    after = dataclasses.replace(before, loaded=loaded())
+    assert after.meter is before.usage.meter
+    listener = WebsocketFromProvider.model_validate(
+        {
+            "protocol": "websocket",
+            "direction": "from_provider",
+            "bind": "127.0.0.1:0",
+            "tls": stage.site(tmp_path).tls,
+            "to": ["ws://127.0.0.1:1"],
+        }
     )
+    for one in (before, after):
+        found = serving(one, "media", listener, cast(Any, None))
+        assert found.strays == one.strays
+    assert after.strays is not None
 
 
 def test_tunnels_are_served_without_tls_as_configured(told: Told) -> None:
@@ -67,6 +92,13 @@ def test_certificate_is_shared_by_all_who_name_it(told: Told, tmp_path: Path) ->
     found = serving(one, "media", listener, cast(Any, None))
     assert found.certificates is not None
     assert found.certificates is one.keyring.certificates(listener.tls)
+
+
+def test_client_that_came_astray_is_told_with_its_edge(told: Told) -> None:
+    refusals = Refusals(cast(Log, told), "hooks", lambda _: "ashburn-ix")
+    refusals.client("208.78.112.65", Refusal.ASTRAY, "came in by eth0")
+    fields = {"listener": "hooks", "client": "208.78.112.65", "edge": "ashburn-ix"}
+    assert told.said == [(events.FLOW_STRAYED, fields | {"reason": "came in by eth0"})]
 
 
 def test_failed_handshake_is_told_apart_from_who_may_not_connect(told: Told) -> None:

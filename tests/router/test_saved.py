@@ -28,6 +28,11 @@ def test_what_is_dumped_is_parsed_again() -> None:
     assert parse(json.loads(json.dumps(dump(saved)))) == saved
 
 
+def test_calls_are_left_to_those_who_count_them() -> None:
+    assert parse(good()).calls is None
+    assert parse(good() | {"calls": [1, "x"]}).calls == [1, "x"]
+
+
 def good() -> dict[str, Any]:
     """Sound data."""
     return dump(Saved({"a": 0.1}, {"n": plain(["192.0.2.1"])}))

@@ -1,13 +1,14 @@
 """What calls take of links, by the messages of theirs that pass."""
 
-import random
-from collections.abc import Iterator
+from collections.abc import Collection
 
 import pytest
 
 from protocols.sip.message import Message, parse
-from router.bandwidth import Bandwidth, Capacity, Limits
-from router.sessions import ASSUMED, GRACE, Sessions
+from protocols.sip.records import CallRecord
+from protocols.target import Target, Transport
+from router.bandwidth import MAX_CALLS, Bandwidth, Capacity, Limits
+from router.sessions import ASSUMED, CHALLENGED, GRACE, Sessions
 
 G711 = 87_200.0
 G729 = 31_200.0
@@ -56,14 +57,14 @@ class Line:
         self.bandwidth = Bandwidth(
             {"link1": Capacity(1e6)}, Limits(early=60, session=3600)
         )
-        self.sessions = Sessions(self.bandwidth)
+        self.sessions = Sessions(self.bandwidth, {"ix": "link1"})
         self.now = 0.0
 
     def invite(
         self, media: str = PCMU, cseq: str = "1 INVITE", call: str = "one"
     ) -> None:
         request = message("INVITE", cseq, media, call=call)
-        self.sessions.opened(request, "link1", self.now)
+        self.sessions.began(request, "ix", self.now)
 
     def request(
         self, cseq: str, media: str = "", *, back: bool = False, called: str = "called"
@@ -75,11 +76,20 @@ class Line:
         assert bytes(passed) == before
 
     def answer(
-        self, status: int, cseq: str = "1 INVITE", media: str = "", more: str = ""
+        self,
+        status: int,
+        cseq: str = "1 INVITE",
+        media: str = "",
+        more: str = "",
+        called: str = "",
     ) -> None:
         start = f"SIP/2.0 {status} x"
-        passed = message(start, cseq, media, called="called", more=more)
-        self.sessions.passed(passed, self.now)
+        if status < 300:
+            passed = message(start, cseq, media, called="called", more=more)
+            self.sessions.passed(passed, self.now)
+        else:
+            asked = message(cseq.partition(" ")[2], cseq, media, called=called)
+            self.sessions.refused(asked, status, self.now)
 
     def established(self, media: str = PCMU) -> None:
         self.invite(media)
@@ -129,19 +139,40 @@ def test_challenged_call_is_opened_again_and_late_repetitions_do_not_matter(
 ) -> None:
     line.invite()
     line.answer(407)
-    assert len(line.bandwidth) == 0
+    assert line.taken == G711
     line.invite(cseq="2 INVITE")
     line.answer(407)
+    assert line.sessions.expire(CHALLENGED) == []
     assert line.taken == G711
     line.answer(403, "2 INVITE")
     assert line.taken == 0
+
+
+@pytest.mark.parametrize("status", [401, 407])
+def test_challenged_call_that_does_not_come_again_keeps_its_slot_for_a_moment(
+    line: Line, status: int
+) -> None:
+    line.invite()
+    line.answer(status)
+    assert line.sessions.expire(CHALLENGED - 0.1) == []
+    assert len(line.sessions.expire(CHALLENGED)) == 1
+
+
+def test_refused_update_before_the_answer_leaves_the_call_as_it_was(
+    line: Line,
+) -> None:
+    line.invite(OPUS_32K)
+    line.request("2 UPDATE", PCMU)
+    assert line.taken == G711
+    line.answer(488, "2 UPDATE")
+    assert line.taken == OPUS
 
 
 def test_call_that_moves_to_another_target_has_one_slot(line: Line) -> None:
     line.invite()
     line.invite()
     assert line.taken == G711
-    line.sessions.opened(message("INVITE", "1 INVITE", PCMU), "internet", 0.0)
+    line.sessions.began(message("INVITE", "1 INVITE", PCMU), "ashburn", 0.0)
     assert len(line.bandwidth) == 0
     line.answer(200, media=PCMU)
     assert line.taken == 0
@@ -212,7 +243,7 @@ def test_call_that_the_other_side_does_not_know_is_closed(
 ) -> None:
     line.established()
     line.request(f"2 {method}")
-    line.answer(status, f"2 {method}")
+    line.answer(status, f"2 {method}", called="called")
     assert len(line.bandwidth) == 0
 
 
@@ -229,6 +260,14 @@ def test_description_that_cannot_be_read_is_assumed(line: Line, body: str) -> No
     assert line.taken == ASSUMED
     line.answer(200, media=body)
     assert line.taken == ASSUMED
+
+
+def test_call_that_keeps_ringing_is_counted(line: Line) -> None:
+    line.invite()
+    line.now = 50.0
+    line.answer(180)
+    assert line.sessions.expire(109.0) == []
+    assert len(line.sessions.expire(110.0)) == 1
 
 
 def test_unanswered_call_ends_after_a_while(line: Line) -> None:
@@ -254,17 +293,6 @@ def test_session_timer_bounds_the_call(line: Line, more: str, ends: float) -> No
     assert line.sessions.expire(ends)
 
 
-def test_silent_call_may_be_asked_about_and_closed(line: Line) -> None:
-    line.bandwidth.change({"link1": Capacity(1e6)}, Limits(audit=100))
-    line.established()
-    line.now = 50.0
-    line.request("2 INFO")
-    assert line.bandwidth.doubtful(149.0) == []
-    [call] = line.bandwidth.doubtful(150.0)
-    line.sessions.close(call)
-    assert line.taken == 0
-
-
 def test_calls_of_before_a_restart_are_closed_and_adjusted(line: Line) -> None:
     line.established(OPUS_32K)
     line.invite(call="rings")
@@ -274,8 +302,8 @@ def test_calls_of_before_a_restart_are_closed_and_adjusted(line: Line) -> None:
     after.request("2 INVITE", PCMU)
     after.answer(200, "2 INVITE", PCMU)
     assert after.taken == 2 * G711
-    busy = message("SIP/2.0 486 x", "1 INVITE", call="rings", called="called")
-    after.sessions.passed(busy, 0.0)
+    rings = message("INVITE", "1 INVITE", call="rings")
+    after.sessions.refused(rings, 486, 0.0)
     after.request("1 ACK")
     after.request("3 BYE")
     assert len(after.bandwidth) == 0
@@ -294,6 +322,7 @@ def test_other_calls_are_not_counted(line: Line) -> None:
     line.invite()
     line.sessions.passed(message("BYE", "2 BYE", call="other"), 0.0)
     line.sessions.passed(message("BYE", "2 BYE", caller="other"), 0.0)
+    line.sessions.refused(message("INVITE", "1 INVITE", call="other"), 486, 0.0)
     malformed = parse(
         b"BYE sip:a@b SIP/2.0\r\nCall-ID: one\r\nFrom: <<\r\nTo: \r\n\r\n"
     )
@@ -301,59 +330,56 @@ def test_other_calls_are_not_counted(line: Line) -> None:
     assert line.taken == G711
 
 
+def test_call_beyond_what_can_be_counted_is_not(line: Line) -> None:
+    line.bandwidth.change({"link1": Capacity(1e12)}, Limits())
+    for number in range(MAX_CALLS):
+        line.bandwidth.open(str(number), "link1", 1.0, 0.0)
+    line.invite()
+    line.answer(200, media=PCMU)
+    assert line.taken == MAX_CALLS
+
+
 @pytest.mark.parametrize(("media", "calls"), [(PCMU, 11), (OPUS_32K, 18)])
 def test_megabit_admits_so_many_calls_and_spills_the_next(
     line: Line, media: str, calls: int
 ) -> None:
-    links = ["link1", "internet"]
-    for number in range(calls):
-        invite = message("INVITE", "1 INVITE", media, call=str(number))
-        assert line.sessions.first(invite, links, 0.0) == "link1"
-        line.sessions.opened(invite, "link1", 0.0)
-    invite = message("INVITE", "1 INVITE", media, call="next")
-    assert line.sessions.first(invite, links, 0.0) == "internet"
-    with pytest.raises(LookupError):
-        line.sessions.first(invite, ["link1"], 0.0)
+    asked = [chosen(line, media, str(number)) for number in range(calls + 1)]
+    assert [edge for edge, _ in asked] == ["ix"] * calls + ["ashburn"]
+    assert [record.spilled for _, record in asked] == [""] * calls + ["link1"]
     assert len(line.bandwidth) == calls
+    assert line.bandwidth.use("link1", 0.0).spilled == 1
 
 
-CALLS = 10_000
+def chosen(line: Line, media: str, call: str) -> tuple[str, CallRecord]:
+    """The edge that a new call goes to, and its record."""
+    invite = message("INVITE", "1 INVITE", media, call=call)
+    record = CallRecord("INVITE", "to_provider", "10.0.0.10", call, "caller")
+    target = line.sessions.choosing(invite, choose, record, line.now)(())
+    assert target is not None
+    line.sessions.began(invite, target.label, line.now)
+    return target.label, record
 
 
-def traffic(chance: random.Random) -> Iterator[tuple[float, int, str]]:
-    """Two calls a second, of a minute on average; of some the BYE is lost."""
-    for number in range(CALLS):
-        begin = number / 2
-        yield begin, number, "INVITE"
-        yield begin + 3, number, "200"
-        if chance.random() >= 0.05:
-            yield begin + 3 + chance.expovariate(1 / 60), number, "BYE"
-
-
-@pytest.mark.long
-def test_lost_byes_of_ten_thousand_calls_keep_no_slot_for_ever() -> None:
-    bandwidth = Bandwidth(
-        {"link1": Capacity(20e6)}, Limits(early=60, session=600, audit=300)
+def choose(tried: Collection[Target]) -> Target | None:
+    edges = (
+        Target(f"192.0.2.{number}", 5060, Transport.UDP, label, label=label)
+        for number, label in enumerate(("ix", "ashburn"), start=1)
     )
-    sessions = Sessions(bandwidth)
-    ordered = sorted(traffic(random.Random(6)))
-    lost = CALLS - sum(what == "BYE" for _, _, what in ordered)
-    ended = most = 0
-    for now, number, what in ordered:
-        ended += len(sessions.expire(now))
-        call = str(number)
-        if what == "INVITE":
-            sessions.opened(message(what, "1 INVITE", PCMU, call=call), "link1", now)
-            most = max(most, len(bandwidth))
-        elif what == "200":
-            start = "SIP/2.0 200 OK"
-            sessions.passed(message(start, "1 INVITE", call=call), now)
-        else:
-            sessions.passed(message(what, "2 BYE", call=call), now)
-    assert lost > 400
-    assert len(bandwidth) > 0
-    ended += len(sessions.expire(ordered[-1][0] + 600))
-    assert lost <= ended <= lost + 5  # a call longer than the limit ends so, too
-    assert most < 250
-    assert len(bandwidth) == 0
-    assert bandwidth.use("link1", 0.0).taken == 0
+    return next((one for one in edges if one not in tried), None)
+
+
+def test_call_under_way_does_not_mind_that_its_link_is_no_more(line: Line) -> None:
+    invite = message("INVITE", "1 INVITE", PCMU)
+    record = CallRecord("INVITE", "to_provider", "10.0.0.10", "one", "caller")
+    roomy = line.sessions.choosing(invite, choose, record, line.now)
+    line.sessions.change({})
+    line.bandwidth.change({}, Limits())
+    target = roomy(())
+    assert target is not None
+    assert target.label == "ix"
+
+
+def test_other_edges_are_behind_links_after_a_change(line: Line) -> None:
+    line.sessions.change({"ashburn": "link1"})
+    assert chosen(line, PCMU, "one")[0] == "ix"
+    assert line.taken == 0

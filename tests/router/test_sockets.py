@@ -16,7 +16,6 @@ from protocols.record import FlowRecord
 from protocols.target import Outcome, Result, Target, Transport
 from router.changes import Flip
 from router.checker import Checker
-from router.config import Loaded
 from router.health import State
 from router.keyring import Keyring
 from router.listeners import WebsocketFromProvider
@@ -24,6 +23,7 @@ from router.logs import Log
 from router.relays import Ground
 from router.snapshot import Route, Snapshot
 from router.sockets import SocketRelay
+from tests.router.counting import counting, example
 
 CLOSING = 0.1
 
@@ -76,8 +76,8 @@ class Site:
         )
         checker = cast(Checker, Known(self.target))
         log = cast(Log, self)
-        loaded = cast(Loaded, None)
-        ground = Ground(loaded, checker, Keyring(), log, self.tasks)
+        loaded = example()
+        ground = Ground(loaded, checker, Keyring(), log, self.tasks, *counting(log))
         self.relay = SocketRelay(ground, "media", listener)
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_server(

@@ -58,7 +58,7 @@ def test_missing_file_is_nothing_to_complain_of(path: pathlib.Path) -> None:
         (b"[]", "not an object"),
         (b'{"score": NaN}', "NaN is no number"),
         (b"[" * 100_000, "recursion"),
-        (b'"' + b"x" * state.MAX_BYTES + b'"', "more than 1048576 bytes"),
+        (b'"' + b"x" * state.MAX_BYTES + b'"', "more than 2097152 bytes"),
     ],
 )
 def test_file_of_no_use_is_ignored_with_a_reason(

@@ -28,6 +28,7 @@ from router.table import Table
 from router.trunks import Trunks
 from tests.protocols.sip.peers import telephone
 from tests.protocols.sip.stage import response
+from tests.router.counting import counting
 
 ROOT = Path(__file__).parents[2]
 SITE, EDGE = "127.0.0.1", "127.0.0.2"
@@ -189,7 +190,7 @@ async def composed(text: str, directory: Path) -> AsyncIterator[tuple[Trunks, Lo
     with (directory / "log").open("w") as file_of_log:
         log = open_log("json", stream=file_of_log)
         keyring = Keyring()
-        ground = Ground(loaded, checker, keyring, log, tasks)
+        ground = Ground(loaded, checker, keyring, log, tasks, *counting(log, loaded))
         trunks = Trunks(log, tasks, keyring)
         bound = trunks.bind(loaded)
         trunks.switch(ground, bound, trunks.prepare(ground, bound, None))

@@ -111,10 +111,11 @@ async def test_retired_target_keeps_what_is_under_way_and_no_idle_connection() -
     async with stage(hang) as scene:
         client = await scene.client()
         assert list(scene.relay.under_way()) == []
-        client.send(GET)
+        client.send(POST)
         await scene.origins[0].asked.wait()
         (flow,) = scene.relay.under_way()
         assert (flow.protocol, flow.edge) == ("https", scene.origins[0].target.label)
+        assert (flow.received, flow.sent) == (3, 0)
         scene.relay.vacate(scene.origins[0].target)
         scene.origins[0].visits[0].writer.write(OK)
         assert b"200" in await client.head()

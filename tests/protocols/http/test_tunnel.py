@@ -120,6 +120,7 @@ async def test_stopping_cuts_tunnels_in_every_phase(
             _, early = await asyncio.open_connection("127.0.0.1", near)
             while len(tunnels.open) < 2:  # noqa: ASYNC110
                 await asyncio.sleep(0)
+            passed = [(flow.received, flow.sent) for flow in tunnels.under_way()]
             tunnels.close()
             records = [await site.records.get() for _ in range(2)]
             writer.transport.abort()
@@ -128,6 +129,8 @@ async def test_stopping_cuts_tunnels_in_every_phase(
         ("RD", "the router stops"),
         ("RH", "the router stops"),
     }
+    assert sorted(passed) == sorted((one.received, one.sent) for one in records)
+    assert max(passed) > (0, 0)
 
 
 async def test_shutdown_of_the_tasks_breaks_an_opening_off(

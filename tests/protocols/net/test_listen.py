@@ -420,3 +420,33 @@ async def test_who_is_in_the_handshake_when_the_listener_changes_is_waited_for(
     assert made == ["old"]
     writer.transport.abort()
     listener.close()
+
+
+async def test_client_that_came_astray_is_closed_with_the_reason_and_not_counted(
+    tasks: Tasks, refusals: Refusals
+) -> None:
+    looked: list[tuple[str, str, str]] = []
+
+    def strays(source: str, local: str, interface: str) -> str:
+        looked.append((source, local, interface))
+        return "came by lo" if len(looked) == 1 else ""
+
+    async with listening(tasks, refusals, strays=strays) as (port, admission):
+        assert await greeting(port) == b""
+        assert admission.total == 0
+        assert await greeting(port) == b"hello"
+        await gone(admission)
+    assert looked == [("127.0.0.1", "127.0.0.1", "lo")] * 2
+    assert refusals.all == [("127.0.0.1", Refusal.ASTRAY, "came by lo")]
+
+
+async def test_client_of_no_allowed_network_is_not_looked_at(
+    tasks: Tasks, refusals: Refusals
+) -> None:
+    def strays(*way: str) -> str:
+        raise AssertionError(way)
+
+    allow = [ipaddress.ip_network("192.0.2.0/24")]
+    async with listening(tasks, refusals, strays=strays, allow=allow) as (port, _):
+        assert await greeting(port) == b""
+    assert [refusal for _, refusal, _ in refusals.all] == [Refusal.NOT_ALLOWED]

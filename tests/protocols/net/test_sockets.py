@@ -9,7 +9,15 @@ from typing import cast
 
 import pytest
 
-from protocols.net.sockets import family, harden, peer_address, reset, words
+from protocols.net.sockets import (
+    device,
+    family,
+    harden,
+    interface,
+    peer_address,
+    reset,
+    words,
+)
 
 
 def test_hardened_socket_notices_a_silent_peer_within_a_minute() -> None:
@@ -120,3 +128,28 @@ async def read_to_the_end(sock: socket.socket) -> None:
 )
 def test_failure_is_told_without_numbers(error: Exception, expected: str) -> None:
     assert words(error) == expected
+
+
+def test_accepted_connection_tells_the_interface_that_it_came_in_by() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as made,
+        server.accept()[0] as accepted,
+    ):
+        assert interface(accepted) == "lo"
+        assert interface(made) == "", "nobody came"
+
+
+def test_interface_of_what_is_closed_or_of_another_kind_is_unknown() -> None:
+    closed = socket.socket()
+    closed.close()
+    assert interface(closed) == ""
+    with socket.socket(socket.AF_INET6) as other:
+        assert interface(other) == ""
+
+
+def test_socket_that_is_confined_tells_its_interface() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        assert device(sock) == ""
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
+        assert device(sock) == "lo"

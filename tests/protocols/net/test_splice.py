@@ -58,6 +58,7 @@ async def test_bytes_pass_both_ways_and_are_counted(joined: Joined) -> None:
     joined.splice.count_sent(10)
     joined.splice.give(b"early")
     assert await joined.receive(joined.client) == b"early"
+    assert joined.splice.passed == (10, 5)
     await joined.send(joined.client, b"question")
     assert await joined.receive(joined.far) == b"question"
     await joined.send(joined.far, b"answer")

@@ -17,6 +17,7 @@ from protocols.sip.peers import (
 from protocols.sip.proxy import Proxy
 from protocols.sip.records import CallRecord
 from protocols.sip.settings import Place, Settings
+from protocols.sip.shared import Meter
 from protocols.target import Choose, Result, Target, Transport
 
 UDP, TCP, TLS = Transport.UDP, Transport.TCP, Transport.TLS
@@ -82,6 +83,39 @@ class Known:
         return next((one for one in self.targets if one.label == label), None)
 
 
+class Counting:
+    """A `Meter` that writes down what it is told; places that are `full` are none."""
+
+    def __init__(self, *full: str) -> None:
+        self.full = full
+        self.told: list[str] = []
+
+    def choosing(
+        self, invite: Message, choose: Choose, record: CallRecord, now: float
+    ) -> Choose:
+        record.spilled = ", ".join(self.full)
+
+        def roomy(tried: Collection[Target]) -> Target | None:
+            found = choose(tried)
+            while found is not None and found.label in self.full:
+                tried = (*tried, found)
+                found = choose(tried)
+            if found is None:
+                record.reason = "all is full"
+            return found
+
+        return roomy
+
+    def began(self, invite: Message, label: str, now: float) -> None:
+        self.told.append(f"began {label}")
+
+    def passed(self, message: Message, now: float) -> None:
+        self.told.append(f"{message.status or message.method.decode()}")
+
+    def refused(self, request: Message, status: int, now: float) -> None:
+        self.told.append(f"{request.method.decode()} refused {status}")
+
+
 class Stage:
     """The proxy, the time, and what it has had done."""
 
@@ -90,6 +124,7 @@ class Stage:
         edges: Sequence[Target] = (ASHBURN, DUBLIN),
         site: Sequence[Target] = (SITE,),
         settings: Settings = SETTINGS,
+        meter: Meter | None = None,
     ) -> None:
         counter = itertools.count(1)
         self.proxy = Proxy(
@@ -98,6 +133,7 @@ class Stage:
             in_order(site),
             Known([*edges, *site]),
             lambda: b"token%d" % next(counter),
+            meter=meter,
         )
         self.now = 100.0
         self.done: list[Action] = []

@@ -5,6 +5,7 @@ import gc
 
 import pytest
 
+from protocols.record import UnderWay
 from protocols.sip.branch import Branch
 from protocols.sip.context import Context
 from protocols.sip.headers import parse_via
@@ -21,6 +22,7 @@ from tests.protocols.sip.stage import (
     SETTINGS,
     TCP,
     TLS,
+    Counting,
     Stage,
     ack,
     edge,
@@ -976,7 +978,7 @@ def test_call_is_under_way_at_the_edge_asked_last_until_its_final_answer() -> No
     stage.begin()
     began = stage.now
     (flow,) = stage.proxy.under_way("trunk")
-    assert flow == ("trunk", "sip", "10.0.0.10", "edge1", began)
+    assert flow == UnderWay("trunk", "sip", "10.0.0.10", "edge1", began)
     second = stage.wait(2.0)[-1]
     assert [flow.edge for flow in stage.proxy.under_way("trunk")] == ["edge2"]
     stage.answer(second, "200 OK")
@@ -999,3 +1001,83 @@ def test_503_says_why_nobody_can_be_asked_where_that_is_known() -> None:
     assert record.reason == "no private edge"
     stage = Stage(site=(), settings=settings)
     assert b"Warning" not in stage.receive(FROM_EDGE, EDGE)[-1].data
+
+
+# ---- What is counted -----------------------------------------------------------------
+
+
+def test_call_is_counted_from_where_it_goes_to_what_it_is_answered() -> None:
+    counting = Counting()
+    stage = Stage(meter=counting)
+    sent = stage.begin()
+    stage.answer(sent, "100 Trying")
+    stage.answer(sent, "183 Session Progress")
+    stage.answer(sent, "200 OK")
+    stage.answer(sent, "200 OK")
+    assert counting.told == ["began edge1", "183", "200"]
+
+
+def test_call_that_moves_is_counted_where_its_answer_comes_from() -> None:
+    counting = Counting()
+    stage = Stage(meter=counting)
+    first = stage.begin()
+    second = stage.wait(2.1)[-1]
+    stage.answer(second, "180 Ringing")
+    stage.answer(first, "200 OK")
+    assert counting.told == [
+        "began edge1", "began edge2", "180", "began edge1", "200"
+    ]  # fmt: skip
+
+
+def test_call_that_is_answered_after_its_refusal_is_counted_again() -> None:
+    counting = Counting()
+    stage = Stage(edges=[edge(1)], meter=counting)
+    sent = stage.begin()
+    stage.wait(12.1)
+    stage.receive(ack())
+    stage.answer(sent, "200 OK")
+    assert counting.told == ["began edge1", "INVITE refused 503", "began edge1", "200"]
+
+
+def test_refusals_of_an_edge_and_of_our_own_are_told() -> None:
+    counting = Counting()
+    stage = Stage(meter=counting)
+    sent = stage.begin()
+    stage.answer(sent, "486 Busy Here")
+    sent = stage.begin(request("INVITE", cseq=2, via=f"{VIA}2"))
+    stage.receive(request("CANCEL", cseq=2, via=f"{VIA}2"))
+    stage.wait(40.0)
+    assert counting.told == [
+        "began edge1", "INVITE refused 486", "began edge1", "INVITE refused 487"
+    ]  # fmt: skip
+
+
+def test_request_of_a_dialog_without_an_answer_is_told_as_unanswered() -> None:
+    counting = Counting()
+    stage = Stage(meter=counting)
+    answer = stage.answer(stage.begin(), "200 OK")[-1]
+    stage.begin(within("UPDATE", answer.data))
+    stage.wait(40.0)
+    assert counting.told == ["began edge1", "200", "UPDATE", "UPDATE refused 408"]
+
+
+def test_call_for_which_nobody_has_room_is_refused_with_the_reason() -> None:
+    stage = Stage(meter=Counting("edge1", "edge2"))
+    (trying, answer) = stage.receive(INVITE)
+    assert told([trying, answer]) == ["100 10.0.0.10", "503 10.0.0.10"]
+    assert answer.data.startswith(b"SIP/2.0 503 all is full\r\n")
+    assert message(answer).all(b"retry-after") == [b"5"]
+    (record,) = stage.records
+    assert (record.status, record.reason) == (503, "all is full")
+    assert record.spilled == "edge1, edge2"
+
+
+def test_call_that_failed_where_there_was_room_is_refused_as_ever() -> None:
+    stage = Stage(meter=Counting("edge2"))
+    sent = stage.begin()
+    (answer,) = stage.fail(sent)
+    assert answer.data.startswith(b"SIP/2.0 503 Service Unavailable\r\n")
+    assert stage.records[0].spilled == "edge2"
+
+
+VIA = "SIP/2.0/UDP 10.0.0.10:5060;branch=z9hG4bKa"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from protocols.net.admission import Refusal
 from protocols.net.handshake import Contexts
 from protocols.net.tasks import Tasks
 from protocols.net.tls import Certificates, client_context, server_context
@@ -640,3 +641,48 @@ async def test_networks_of_new_terms_count_at_once() -> None:
         around.endpoint.change(around.terms)
         pbx.say(invite(pbx), around.reach(Side.SITE))
         assert (await edge.hear()).method == b"INVITE"
+
+
+async def test_what_the_provider_begins_beside_its_way_is_dropped_without_a_word() -> (
+    None
+):
+    ways: list[tuple[str, str, str]] = []
+
+    def strays(source: str, local: str, interface: str) -> str:
+        ways.append((source, local, interface))
+        return "not by the link"
+
+    async with telephone() as edge, telephone() as pbx, serving() as around:
+        around.endpoint.change(dataclasses.replace(around.terms, strays=strays))
+        edge.say(asking("OPTIONS", edge), around.reach(Side.EDGE))
+        assert (await around.turned_away(1))[0][1:] == (Drop.ASTRAY, "not by the link")
+        assert ways == [(HERE, HERE, "")]
+        pbx.say(asking("OPTIONS", pbx), around.reach(Side.SITE))
+        await pbx.hear()
+        assert (edge.waiting, len(ways)) == (0, 1)
+
+
+async def test_call_that_stands_goes_on_beside_its_way() -> None:
+    async with (
+        telephone() as pbx,
+        telephone() as edge,
+        serving([at(edge.port)]) as around,
+    ):
+        pbx.say(invite(pbx), around.reach(Side.SITE))
+        asked = bytes(await edge.hear())
+        strays = dataclasses.replace(around.terms, strays=lambda *_: "astray")
+        around.endpoint.change(strays)
+        edge.say(response(asked, "200 OK"))
+        assert (await pbx.hear()).status == 100
+        assert (await pbx.hear()).status == 200
+        edge.say(back("BYE", asked))
+        assert (await pbx.hear()).method == b"BYE"
+
+
+async def test_connection_that_came_astray_is_not_served() -> None:
+    async with serving() as around:
+        strays = dataclasses.replace(around.terms, strays=lambda *_: "astray")
+        around.endpoint.change(strays)
+        async with calling(around.ports[Side.EDGE, TCP]) as line:
+            await asyncio.wait_for(line.lost, 2)
+        assert (await around.turned_away(1))[0][1] == Refusal.ASTRAY

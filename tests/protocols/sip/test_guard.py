@@ -2,7 +2,7 @@ import ipaddress
 
 import pytest
 
-from protocols.sip.guard import Drop, Guard, Pace, is_scanner
+from protocols.sip.guard import Drop, Guard, Pace, begins, is_scanner
 from protocols.sip.message import parse
 from tests.protocols.sip.stage import request
 
@@ -89,3 +89,18 @@ def test_scanner_is_known_by_its_name(agent: str, scans: bool) -> None:
 
 def test_who_gives_no_name_is_no_scanner() -> None:
     assert not is_scanner(parse(request("OPTIONS")))
+
+
+@pytest.mark.parametrize(
+    ("data", "is_first"),
+    [
+        (request("INVITE"), True),
+        (request("OPTIONS"), True),
+        (request("BYE", to="<sip:a@b>;tag=t1"), False),
+        (request("INVITE", to="<sip:a@b>;tag=t1"), False),
+        (request("ACK"), False),
+        (request("INVITE", to='"unended <sip:a@b>'), True),
+    ],
+)
+def test_request_of_no_dialog_begins_something(data: bytes, is_first: bool) -> None:
+    assert begins(parse(data)) is is_first

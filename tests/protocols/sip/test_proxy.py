@@ -11,6 +11,7 @@ from protocols.sip.peers import Peer, Side
 from protocols.sip.proxy import ACK_TIME
 from protocols.target import Target
 from tests.protocols.sip.stage import (
+    ASHBURN,
     CANCEL,
     EDGE,
     FROM_EDGE,
@@ -22,6 +23,7 @@ from tests.protocols.sip.stage import (
     TCP,
     TLS,
     UDP,
+    Counting,
     Known,
     Stage,
     ack,
@@ -580,3 +582,25 @@ def test_change_does_not_take_calls_again_while_draining() -> None:
     stage.proxy.accepting = False
     change(stage, edge(3))
     assert status(one(stage.receive(INVITE))) == 503
+
+
+def test_ack_that_is_passed_on_is_counted() -> None:
+    counting = Counting()
+    stage = Stage(meter=counting)
+    answer = stage.answer(stage.begin(), "200 OK")[-1]
+    stage.receive(within("ACK", answer.data, cseq=1))
+    assert counting.told[-1] == "ACK"
+
+
+def test_calls_are_counted_by_whoever_counts_since_a_change() -> None:
+    stage, counting = Stage(), Counting()
+    choose = in_order((ASHBURN,))
+    names = Known((ASHBURN,))
+    stage.proxy.change(SETTINGS, choose, in_order((SITE,)), names, counting)
+    stage.begin()
+    stage.proxy.change(SETTINGS, choose, in_order((SITE,)), names)
+    stage.begin(request("INVITE", call_id="other", via=f"{VIA}9"))
+    assert counting.told == ["began edge1"]
+
+
+VIA = "SIP/2.0/UDP 10.0.0.10:5060;branch=z9hG4bKa"

@@ -8,7 +8,7 @@ from protocols.sip.message import Message, parse
 from protocols.sip.peers import Send, Side
 from protocols.sip.search import MOST_ATTEMPTS, Search
 from protocols.sip.settings import TO_EDGE, Limits
-from protocols.sip.shared import Shared
+from protocols.sip.shared import Meter, Shared
 from protocols.sip.way import Way
 from protocols.target import Result, Target
 from tests.protocols.sip.stage import (
@@ -18,6 +18,7 @@ from tests.protocols.sip.stage import (
     SETTINGS,
     TCP,
     TLS,
+    Counting,
     Known,
     edge,
     in_order,
@@ -42,12 +43,15 @@ class Asking:
         first: Target | None = None,
         needs_tls: bool = False,
         mtu: int = 0,
+        meter: Meter | None = None,
     ) -> None:
         self.request = parse(data)
         self.is_invite = self.request.method == b"INVITE"
         settings = dataclasses.replace(SETTINGS, mtu=mtu)
         choose = in_order(targets)
-        self.shared = Shared(settings, (choose, choose), Known(targets), lambda: b"t")
+        self.shared = Shared(
+            settings, (choose, choose), Known(targets), lambda: b"t", meter=meter
+        )
         way = Way(Side.EDGE, choose, limits, b".m", first=first, needs_tls=needs_tls)
         self.search = Search(self.shared, way, 0.0)
         self.ran: list[tuple[Clock, float]] = []
@@ -186,3 +190,30 @@ def test_search_that_is_forgotten_has_no_attempts() -> None:
     asking.ask()
     asking.search.forget()
     assert asking.search.live() == []
+
+
+def test_new_call_is_counted_at_each_edge_that_it_is_sent_to() -> None:
+    counting = Counting()
+    asking = Asking(ASHBURN, DUBLIN, meter=counting)
+    asking.search.send(asking, ASHBURN, 0.0)
+    asking.search.send(asking, DUBLIN, 1.0)
+    assert counting.told == ["began edge1", "began edge2"]
+
+
+def test_request_of_a_dialog_is_counted_as_passed() -> None:
+    counting = Counting()
+    asking = Asking(ASHBURN, data=request("BYE"), limits=None, meter=counting)
+    asking.search.send(asking, ASHBURN, 0.0)
+    assert counting.told == ["BYE"]
+
+
+def test_new_request_that_is_no_call_is_not_counted() -> None:
+    counting = Counting()
+    asking = Asking(ASHBURN, data=request("REGISTER"), meter=counting)
+    asking.search.send(asking, ASHBURN, 0.0)
+    assert counting.told == []
+
+
+def test_nothing_is_counted_where_nobody_counts() -> None:
+    asking = Asking(ASHBURN)
+    asking.search.count(asking, ASHBURN, 0.0)

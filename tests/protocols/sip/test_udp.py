@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
@@ -222,3 +223,15 @@ async def test_socket_confined_to_an_interface_sends_to_what_is_behind_it_alone(
     words = "no UDP socket to send from"
     assert await hears.failure() == ((3,), Result.REFUSED, words)
     udp.close()
+
+
+async def test_way_of_a_peer_is_that_of_the_socket_that_received(
+    make: Make, hears: Hears
+) -> None:
+    udp = make((Side.EDGE, HERE))
+    async with telephone() as phone:
+        phone.say(b"hello", udp.open[0])
+        _, peer = await asyncio.wait_for(hears.data.get(), 2)
+    assert udp.way_of(peer) == (HERE, "")
+    gone = dataclasses.replace(peer, connection=99)
+    assert udp.way_of(gone) == ("", "")

@@ -17,6 +17,7 @@ from tests.protocols.sip.stage import (
     TCP,
     TLS,
     UDP,
+    Counting,
     Stage,
     back,
     edge,
@@ -397,3 +398,32 @@ def test_new_request_is_refused_with_retry_after_while_none_is_taken() -> None:
     stage.proxy.accepting = False
     refusal = one(stage.receive(INVITE))
     assert (status(refusal), message(refusal).first(b"retry-after")) == (503, b"5")
+
+
+# Room for calls.
+
+
+def test_call_goes_where_there_is_room() -> None:
+    stage = Stage(meter=Counting("edge1"))
+    assert told(stage.receive(INVITE))[-1] == "INVITE 192.0.2.2"
+
+
+@pytest.mark.parametrize("method", ["REGISTER", "SUBSCRIBE"])
+def test_what_is_no_call_needs_no_room(method: str) -> None:
+    stage = Stage(meter=Counting("edge1"))
+    assert told(stage.receive(request(method)))[-1] == f"{method} 192.0.2.1"
+
+
+def test_emergency_call_needs_no_room() -> None:
+    stage = Stage(meter=Counting("edge1", "edge2"))
+    data = request("INVITE", uri="urn:service:sos")
+    assert told(stage.receive(data))[-1] == "INVITE 192.0.2.1"
+
+
+def test_call_of_the_provider_needs_no_room_and_is_counted_where_it_comes_from() -> (
+    None
+):
+    counting = Counting("edge1", "edge2")
+    stage = Stage(meter=counting)
+    assert told(stage.receive(FROM_EDGE, EDGE))[-1] == "INVITE 10.0.0.10"
+    assert counting.told == ["began edge1"]

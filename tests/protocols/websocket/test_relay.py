@@ -215,6 +215,8 @@ async def test_place_that_is_left_ends_its_websockets_and_no_others() -> None:
         await scene.relay.leave("b")
         client.send(text(b"still there", masked=True))
         assert await far.reader.readexactly(17)
+        (flow,) = scene.relay.under_way()
+        assert (flow.received, flow.sent) == (17, 0)
         await scene.relay.leave("a")
         assert await read_close(client.reader) == 1012
         client.send(closing(1012, masked=True))

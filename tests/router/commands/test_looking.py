@@ -61,7 +61,7 @@ def test_receivers_flows_and_the_past_are_shown() -> None:
             "past": [flip, *[past] * 9],
         }
     )
-    _, _, receivers, _, flows, happened = text(list(parts))
+    _, _, receivers, _, _, flows, happened = text(list(parts))
     assert receivers == [("10.0.0.20:80", "hooks", "up", "60 min", "")]
     assert flows == [("api", "https", "(none)", "1", "2")]
     assert happened == [("60 min", "home is ashburn")] * 5
@@ -74,7 +74,7 @@ def test_links_are_shown_with_what_bird_says() -> None:
         "interface": "link1",
         "edges": ["a-ix"],
     }
-    link |= {"privacy": "private", "reason": "", "bgp": None}
+    link |= {"privacy": "private", "reason": "", "bgp": None, "use": None}
     bgp = {"state": "Established", "prefixes": ["8.8.8.0/24"], "trouble": ""}
     exposed = {"privacy": "exposed", "reason": "link1 is down", "interface": None}
     silent = {"state": "", "prefixes": [], "trouble": "gone"}
@@ -85,6 +85,17 @@ def test_links_are_shown_with_what_bird_says() -> None:
         ("ix", "A", "-", "exposed", "a-ix", "Established, 8.8.8.0/24", "link1 is down"),
         ("ix", "A", "link1", "private", "a-ix", "gone", ""),
     ]
+    assert text(list(status_parts(STATUS | {"links": links})))[4] == []
+
+
+def test_links_are_shown_with_what_they_carry() -> None:
+    use = {"calls": 3, "taken_bps": 261_600, "other_bps": 12_346}
+    use |= {"room_bps": 626_054, "bandwidth_bps": 1_000_000, "spilled": 7}
+    link: dict[str, Any] = {"name": "ix1", "exchange": "A", "interface": None}
+    link |= {"edges": ["a-ix"], "privacy": "unknown", "reason": "", "bgp": None}
+    parts = text(list(status_parts(STATUS | {"links": [link | {"use": use}]})))
+    rates = ("0.26 Mbit/s", "0.01 Mbit/s", "0.63 Mbit/s", "1.00 Mbit/s")
+    assert parts[4] == [("ix1", "3", *rates, "7")]
 
 
 def test_explanation_has_a_paragraph_for_each_edge() -> None:
