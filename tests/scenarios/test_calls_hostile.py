@@ -43,7 +43,7 @@ ANSWERED = {b"INVITE": 100, b"OPTIONS": 200}
 "What the daemon itself answers at once."
 VICTIM = "127.30.0.66"
 "Whom a forged message has called."
-PERIOD = 0.1
+PERIOD = 0.2
 "Seconds in which an edge bears one OPTIONS."
 REFUSED = {
     "wsinv": 403,  # its Route is not the daemon's
