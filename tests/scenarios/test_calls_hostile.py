@@ -155,7 +155,8 @@ async def test_edges_are_never_asked_faster_than_they_bear(site: Calling) -> Non
         await site.at_home("dublin")
         ashburn.heal()
         site.provider.dns.heal("gw1.pstn.ashburn.twilio.com")
-    assert site.provider.sip.fastest_options(10.0) > 1, "some are asked"
+    while site.provider.sip.fastest_options(10.0) == 1:
+        await site.at_home()  # until an address was asked for the second time
     assert site.provider.sip.fastest_options(PERIOD) == 1
 
 
