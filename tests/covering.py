@@ -62,6 +62,7 @@ CORES = (
     "router/choice.py",
     "router/config.py",
     "router/demo/tally.py",
+    "router/descriptions.py",
     "router/differences.py",
     "router/document.py",
     "router/election.py",

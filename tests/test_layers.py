@@ -67,6 +67,7 @@ CORES = (
     "router.consistency",
     "router.crosscheck",
     "router.demo.tally",
+    "router.descriptions",
     "router.differences",
     "router.document",
     "router.election",
