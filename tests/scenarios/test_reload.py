@@ -9,6 +9,7 @@ import asyncio
 import collections
 import copy
 import dataclasses
+import functools
 import itertools
 import logging
 import os
@@ -52,6 +53,7 @@ pytestmark = [
 ]
 
 Change = Callable[[Settings], None]
+Flow = Callable[[], Awaitable[None]]
 
 
 class Certificates:
@@ -129,7 +131,7 @@ class Load:
             phones = (ring(self._port("voice"), self._made.place) for _ in some)
             self._phones += await asyncio.gather(*phones)
         self._tasks.start(self._paced(CALLS, self._call), name="calls")
-        self._tasks.start(self._paced(5, self._come_and_go), name="sockets")
+        self._tasks.start(self._paced(5, self._come), name="sockets")
         for phone in self._phones:
             self._tasks.start(self._talk(phone), name="phone")
         for _ in range(CALLERS):
@@ -142,19 +144,18 @@ class Load:
         while len(self._tasks):  # noqa: ASYNC110 - they end by themselves
             await asyncio.sleep(0.01)
 
-        async def end() -> None:
-            # The provider gives up a client that does not answer it for 10 s.
-            await asyncio.gather(*map(self._hang_up, self._phones))
-            for call in self._lasting:
-                assert await asked(self._made.pbx, call, "BYE") == 200
-
-        await self._judged(end)
+        # All at once: the provider gives up a client that does not answer it for 10 s.
+        await asyncio.gather(*(phone.end_of_talk() for phone in self._phones))
+        for phone in self._phones:
+            await self._judged(functools.partial(self._compare, phone))
+        for call in self._lasting:
+            assert await asked(self._made.pbx, call, "BYE") == 200
 
     def _port(self, name: str) -> int:
         bind = str(self._made.settings["listeners"][name]["bind"])
         return int(bind.rpartition(":")[2])
 
-    async def _paced(self, rate: float, flow: Callable[[], Awaitable[None]]) -> None:
+    async def _paced(self, rate: float, flow: Flow) -> None:
         began = self._loop.time()
         for number in itertools.count(1):
             if self._over.is_set():
@@ -162,14 +163,14 @@ class Load:
             self._tasks.start(self._judged(flow), name="flow")
             await asyncio.sleep(began + number / rate - self._loop.time())
 
-    async def _judged(self, flow: Callable[[], Awaitable[None]]) -> None:
+    async def _judged(self, flow: Flow) -> None:
         try:
             async with asyncio.timeout(stage.DEADLINE):
                 await flow()
         except (AssertionError, BrokenError, OSError, WebSocketException) as error:
-            self.failures.append(f"{flow.__name__}: {error!r}")
+            self.failures.append(f"{_name(flow)}: {error!r}")
         else:
-            self.counts[flow.__name__] += 1
+            self.counts[_name(flow)] += 1
 
     async def _call(self) -> None:
         call = self._made.pbx.call(ANSWERS)
@@ -178,18 +179,19 @@ class Load:
         status = await asked(self._made.pbx, call, "BYE")
         assert status == 200, status
 
-    async def _come_and_go(self) -> None:
+    async def _come(self) -> None:
+        """Come, and go."""
         phone = await ring(self._port("voice"), self._made.place)
         await phone.talk(1)
-        await self._hang_up(phone)
+        await phone.end_of_talk()
+        await self._compare(phone)
 
-    async def _hang_up(self, phone: Phone) -> None:
-        """Close; each message must have arrived at either side as it was sent.
+    async def _compare(self, phone: Phone) -> None:
+        """Each message must have arrived at either side as it was sent.
 
         A busy machine asks two edges for one WebSocket, of which one is not used.
         """
         ledger, marker = self._made.provider.ledger, phone.marker
-        await phone.end_of_talk()
         await ledger.wait("closed", marker=marker, code=1000)
         for event, ours in (("received", phone.sent), ("sent", phone.received)):
             theirs = ledger.events(event, marker=marker)
@@ -215,6 +217,11 @@ class Load:
             await self._judged(request)
             await asyncio.sleep(CALLERS / REQUESTS)
         caller.close()
+
+
+def _name(flow: Flow) -> str:
+    named = flow.func if isinstance(flow, functools.partial) else flow
+    return getattr(named, "__name__", "flow").removeprefix("_")
 
 
 def put(*path: str, value: object) -> Change:
