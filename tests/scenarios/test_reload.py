@@ -43,7 +43,7 @@ CALLS, REQUESTS, PHONES = (50, 200, 500) if MEASURED else (10, 40, 10)
 "Calls and requests a second; WebSockets that are open."
 TALKS = 100 if MEASURED else 20
 "Messages a second over all of these WebSockets."
-CALLERS = 20 if MEASURED else 4
+CALLERS = 50 if MEASURED else 4
 "Clients with a connection each."
 LASTING = 5
 "Calls that stand from the first reload to the last."
@@ -213,9 +213,13 @@ class Load:
             answer = await caller.ask("POST", "/")
             assert answer.status == 200, answer.status
 
-        while not self._over.is_set():
+        began = self._loop.time()
+        for number in itertools.count(1):
+            if self._over.is_set():
+                break
             await self._judged(request)
-            await asyncio.sleep(CALLERS / REQUESTS)
+            due = began + number * CALLERS / REQUESTS
+            await asyncio.sleep(due - self._loop.time())
         caller.close()
 
 
