@@ -28,11 +28,12 @@ from websockets.exceptions import WebSocketException
 from protocols.net.tasks import Tasks
 from simulator.provider import Provider
 from tests import stage
+from tests.scenarios.asking import asking
 from tests.scenarios.phones import Phone, ring
 from tests.scenarios.sockets import voice
 from tests.scenarios.telephony import ANSWERS, CALM, PLAN, Set, asked, set_up
 from tests.stage import HERE, NAME, Daemon, Settings, Site
-from tests.wire import BrokenError, Caller
+from tests.wire import Caller
 
 LOG = logging.getLogger(__name__)
 MEASURED = "EDGE_ROUTER_RELOADS" in os.environ
@@ -134,8 +135,6 @@ class Load:
         self._tasks.start(self._paced(5, self._come), name="sockets")
         for phone in self._phones:
             self._tasks.start(self._talk(phone), name="phone")
-        for _ in range(CALLERS):
-            self._tasks.start(self._ask(), name="caller")
 
     async def stop(self) -> None:
         """Let all that is under way end."""
@@ -167,7 +166,7 @@ class Load:
         try:
             async with asyncio.timeout(stage.DEADLINE):
                 await flow()
-        except (AssertionError, BrokenError, OSError, WebSocketException) as error:
+        except (AssertionError, OSError, WebSocketException) as error:
             self.failures.append(f"{_name(flow)}: {error!r}")
         else:
             self.counts[_name(flow)] += 1
@@ -204,23 +203,6 @@ class Load:
         while not self._over.is_set():
             await self._judged(talk)
             await asyncio.sleep(PHONES / TALKS)
-
-    async def _ask(self) -> None:
-        """Requests one after the other; a broken connection is a failure."""
-        caller = Caller(self._port("api"), self._made.place.trust())
-
-        async def request() -> None:
-            answer = await caller.ask("POST", "/")
-            assert answer.status == 200, answer.status
-
-        began = self._loop.time()
-        for number in itertools.count(1):
-            if self._over.is_set():
-                break
-            await self._judged(request)
-            due = began + number * CALLERS / REQUESTS
-            await asyncio.sleep(due - self._loop.time())
-        caller.close()
 
 
 def _name(flow: Flow) -> str:
@@ -296,15 +278,19 @@ async def test_reloads_under_load_are_noticed_by_nobody(tmp_path: Path) -> None:
             loop = asyncio.get_running_loop()
             began, took = loop.time(), []
             every = changes(extra, certificates)
-            for number in range(1, RELOADS + 1):
-                asked_at = loop.time()
-                reloaded = await running.reload(next(every))
-                took.append(loop.time() - asked_at)
-                # A certificate may have been seen by the watch before.
-                renewed = daemon.events("certificate.renewed")
-                assert renewed or reloaded["changed"] != "nothing"
-                await asyncio.sleep(began + number * PAUSE - loop.time())
-            seconds = loop.time() - began
+            api = daemon.ports["api"]
+            async with asking(api, made.place, REQUESTS, CALLERS) as requests:
+                for number in range(1, RELOADS + 1):
+                    asked_at = loop.time()
+                    reloaded = await running.reload(next(every))
+                    took.append(loop.time() - asked_at)
+                    # A certificate may have been seen by the watch before.
+                    renewed = daemon.events("certificate.renewed")
+                    assert renewed or reloaded["changed"] != "nothing"
+                    await asyncio.sleep(began + number * PAUSE - loop.time())
+                seconds = loop.time() - began
+            load.counts["request"] = requests.asked
+            load.failures += requests.failures
             await load.stop()
             assert len(daemon.events("config.reloaded")) == RELOADS
     LOG.info(
