@@ -6,10 +6,8 @@ import re
 from collections.abc import Callable
 from typing import Annotated
 
-import pydantic
-
 from protocols.target import Transport, hostport
-from router.units import as_text, read_text, wrong
+from router.units import Written, read_text, wrong
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -239,25 +237,21 @@ _CARRIED = {
     ("sips", "tls"),
 }
 
-Network = Annotated[IPNetwork, pydantic.PlainValidator(_network), as_text()]
+Network = Annotated[IPNetwork, Written(_network)]
 "A network; a bare address is a network of one."
-Address = Annotated[IPAddress, pydantic.PlainValidator(_ip_address), as_text()]
+Address = Annotated[IPAddress, Written(_ip_address)]
 "An IP address."
-HostName = Annotated[str, pydantic.PlainValidator(_host_name), as_text()]
+HostName = Annotated[str, Written(_host_name)]
 "A DNS name or an IP address literal."
-BindAddress = Annotated[Bind, pydantic.PlainValidator(_bind), as_text()]
+BindAddress = Annotated[Bind, Written(_bind)]
 "An address to listen on."
-SipBind = Annotated[Bind, pydantic.PlainValidator(_sip_bind), as_text()]
+SipBind = Annotated[Bind, Written(_sip_bind)]
 "An address to listen on for SIP, with its transport."
-Nameserver = Annotated[Bind, pydantic.PlainValidator(_nameserver), as_text()]
+Nameserver = Annotated[Bind, Written(_nameserver)]
 "A DNS server."
-HttpReceiver = Annotated[
-    Receiver, pydantic.PlainValidator(receiver("http", "https")), as_text()
-]
+HttpReceiver = Annotated[Receiver, Written(receiver("http", "https"))]
 "A receiver of webhooks."
-WebsocketReceiver = Annotated[
-    Receiver, pydantic.PlainValidator(receiver("ws", "wss")), as_text()
-]
+WebsocketReceiver = Annotated[Receiver, Written(receiver("ws", "wss"))]
 "A receiver of WebSockets."
-SipReceiver = Annotated[Receiver, pydantic.PlainValidator(_sip_receiver), as_text()]
+SipReceiver = Annotated[Receiver, Written(_sip_receiver)]
 "A receiver of calls."

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import pydantic
 
-from router.units import as_text, read_text, wrong
+from router.units import Written, read_text, wrong
 from router.validation import Name, Section
 
 _VARIABLE = "[A-Z][A-Z0-9_]{0,63}"
@@ -13,33 +13,25 @@ _VALUE = r"(?:[A-Za-z0-9._-]|\{edge\}|\{region\}){1,253}"
 _PORTS = r"[0-9]{1,5}(?:-[0-9]{1,5})?"
 
 
-def _like(pattern: str, expected: str) -> pydantic.PlainValidator:
+def _like(pattern: str, expected: str) -> Written:
     def check(value: object) -> str:
         text = read_text(value, expected)
         if not re.fullmatch(pattern, text):
             raise wrong(expected)
         return text
 
-    return pydantic.PlainValidator(check)
+    return Written(check, pattern=f"^{pattern}$")
 
 
 Variable = Annotated[
-    str,
-    _like(_VARIABLE, "the name of an environment variable, in capitals"),
-    as_text(pattern=f"^{_VARIABLE}$"),
+    str, _like(_VARIABLE, "the name of an environment variable, in capitals")
 ]
 "The name of an environment variable."
 Value = Annotated[
-    str,
-    _like(_VALUE, "letters, digits, '.', '_', '-', {edge} and {region}"),
-    as_text(pattern=f"^{_VALUE}$"),
+    str, _like(_VALUE, "letters, digits, '.', '_', '-', {edge} and {region}")
 ]
 "The value of one, with placeholders."
-Ports = Annotated[
-    str,
-    _like(_PORTS, "a port, or two with a dash, such as 10000-60000"),
-    as_text(pattern=f"^{_PORTS}$"),
-]
+Ports = Annotated[str, _like(_PORTS, "a port, or two with a dash, such as 10000-60000")]
 "A range of ports."
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import pydantic
 
 from router.addresses import Address, IPAddress, Network
-from router.units import Bandwidth, as_text, provisioned, read_text, wrong
+from router.units import Bandwidth, Written, provisioned, read_text, wrong
 from router.validation import FilePath, Name, Section, Text
 
 _INTERFACE = r"[!-.0-9;-~]{1,15}"
@@ -34,14 +34,10 @@ def _session(value: object) -> str:
     return text
 
 
-Session = Annotated[
-    str, pydantic.PlainValidator(_session), as_text(pattern=f"^{_SESSION}$")
-]
+Session = Annotated[str, Written(_session, pattern=f"^{_SESSION}$")]
 "The name of a BGP session."
 
-Interface = Annotated[
-    str, pydantic.PlainValidator(_interface), as_text(pattern=f"^{_INTERFACE}$")
-]
+Interface = Annotated[str, Written(_interface, pattern=f"^{_INTERFACE}$")]
 "The name of a network interface."
 
 

@@ -163,6 +163,8 @@ class Log:
             # uvloop writes what TLS still had to say to a TCP connection that was
             # closed within the same turn; it then drops it, as it should.
             return
+        if loop.is_closed():  # what was asked of the system came back after the end
+            return
         self.say(
             events.FLOW_CRASHED,
             error=f"{context.get('message')}: {error!r}",

@@ -179,14 +179,21 @@ class Opened:
     def _ends(self, *, lasting: bool) -> list[Coroutine[Any, Any, int]]:
         """What ends all relays whose flows last, or all others."""
         relays = {**{r: n for n, r in self._relays.items()}, **self._retiring}
-        return [
-            relay.drain(functools.partial(self._shut, self._doors[self._places[name]]))
+        ending = {
+            relay: self._doors[self._places[name]]
             for relay, name in relays.items()
             if relay.lasts is lasting
+        }
+        # Where flows last, newcomers are told to come back until all have ended.
+        together = asyncio.Barrier(max(1, len(ending)) if lasting else 1)
+        return [
+            relay.drain(functools.partial(self._shut, door, together))
+            for relay, door in ending.items()
         ]
 
-    async def _shut(self, door: Listener) -> None:
+    async def _shut(self, door: Listener, together: asyncio.Barrier) -> None:
         """Accept no more; whoever is accepted is let in."""
+        await together.wait()
         door.close()
         await door.settle(SETTLE)
 

@@ -7,11 +7,11 @@ both carry their unit, because `timeout: 5` has cost too many people a night.
 import dataclasses
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 
 import pydantic
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, core_schema
 
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
@@ -199,34 +199,68 @@ def provisioned(least: str, most: str) -> pydantic.WrapValidator:
     return pydantic.WrapValidator(check)
 
 
-def as_text(**schema: Any) -> pydantic.WithJsonSchema:
-    """The JSON schema of what is written as text and read as something else."""
-    return pydantic.WithJsonSchema({"type": "string", **schema})
+class Written:
+    """Annotates what a file has as text, and the model as something else.
+
+    pydantic's own annotations prepare, at each start, for models that are written out
+    again; none of these is.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[object], object]
+        | Callable[[object, pydantic.ValidationInfo], object],
+        *,
+        informed: bool = False,
+        **schema: Any,
+    ) -> None:
+        """`read` makes the value, and is told of what is around it if `informed`;
+        `schema` is what a JSON schema says of the text."""
+        self._read: Any = read
+        self._informed = informed
+        self._schema = {"type": "string", **schema}
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: pydantic.GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        """How pydantic reads it."""
+        if self._informed:
+            return core_schema.with_info_plain_validator_function(self._read)
+        return core_schema.no_info_plain_validator_function(self._read)
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: pydantic.GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """What an editor is told of it."""
+        return dict(self._schema)
 
 
 Seconds = Annotated[
     float,
-    pydantic.PlainValidator(_seconds),
-    as_text(**{"pattern": r"^[0-9]+(\.[0-9]+)?(us|ms|s|m|h|d)$", "x-unit": "time"}),
+    Written(
+        _seconds, **{"pattern": r"^[0-9]+(\.[0-9]+)?(us|ms|s|m|h|d)$", "x-unit": "time"}
+    ),
 ]
 "A time, in seconds."
 Octets = Annotated[
     int,
-    pydantic.PlainValidator(_octets),
-    as_text(**{"pattern": r"^[0-9]+(\.[0-9]+)?(B|KiB|MiB|GiB)$", "x-unit": "size"}),
+    Written(
+        _octets, **{"pattern": r"^[0-9]+(\.[0-9]+)?(B|KiB|MiB|GiB)$", "x-unit": "size"}
+    ),
 ]
 "A size, in bytes."
 Rate = Annotated[
     int,
-    pydantic.PlainValidator(_rate),
-    as_text(**{"pattern": r"^[0-9]+(\.[0-9]+)?(B|KiB|MiB|GiB)/s$", "x-unit": "rate"}),
+    Written(
+        _rate, **{"pattern": r"^[0-9]+(\.[0-9]+)?(B|KiB|MiB|GiB)/s$", "x-unit": "rate"}
+    ),
 ]
 "A rate, in bytes per second."
 Bandwidth = Annotated[
     int,
-    pydantic.PlainValidator(_bandwidth),
-    as_text(
-        **{"pattern": r"^[0-9]+(\.[0-9]+)?(kbit|Mbit|Gbit)/s$", "x-unit": "bandwidth"}
+    Written(
+        _bandwidth,
+        **{"pattern": r"^[0-9]+(\.[0-9]+)?(kbit|Mbit|Gbit)/s$", "x-unit": "bandwidth"},
     ),
 ]
 "A bandwidth as those who sell lines write it, in bytes per second."

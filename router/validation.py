@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 
 import pydantic
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, core_schema
 
+from router.descriptions import descriptions
 from router.document import Document
 from router.problem import KeyPath, Problem, did_you_mean, one_of, quote
-from router.units import as_text, read_text, wrong
+from router.units import Written, read_text, wrong
 
 _LONGEST = 4096  # PATH_MAX of Linux
 _LONGEST_SOCKET = 107  # unix(7): sun_path has 108 bytes, with a zero at the end
@@ -26,11 +27,19 @@ _SECRET_KEY = re.compile(r"(?:password|secret|token)$", re.IGNORECASE)
 class Section(pydantic.BaseModel):
     """One mapping of a file: unknown keys are refused, values never change."""
 
-    model_config = pydantic.ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True
-    )
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
     called: ClassVar[str] = ""
     "What sets this one apart from its alternatives, in the words of the file."
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: core_schema.CoreSchema, handler: pydantic.GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Add what the source says of each key."""
+        found = handler.resolve_ref_schema(handler(core))
+        for name, text in descriptions(cls).items():
+            found["properties"].get(name, {})["description"] = text
+        return found
 
 
 Model = TypeVar("Model", bound=Section)
@@ -97,23 +106,21 @@ def _version(value: object) -> int:
 
 Version = Annotated[
     int,
-    pydantic.PlainValidator(_version),
-    pydantic.WithJsonSchema({"const": 1}),
+    Written(_version, type="integer", const=1),
 ]
 "The version of a file's format; there is one."
-Text = Annotated[str, pydantic.PlainValidator(_printable), as_text(minLength=1)]
+Text = Annotated[str, Written(_printable, minLength=1)]
 "A text on one line."
-Name = Annotated[str, pydantic.PlainValidator(_name), as_text(pattern="^[a-z0-9_-]+$")]
+Name = Annotated[str, Written(_name, pattern="^[a-z0-9_-]+$")]
 "A name that a file gives or refers to."
 FieldName = Annotated[
     str,
-    pydantic.PlainValidator(_field_name),
-    as_text(pattern="^[A-Za-z0-9-]{1,64}$"),
+    Written(_field_name, pattern="^[A-Za-z0-9-]{1,64}$"),
 ]
 "The name of an HTTP field: a token (RFC 9110 section 5.1), of the usual characters."
-FilePath = Annotated[Path, pydantic.PlainValidator(_path), as_text()]
+FilePath = Annotated[Path, Written(_path, informed=True)]
 "A path; a relative one starts at the directory of the configuration."
-SocketPath = Annotated[Path | None, pydantic.PlainValidator(_socket), as_text()]
+SocketPath = Annotated[Path | None, Written(_socket, informed=True)]
 "The path of a Unix socket; `off` for none."
 OR_OFF = pydantic.WrapValidator(_or_off)
 "Takes `off` for a value that is not given."
@@ -274,8 +281,8 @@ def _instead(chosen: type[Section], homes: Iterable[type[Section]]) -> str:
 
 
 def _description(models: Models, key: str) -> str:
-    fields = (m.model_fields[key] for m in models if key in m.model_fields)
-    text = " ".join((next(fields).description or "").split())
+    texts = (descriptions(m).get(key, "") for m in models if key in m.model_fields)
+    text = " ".join(next(texts).split())
     first = text.partition(". ")[0].rstrip(".")
     return first if first[1:2].isupper() else first[:1].lower() + first[1:]
 

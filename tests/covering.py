@@ -68,6 +68,7 @@ CORES = (
     "router/config.py",
     "router/contradiction.py",
     "router/demo/tally.py",
+    "router/descriptions.py",
     "router/dialect.py",
     "router/differences.py",
     "router/document.py",

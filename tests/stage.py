@@ -185,8 +185,7 @@ class Daemon(asyncio.SubprocessProtocol):
         self._awaited: list[tuple[asyncio.Future[Record], str, Settings]] = []
         self.ports = ports
         "Port of each listener by its name."
-        self.text = ""
-        "All that it wrote, on standard output and standard error."
+        self._lines: list[str] = []
         self.records: list[Record] = []
         "The lines of its log."
         self.code: asyncio.Future[int] = self._loop.create_future()
@@ -214,7 +213,7 @@ class Daemon(asyncio.SubprocessProtocol):
                 future.set_exception(AssertionError(told))
 
     def _take(self, line: str) -> None:
-        self.text += line + "\n"
+        self._lines.append(line)
         if not line.startswith("{"):
             return
         record: Record = json.loads(line)
@@ -258,10 +257,16 @@ class Daemon(asyncio.SubprocessProtocol):
         assert not crashes, crashes
         assert "Traceback" not in self.text, self.text[-5000:]
         assert not self.events("library.logged"), self.events("library.logged")
+        text = self.text
         for secret in (HUSH, "uthorization", *secrets):
-            assert secret not in self.text, f"{secret!r} is in the log"
+            assert secret not in text, f"{secret!r} is in the log"
 
     # ---- The process -------------------------------------------------------------
+
+    @property
+    def text(self) -> str:
+        """All that it wrote, on standard output and standard error."""
+        return "".join(f"{line}\n" for line in self._lines)
 
     @property
     def pid(self) -> int:

@@ -73,6 +73,7 @@ CORES = (
     "router.contradiction",
     "router.crosscheck",
     "router.demo.tally",
+    "router.descriptions",
     "router.dialect",
     "router.differences",
     "router.document",

@@ -313,6 +313,18 @@ def test_last_word_of_tls_to_a_closed_connection_is_no_fault(pipe: Pipe) -> None
     assert "our own" in crashed["error"]
 
 
+def test_what_comes_back_after_the_end_is_no_fault(pipe: Pipe) -> None:
+    """As a look-up by a thread of uvloop, which is told of while the loop closes."""
+    log = open_log("json", stream=pipe.writer)
+    loop = uvloop.new_event_loop()
+    loop.close()
+    with pytest.raises(RuntimeError) as raised:
+        loop.call_soon(print)
+    log.crashed(loop, {"exception": raised.value})
+    log.close()
+    assert pipe.events() == []
+
+
 async def test_broken_connection_that_nobody_waits_for_is_no_fault(pipe: Pipe) -> None:
     log = open_log("json", stream=pipe.writer)
     loop = asyncio.get_running_loop()

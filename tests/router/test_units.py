@@ -8,7 +8,7 @@ from router.units import (
     Octets,
     Rate,
     Seconds,
-    as_text,
+    Written,
     bandwidth,
     between,
     duration,
@@ -212,9 +212,18 @@ def test_bytes_are_written_as_a_file_would() -> None:
 def test_text_is_read_as_it_is_and_its_schema_says_so() -> None:
     assert read_text("a", "a text") == "a"
     assert str(wrong("a text")) == "expected a text"
-    kind = Annotated[str, as_text(pattern="a")]
-    schema = pydantic.TypeAdapter(kind).json_schema()
-    assert schema == {"type": "string", "pattern": "a"}
+    kind = Annotated[str, Written(lambda value: read_text(value, "x"), pattern="a")]
+    adapter = pydantic.TypeAdapter(kind)
+    assert adapter.validate_python("b") == "b"
+    assert adapter.json_schema() == {"type": "string", "pattern": "a"}
+
+
+def test_reader_may_be_told_of_what_is_around() -> None:
+    def read(value: object, info: pydantic.ValidationInfo) -> str:
+        return f"{info.context}/{value}"
+
+    adapter = pydantic.TypeAdapter(Annotated[str, Written(read, informed=True)])
+    assert adapter.validate_python("b", context="a") == "a/b"
 
 
 def test_time_in_a_command_is_read_within_its_bounds() -> None:

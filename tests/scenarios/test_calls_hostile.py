@@ -43,7 +43,7 @@ ANSWERED = {b"INVITE": 100, b"OPTIONS": 200}
 "What the daemon itself answers at once."
 VICTIM = "127.30.0.66"
 "Whom a forged message has called."
-PERIOD = 0.1
+PERIOD = 0.2
 "Seconds in which an edge bears one OPTIONS."
 REFUSED = {
     "wsinv": 403,  # its Route is not the daemon's
@@ -155,7 +155,8 @@ async def test_edges_are_never_asked_faster_than_they_bear(site: Calling) -> Non
         await site.at_home("dublin")
         ashburn.heal()
         site.provider.dns.heal("gw1.pstn.ashburn.twilio.com")
-    assert site.provider.sip.fastest_options(10.0) > 1, "some are asked"
+    while site.provider.sip.fastest_options(10.0) == 1:
+        await site.at_home()  # until an address was asked for the second time
     assert site.provider.sip.fastest_options(PERIOD) == 1
 
 

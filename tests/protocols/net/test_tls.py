@@ -1,5 +1,6 @@
 import inspect
 import os
+import shutil
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -187,11 +188,14 @@ class Fleeting(type(Path())):  # type: ignore[misc]  # PosixPath, by its public 
 
 
 def test_file_that_vanishes_while_it_is_loaded_is_blamed(
-    pair: Pair, ca_file: Path
+    pair: Pair, ca_file: Path, tmp_path: Path
 ) -> None:
-    assert "cannot be read: No such file" in blame(Fleeting(pair[0]), pair[1]).reason
+    certificate = shutil.copy(pair[0], tmp_path)
+    error = blame(Fleeting(certificate), pair[1])
+    assert "cannot be read: No such file" in error.reason
+    authorities = shutil.copy(ca_file, tmp_path)
     with pytest.raises(TLSFileError, match="cannot be read: No such file"):
-        client_context(Fleeting(ca_file))
+        client_context(Fleeting(authorities))
 
 
 def test_pipe_in_place_of_a_certificate_is_blamed_at_once(
