@@ -5,6 +5,7 @@ configuration over while flows go on.
 """
 
 import asyncio
+import contextlib
 import importlib.metadata
 import os
 import signal
@@ -35,7 +36,7 @@ from router.service import Stop
 from router.snapshot import Snapshot
 from router.summary import edge_places
 from router.supervision import Supervision
-from router.telling import tell_rejection
+from router.telling import tell_renewals
 from router.usage import Usage
 
 READY_AFTER = 3.0
@@ -52,10 +53,9 @@ def run(loaded: Loaded, path: Path) -> int:
     """Run the daemon until it is asked to stop; its exit code."""
     # Before anything else is opened, whose descriptors they might be said to be.
     came = given(os.environ, os.getpid())
-    chosen = loaded.config.log
-    level = events.Level[chosen.level.upper()]
+    level = events.Level[loaded.config.log.level.upper()]
     places = edge_places(loaded)
-    log = open_log(chosen.format, level, strict=False, places=places)
+    log = open_log(loaded.config.log.format, level, strict=False, places=places)
     try:
 
         async def serve(stop: Stop) -> int:
@@ -64,13 +64,6 @@ def run(loaded: Loaded, path: Path) -> int:
         return service.run(serve)
     finally:
         log.close()
-
-
-def reject(error: ConfigError, path: Path) -> None:
-    """Log that the configuration is refused; which log it wanted nobody knows."""
-    log = open_log(strict=False)
-    tell_rejection(log, path, error)
-    log.close()
 
 
 class Daemon:
@@ -195,11 +188,9 @@ class Daemon:
 
     async def _become_ready(self) -> None:
         """Tell systemd, as soon as home is known by measurement, or a little later."""
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(READY_AFTER):
                 await self._measured.wait()
-        except TimeoutError:
-            pass
         snapshot = self._knowledge.checker.snapshot
         home = snapshot.home.edge or self._loaded.config.policy.default_edge
         measured = sum(edge.score is not None for edge in snapshot.edges.values())
@@ -273,10 +264,8 @@ class Daemon:
 
     async def _reload_quietly(self) -> None:
         """Reload for somebody who only reads the log."""
-        try:
+        with contextlib.suppress(ConfigError, *Unusable):  # the log says so
             await self.reload()
-        except (ConfigError, *Unusable):
-            pass  # the log says so
 
     async def _renew(self) -> None:
         """Look again and again whether certificates and keys were written anew."""
@@ -286,16 +275,9 @@ class Daemon:
 
     def _read_anew(self) -> set[Path]:
         """Take over what was written anew in certificates and keys; which files."""
-        taken: set[Path] = set()
-        for renewal in self._keyring.renew():
-            files = ", ".join(map(str, renewal.files))
-            if renewal.error:
-                self._log.say(
-                    events.CERTIFICATE_REJECTED, path=files, error=renewal.error
-                )
-                continue
-            self._log.say(events.CERTIFICATE_RENEWED, path=files)
-            taken.update(renewal.files)
+        renewals = self._keyring.renew()
+        tell_renewals(self._log, renewals)
+        taken = {file for one in renewals if not one.error for file in one.files}
         self._opened.trunks.renewed(self._loaded, taken)
         return taken
 

@@ -19,11 +19,13 @@ from router.commands.changing import drain, log_level, pin, reload, undrain, unp
 from router.commands.looking import explain, flows, probe, status
 from router.config import Loaded
 from router.files import read
+from router.logs import open_log
 from router.problem import EX_CONFIG, ConfigError, Problem
 from router.schema import schema
 from router.settings import Config
 from router.sources import sources
 from router.summary import summarise
+from router.telling import tell_rejection
 
 _SIMULATOR = ("aiohttp", "cryptography", "trustme")
 "What the extra `simulator` installs."
@@ -73,7 +75,9 @@ def run(config: Path) -> None:
     try:
         loaded = read(config)
     except ConfigError as error:
-        app.reject(error, config)
+        log = open_log(strict=False)  # which one the file wants nobody knows
+        tell_rejection(log, config, error)
+        log.close()
         _refuse(error)
     _print(loaded.warnings)
     raise SystemExit(app.run(loaded, config))

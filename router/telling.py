@@ -1,5 +1,6 @@
 """What checker, resolver and configuration report, as events of the log."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from router.contradiction import Contradicted, Followed
 from router.election import Switch
 from router.events import Level
 from router.health import State
+from router.keyring import Renewal
 from router.logs import Log
 from router.names import Answer
 from router.origins import Judgement
@@ -118,6 +120,16 @@ def tell_rejection(log: Log, path: Path, error: ConfigError) -> None:
     errors = [one for one in error.problems if one.severity is Severity.ERROR]
     first = str(errors[0]) if errors else ""
     log.say(events.CONFIG_REJECTED, path=str(path), errors=len(errors), first=first)
+
+
+def tell_renewals(log: Log, renewals: Iterable[Renewal]) -> None:
+    """Log what became of certificates and keys that were written anew."""
+    for one in renewals:
+        files = ", ".join(map(str, one.files))
+        if one.error:
+            log.say(events.CERTIFICATE_REJECTED, path=files, error=one.error)
+        else:
+            log.say(events.CERTIFICATE_RENEWED, path=files)
 
 
 def tell_ranking(log: Log, snapshot: Snapshot, product: str) -> None:

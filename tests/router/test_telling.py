@@ -22,6 +22,7 @@ from router.election import Switch
 from router.endpoint import Kind
 from router.events import Level
 from router.health import State
+from router.keyring import Renewal
 from router.lines import Fields
 from router.location import plain
 from router.logs import Log
@@ -38,6 +39,7 @@ from router.telling import (
     tell_probe,
     tell_ranking,
     tell_rejection,
+    tell_renewals,
     tell_stray,
 )
 
@@ -312,6 +314,15 @@ def test_rejection_counts_errors_and_tells_the_first(told: Told) -> None:
     tell_rejection(told.log, Path("f.yaml"), ConfigError(problems))
     expected = {"path": "f.yaml", "errors": 2, "first": "f.yaml:2:3: b: wrong"}
     assert told.lines() == [("config.rejected", "ERROR", expected)]
+
+
+def test_files_written_anew_are_told_with_what_became_of_them(told: Told) -> None:
+    pair = (Path("site.pem"), Path("site.key"))
+    tell_renewals(told.log, [Renewal(pair), Renewal((Path("ca.pem"),), "it is empty")])
+    assert told.lines() == [
+        ("certificate.renewed", "INFO", {"path": "site.pem, site.key"}),
+        ("certificate.rejected", "ERROR", {"path": "ca.pem", "error": "it is empty"}),
+    ]
 
 
 def test_ranking_is_a_line_for_each_edge_from_the_best_on(

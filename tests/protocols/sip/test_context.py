@@ -1066,10 +1066,21 @@ def test_call_for_which_nobody_has_room_is_refused_with_the_reason() -> None:
     (trying, answer) = stage.receive(INVITE)
     assert told([trying, answer]) == ["100 10.0.0.10", "503 10.0.0.10"]
     assert answer.data.startswith(b"SIP/2.0 503 all is full\r\n")
+    assert message(answer).all(b"warning") == [b'399 edge-router "all is full"']
     assert message(answer).all(b"retry-after") == [b"5"]
     (record,) = stage.records
     assert (record.status, record.reason) == (503, "all is full")
     assert record.spilled == "edge1, edge2"
+
+
+def test_why_nobody_has_room_is_told_rather_than_that_nobody_can_be_asked() -> None:
+    settings = dataclasses.replace(SETTINGS, nobody="no private edge")
+    stage = Stage(settings=settings, meter=Counting("edge1", "edge2"))
+    assert stage.receive(INVITE)[-1].data.startswith(b"SIP/2.0 503 all is full\r\n")
+    assert stage.records[0].reason == "all is full"
+    stage = Stage(settings=settings, meter=Counting("edge2"))
+    (answer,) = stage.fail(stage.begin())
+    assert answer.data.startswith(b"SIP/2.0 503 no private edge\r\n")
 
 
 def test_call_that_failed_where_there_was_room_is_refused_as_ever() -> None:
