@@ -31,6 +31,7 @@ class HttpsRelay:
 
     kind = "connections"
     lasts = False
+    declines = False
 
     def __init__(self, ground: Ground, name: str, listener: Relayed) -> None:
         """Raises TLSFileError."""
@@ -118,6 +119,7 @@ class HttpsTunnels:
 
     kind = "tunnels"
     lasts = True
+    declines = False
 
     def __init__(self, ground: Ground, name: str, listener: Tunnelled) -> None:
         chosen = listener.deadlines

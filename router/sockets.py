@@ -30,6 +30,7 @@ class SocketRelay:
 
     kind = "sockets"
     lasts = True
+    declines = True
 
     def __init__(self, ground: Ground, name: str, listener: Sockets) -> None:
         """Raises TLSFileError."""
