@@ -40,6 +40,7 @@ class HttpsRelay:
 
     kind = "connections"
     lasts = False
+    declines = False
 
     def __init__(self, ground: Ground, name: str, listener: Relayed) -> None:
         """Raises TLSFileError."""
@@ -132,6 +133,7 @@ class HttpsTunnels:
 
     kind = "tunnels"
     lasts = True
+    declines = False
 
     def __init__(self, ground: Ground, name: str, listener: Tunnelled) -> None:
         chosen = listener.deadlines

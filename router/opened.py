@@ -184,16 +184,22 @@ class Opened:
             for relay, name in relays.items()
             if relay.lasts is lasting
         }
-        # Where flows last, newcomers are told to come back until all have ended.
-        together = asyncio.Barrier(max(1, len(ending)) if lasting else 1)
+        # Those that decline newcomers do so until the flows of all of them have ended.
+        declining = [relay for relay in ending if relay.declines]
+        together = asyncio.Barrier(max(1, len(declining)))
+        at_once = asyncio.Barrier(1)
         return [
-            relay.drain(functools.partial(self._shut, door, together))
+            relay.drain(
+                functools.partial(
+                    self._shut, door, together if relay.declines else at_once
+                )
+            )
             for relay, door in ending.items()
         ]
 
-    async def _shut(self, door: Listener, together: asyncio.Barrier) -> None:
-        """Accept no more; whoever is accepted is let in."""
-        await together.wait()
+    async def _shut(self, door: Listener, others: asyncio.Barrier) -> None:
+        """Accept no more, once others do so, too; whoever is accepted is let in."""
+        await others.wait()
         door.close()
         await door.settle(SETTLE)
 

@@ -59,6 +59,8 @@ class Relaying(Protocol):
     "What its flows are called, one of KINDS."
     lasts: bool
     "Whether a flow may last for hours."
+    declines: bool
+    "Whether clients who come while it drains are told to come back."
 
     @property
     def flows(self) -> int:

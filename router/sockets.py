@@ -29,6 +29,7 @@ class SocketRelay:
 
     kind = "sockets"
     lasts = True
+    declines = True
 
     def __init__(self, ground: Ground, name: str, listener: Sockets) -> None:
         """Raises TLSFileError."""

@@ -54,13 +54,14 @@ async def test_log_that_nobody_reads_holds_no_request_up_and_counts_what_it_lose
         stderr.pause_reading()
         unread = await ask(daemon, site, UNREAD)
         stderr.resume_reading()
-        dropped = await daemon.wait("log.dropped") if MEASURED else {"count": 0}
+        if MEASURED:
+            await daemon.wait("log.dropped")
         async with Caller(daemon.ports["api"], site.trust()) as caller:
             await caller.ask("GET", "/last")
         await daemon.wait("flow.ended", path="/last")
     told = len(daemon.events("flow.ended"))
     lost = sum(one["count"] for one in daemon.events("log.dropped"))
     assert told + lost == len(before) + len(unread) + 1
-    assert lost >= dropped["count"]
+    assert bool(lost) is MEASURED
     assert max(unread) < max(ONE, 2 * max(before))
     assert len(unread) > len(before)  # in twice the time
