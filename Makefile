@@ -13,10 +13,11 @@ ETC := /etc/edge-router
 VENV := $(PREFIX)/lib/edge-router
 DOC := $(PREFIX)/share/doc/edge-router
 RUN := build/run
+FAILED := .pytest_cache/v/cache/lastfailed
 SOURCES := $(shell find protocols router simulator -name '*.py' -o -name '*.yaml')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench build install install-files uninstall deb package-test lock clean
+.PHONY: help setup demo test test-again check bench build install install-files uninstall deb package-test lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1  /p' $(MAKEFILE_LIST)
@@ -34,7 +35,13 @@ demo: $(STAMP) ## a simulated provider, the daemon, real traffic, and an edge th
 
 test: export PYTHONDONTWRITEBYTECODE =
 test: $(STAMP) ## the whole suite
+	rm -f $(FAILED)
 	$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+
+test-again: $(STAMP) ## what failed in the run before, alone; for at most three tests
+	test "$$(grep -c true $(FAILED))" -le 3
+	! grep true $(FAILED) | grep -v ::  # a worker or a module, not a test: more is unknown
+	$(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none
 
 check: $(STAMP) ## formatting, lint, types
 	$(BIN)/ruff format --check .

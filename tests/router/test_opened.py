@@ -29,6 +29,7 @@ from router.table import Table
 from tests import stage
 from tests.protocols.http.stage import OK, Origin, answering
 from tests.router.counting import counting
+from tests.scenarios import sockets
 from tests.stage import HERE, NAME, Settings, Site, free_port
 from tests.wire import Caller, connect
 
@@ -38,7 +39,9 @@ Change = Callable[[Settings], object]
 class House:
     """What is open, and the configuration that says so."""
 
-    def __init__(self, place: Site, directory: Path, port: int) -> None:
+    def __init__(
+        self, place: Site, directory: Path, port: int, **listeners: Settings
+    ) -> None:
         self.place = place
         self.settings: Settings = {
             "version": 1,
@@ -60,6 +63,7 @@ class House:
                         "transport": "tcp",
                     },
                 },
+                **listeners,
             },
         }
         self.tasks = Tasks()
@@ -136,16 +140,23 @@ async def origin() -> AsyncIterator[Origin]:
     await origin.end()
 
 
-@pytest.fixture
-async def house(origin: Origin, tmp_path: Path) -> AsyncIterator[House]:
-    house = House(stage.site(tmp_path), tmp_path, origin.target.port)
-    with (tmp_path / "log").open("w") as file:
+@contextlib.asynccontextmanager
+async def inhabited(house: House, directory: Path) -> AsyncIterator[House]:
+    """Open it, and drain it."""
+    with (directory / "log").open("w") as file:
         log = open_log("json", stream=file)
         house.open(log)
         yield house
         await house.opened.drain()
         await house.tasks.close()
         log.close()
+
+
+@pytest.fixture
+async def house(origin: Origin, tmp_path: Path) -> AsyncIterator[House]:
+    empty = House(stage.site(tmp_path), tmp_path, origin.target.port)
+    async with inhabited(empty, tmp_path) as house:
+        yield house
 
 
 def set_(name: str, **keys: Any) -> Change:
@@ -345,3 +356,31 @@ async def test_drain_waits_for_those_of_former_settings_too(house: House) -> Non
         for caller in (old, new):
             with contextlib.suppress(ssl.SSLError, ConnectionError):
                 assert await caller.reader.read() == b""
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[sockets.Endpoint]:
+    receiver = sockets.Endpoint("receiver")
+    await receiver.open([HERE], 0, None)
+    yield receiver
+    await receiver.close()
+
+
+async def test_tunnels_end_at_once_though_a_websocket_lasts(
+    origin: Origin, receiver: sockets.Endpoint, tmp_path: Path
+) -> None:
+    place = stage.site(tmp_path)
+    media = sockets.media(place, f"ws://{HERE}:{receiver.port}")
+    empty = House(place, tmp_path, origin.target.port, media=media)
+    async with inhabited(empty, tmp_path) as house:
+        websocket = await sockets.dial(house.port("media"), place)
+        drain = house.tasks.start(house.opened.drain(), name="drain")
+        async with asyncio.timeout(5):
+            while listens(house.port("proxy")):  # noqa: ASYNC110 - it has no event
+                await asyncio.sleep(0)
+        assert listens(house.port("media"))
+        assert not drain.done()
+        await websocket.send("still there?")
+        assert await websocket.recv() == "still there?"
+        await websocket.close()
+        assert await drain == 0
