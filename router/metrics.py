@@ -17,6 +17,7 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from router.changes import Change, Flip, Stalled
+from router.egress import Privacy
 from router.election import Switch
 from router.health import State
 from router.status import Condition, EdgeStatus, LinkUse, Status
@@ -282,6 +283,15 @@ _OF_LINK: tuple[tuple[str, str, Callable[[LinkUse], float]], ...] = (
 
 
 def _links(status: Status) -> Iterator[Metric]:
+    privacy = GaugeMetricFamily(
+        PREFIX + "link_privacy",
+        "Whether packets leave by a direct link: 1 for what holds.",
+        labels=("link", "is"),
+    )
+    for told in status.links:
+        for one in Privacy:
+            privacy.add_metric((told.name, one.value), told.privacy is one)
+    yield privacy
     uses = [(link.name, link.use) for link in status.links if link.use is not None]
     for name, meaning, value in _OF_LINK:
         family = GaugeMetricFamily(f"{PREFIX}link_{name}", meaning, labels=("link",))

@@ -1,6 +1,8 @@
 """HTTPS listeners composed: what they keep warm, whom they leave, how they retire."""
 
 import asyncio
+import contextlib
+import dataclasses
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import cast
@@ -12,12 +14,13 @@ from protocols.record import FlowRecord
 from protocols.target import Outcome, Result, Target
 from router.changes import Flip
 from router.checker import Checker
+from router.choice import WITHOUT_LINK
 from router.health import State
 from router.https import HttpsRelay
 from router.keyring import Keyring
-from router.listeners import HttpsFromProvider
+from router.listeners import HttpsFromProvider, HttpsTerminate
 from router.logs import Log
-from router.relays import Ground
+from router.relays import Ground, Relayed
 from router.snapshot import Route, Snapshot
 from tests import stage
 from tests.protocols.http.stage import OK, Client, Origin, answering
@@ -27,32 +30,33 @@ GET = b"GET / HTTP/1.1\r\nHost: site.test\r\n\r\n"
 
 
 class Known:
-    """What a checker knows: one receiver, and what it was told of it."""
+    """What a checker knows: where a route leads, and what it was told of that."""
 
-    def __init__(self, target: Target) -> None:
-        self.route = Route(((target,),), 1, (target,))
+    def __init__(self, route: str, *targets: Target) -> None:
+        self.route = Route(tuple((one,) for one in targets), len(targets), targets)
         self.snapshot = cast(Snapshot, self)
-        self.routes = {"hooks": self.route}
+        self.routes = {route: self.route}
         self.results: list[Result] = []
+        self.dialled: list[Target] = []
 
     def warm(self, route: str) -> tuple[Target, ...]:
         return self.routes[route].warm
 
     def report(self, target: Target, outcome: Outcome) -> None:
         self.results.append(outcome.result)
+        self.dialled.append(target)
 
 
 class House:
-    """A listener for webhooks, without TLS, and one receiver."""
+    """A listener whose clients speak no TLS, and one server behind it."""
 
-    def __init__(self, place: stage.Site, origin: Origin) -> None:
+    def __init__(
+        self, name: str, listener: Relayed, origin: Origin, *targets: Target
+    ) -> None:
         self.origin = origin
-        self.known = Known(origin.target)
+        self.known = Known(name, *(targets or (origin.target,)))
         self.tasks = Tasks()
         self.records: list[FlowRecord] = []
-        listener = HttpsFromProvider.model_validate(
-            stage.webhooks(place, f"http://127.0.0.1:{origin.target.port}")
-        )
         ground = Ground(
             example(),
             cast(Checker, self.known),
@@ -61,7 +65,7 @@ class House:
             self.tasks,
             *counting(cast(Log, self)),
         )
-        self.relay = HttpsRelay(ground, "hooks", listener)
+        self.relay = HttpsRelay(ground, name, listener)
 
     def log_flow(self, record: FlowRecord) -> None:
         """The one method of a log that a relay uses."""
@@ -95,10 +99,24 @@ class House:
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     origin = Origin(answering(OK))
     await origin.open("site", 1.0)
-    house = House(stage.site(tmp_path), origin)
+    to = f"http://127.0.0.1:{origin.target.port}"
+    settings = stage.webhooks(stage.site(tmp_path), to)
+    house = House("hooks", HttpsFromProvider.model_validate(settings), origin)
     yield house
     house.relay.close()
     await origin.end()
+    await house.tasks.close()
+
+
+@contextlib.asynccontextmanager
+async def demanding(
+    origin: Origin, directory: Path, *targets: Target
+) -> AsyncIterator[House]:
+    """A listener for requests that take a link or none."""
+    settings = stage.terminate(stage.site(directory), privacy="required")
+    house = House("api", HttpsTerminate.model_validate(settings), origin, *targets)
+    yield house
+    house.relay.close()
     await house.tasks.close()
 
 
@@ -110,6 +128,28 @@ async def test_connection_is_kept_warm_where_the_ranking_says(house: House) -> N
     assert [record.reused for record in house.records] == [True]
     assert house.relay.flows == 1
     client.close()
+
+
+async def test_nothing_is_kept_warm_beside_links_where_privacy_is_demanded(
+    house: House, tmp_path: Path
+) -> None:
+    public = house.origin.target
+    private = dataclasses.replace(public, device="lo")
+    async with demanding(house.origin, tmp_path, public, private) as other:
+        other.changed()
+        await other.warm()
+        assert other.known.dialled == [private]
+
+
+async def test_request_that_demands_privacy_is_refused_where_no_link_is_left(
+    house: House, tmp_path: Path
+) -> None:
+    async with demanding(house.origin, tmp_path, house.origin.target) as other:
+        client = await other.client()
+        status, said = await client.ask(GET)
+        client.close()
+    assert (status, said.decode().strip()) == (503, f"edge-router: {WITHOUT_LINK}")
+    assert house.origin.visits == []
 
 
 async def test_target_that_fell_ill_is_left(house: House) -> None:

@@ -20,6 +20,7 @@ from router.saved import Saved, dump
 from router.usage import Usage
 from tests.router.counting import counting
 from tests.router.test_usage import Carried
+from tests.router.test_usage import loaded as linked
 
 CATALOGUE = """\
 version: 1
@@ -53,11 +54,14 @@ def file(tmp_path: Path) -> Iterator[TextIO]:
 
 
 def knowledge_of(
-    directory: Path | None, log: Log, usage: Usage | None = None
+    directory: Path | None,
+    log: Log,
+    usage: Usage | None = None,
+    loaded: config.Loaded | None = None,
 ) -> Knowledge:
     """Of two edges, with one product there."""
     return Knowledge(
-        config.load(CONFIG, "f", lambda _: (CATALOGUE, "small.yaml"), base=Path("/")),
+        loaded or configured(CONFIG),
         {},
         lambda snapshot, changes: None,
         log=log,
@@ -212,6 +216,14 @@ async def test_calls_on_links_outlive_a_restart(tmp_path: Path, file: TextIO) ->
     file.seek(0)
     (restored,) = (json.loads(line) for line in file)
     assert (restored["event"], restored["calls"]) == ("state.restored", 1)
+
+
+async def test_links_are_told_with_what_they_carry(log: Log) -> None:
+    carried = Carried()
+    carried.call()
+    (link,) = knowledge_of(None, log, carried.usage, linked()).links()
+    assert (link.name, link.edges) == ("ix1", ("ashburn-ix",))
+    assert link.use == carried.usage.links["ix1"]
 
 
 async def test_calls_that_cannot_be_read_are_told_of_and_cost_nothing_else(

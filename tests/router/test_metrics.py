@@ -47,6 +47,8 @@ def test_status_is_told_edge_by_edge_and_flow_by_flow() -> None:
     assert found["endpoint_up", ("umatilla", "api", "https")] == 1
     assert found["flows", ("ashburn", "trunk", "sip")] == 41
     assert found["flows_ended_total", ("ashburn", "api", "https")] == 48_211
+    assert found["link_privacy", ("private", "ix1")] == 1
+    assert found["link_privacy", ("exposed", "ix1")] == 0
     assert found["link_calls", ("ix1",)] == 3
     assert found["link_room_bytes_per_second", ("ix1",)] == 626_054.4 / 8
     assert found["link_spilled_calls_total", ("ix1",)] == 7

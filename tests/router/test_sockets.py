@@ -9,16 +9,17 @@ import pytest
 import trustme
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from protocols.net.tasks import Tasks
 from protocols.record import FlowRecord
 from protocols.target import Outcome, Result, Target, Transport
 from router.changes import Flip
 from router.checker import Checker
+from router.choice import WITHOUT_LINK
 from router.health import State
 from router.keyring import Keyring
-from router.listeners import WebsocketFromProvider
+from router.listeners import WebsocketFromProvider, WebsocketToProvider
 from router.logs import Log
 from router.relays import Ground
 from router.snapshot import Route, Snapshot
@@ -36,11 +37,18 @@ class Known:
 
     def __init__(self, target: Target) -> None:
         route = Route(((target,),), 1, ())
-        self.snapshot = cast(Any, type("S", (), {"routes": {"media": route}}))
+        routes = {"media": route, "voice": route}
+        self.snapshot = cast(Any, type("S", (), {"routes": routes}))
         self.reports: list[Result] = []
 
     def report(self, target: Target, outcome: Outcome) -> None:
         self.reports.append(outcome.result)
+
+
+async def serving(relay: SocketRelay) -> asyncio.Server:
+    """What accepts its clients, without TLS."""
+    loop = asyncio.get_running_loop()
+    return await loop.create_server(relay.serving.factory, "127.0.0.1", 0)
 
 
 class Site:
@@ -74,15 +82,12 @@ class Site:
                 "drain": {"wait": "0s", "spread": "0s"},
             }
         )
-        checker = cast(Checker, Known(self.target))
-        log = cast(Log, self)
-        loaded = example()
-        ground = Ground(loaded, checker, Keyring(), log, self.tasks, *counting(log))
-        self.relay = SocketRelay(ground, "media", listener)
-        loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(
-            self.relay.serving.factory, "127.0.0.1", 0
-        )
+        self.relay = SocketRelay(self.ground(), "media", listener)
+        self._listener = await serving(self.relay)
+
+    def ground(self) -> Ground:
+        checker, log = cast(Checker, Known(self.target)), cast(Log, self)
+        return Ground(example(), checker, Keyring(), log, self.tasks, *counting(log))
 
     def log_flow(self, record: FlowRecord) -> None:
         """The one method of a log that a relay uses."""
@@ -169,3 +174,30 @@ async def test_retired_relay_serves_who_is_there_until_all_left(site: Site) -> N
     await client.close()
     await asyncio.wait_for(retiring, 2)
     assert (await site.records.get()).ended == "--"
+
+
+async def test_handshake_that_demands_privacy_is_refused_where_no_link_is_left(
+    site: Site,
+) -> None:
+    listener = WebsocketToProvider.model_validate(
+        {
+            "protocol": "websocket",
+            "direction": "to_provider",
+            "product": "voice",
+            "allow": ["127.0.0.0/8"],
+            "bind": "127.0.0.1:0",
+            "tls": {"certificate": str(site.pem), "key": str(site.pem)},
+            "privacy": "required",
+        }
+    )
+    relay = SocketRelay(site.ground(), "voice", listener)
+    server = await serving(relay)
+    port = server.sockets[0].getsockname()[1]
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(f"ws://127.0.0.1:{port}", proxy=None)
+    server.close()
+    relay.close()
+    response = refused.value.response
+    assert response.status_code == 503
+    assert (response.body or b"").decode().strip() == f"edge-router: {WITHOUT_LINK}"
+    assert (await site.records.get()).attempts == ()

@@ -16,7 +16,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import yaml
+from click.testing import CliRunner
 
+from router.cli import main
 from tests.namespaces import Network
 from tests.stage import Daemon, Settings, running
 
@@ -240,6 +243,50 @@ async def test_private_edge_is_left_at_each_change_and_nothing_leaves_by_another
     left = set(ways.seen())
     assert PUBLIC in left
     assert PRIVATE not in left
+
+
+def written(tmp_path: Path, settings: Settings) -> Path:
+    """The file of the daemon, with another configuration."""
+    (config,) = tmp_path.glob("edge-router-*.yaml")
+    config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return config
+
+
+async def reload(tmp_path: Path, settings: Settings) -> None:
+    """Have the daemon take another configuration over."""
+    words = ["reload", "--config", str(written(tmp_path, settings))]
+    done = await asyncio.to_thread(CliRunner().invoke, main, words)
+    assert done.exit_code == 0, done.output
+
+
+async def test_reload_demands_privacy_and_takes_links_away_and_back(
+    ways: Ways, daemon: Daemon, tmp_path: Path
+) -> None:
+    demanding, forgiving = settings_of(tmp_path), settings_of(tmp_path)
+    del forgiving["listeners"]["secret"]["privacy"]
+    without = settings_of(tmp_path)
+    del without["provider"]["links"]
+    for name in ("secret", "trunk"):
+        del without["listeners"][name]["privacy"]
+    await daemon.wait("edge.flipped", edge="far-ix", state="up")
+    ways.network.ip("route delete 203.0.113.0/24")
+    await daemon.wait("edge.flipped", edge="far-ix", state="down")
+    assert "503" in await ways.connect(8444, "vault.example")
+    await reload(tmp_path, forgiving)
+    assert "200" in await ways.connect(8444, "vault.example")
+    await reload(tmp_path, demanding)
+    assert REFUSED in await ways.connect(8444, "vault.example")
+    assert PRIVATE not in set(ways.seen())
+    await reload(tmp_path, without)
+    assert "200" in await ways.connect(8444, "vault.example")
+    assert (await status(tmp_path))["links"] == []
+    ways.lead()
+    told = len(daemon.records)
+    await reload(tmp_path, demanding)
+    await daemon.wait("edge.flipped", after=told, edge="far-ix", state="up")
+    assert "200" in await ways.connect(8444, "vault.example")
+    (link,) = (await status(tmp_path))["links"]
+    assert link["privacy"] == "private"
 
 
 class Switchboard(asyncio.DatagramProtocol):
