@@ -105,6 +105,12 @@ async def office(
         yield running
 
 
+@pytest.fixture(autouse=True)
+def begun(provider: Provider) -> None:
+    """Each test has a ledger of its own: all of them are too much for one."""
+    provider.ledger.clear()
+
+
 async def reached(office: Office) -> None:
     """Wait until BGP has led a daemon to both private edges."""
     for edge in EXCHANGES:
