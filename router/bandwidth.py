@@ -22,6 +22,18 @@ _NEVER = _MOST = 1e12
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Limits:
+    """After which time a slot ends by itself, in seconds."""
+
+    early: float = 240.0
+    "For a call that nobody has answered, since it last rang: more than Timer C."
+    session: float = 4 * 3600.0
+    "For one that was answered."
+    silence: float = math.inf
+    "For one that was answered, since its latest message."
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Capacity:
     """What calls may take of a link."""
 
@@ -31,16 +43,8 @@ class Capacity:
     "Bits per second of them that new calls must leave."
     overhead: int = 18
     "Bytes that the link adds to each packet: 18 on Ethernet."
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Limits:
-    """After which time a slot ends by itself, in seconds."""
-
-    early: float = 240.0
-    "For a call that nobody has answered, since it last rang: more than Timer C."
-    session: float = 4 * 3600.0
-    "For one that was answered."
+    limits: Limits = Limits()
+    "How long, at most."
 
 
 @dataclasses.dataclass(slots=True)
@@ -55,13 +59,15 @@ class Slot:
     "When it ends, if nothing ends it before."
     refresh: float
     "When it ends unless its session is refreshed; infinite without a session timer."
+    heard: float
+    "When the latest message of the call passed."
     answered: bool = False
     "Whether the call was answered."
 
-    @property
-    def ends(self) -> float:
+    def ends(self, limits: Limits) -> float:
         """When it ends, as things are."""
-        return min(self.until, self.refresh)
+        silent = self.heard + limits.silence if self.answered else math.inf
+        return min(self.until, self.refresh, silent)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -104,17 +110,17 @@ class _Link:
 class Bandwidth:
     """The slots of all links: all that is remembered of them is here."""
 
-    def __init__(
-        self, capacities: Mapping[str, Capacity], limits: Limits | None = None
-    ) -> None:
+    def __init__(self, capacities: Mapping[str, Capacity]) -> None:
         """`capacities` by the names of links."""
         self._links: dict[str, _Link] = {}
         self._slots: dict[str, Slot] = {}
-        self.change(capacities, limits or Limits())
+        self.change(capacities)
 
-    def change(self, capacities: Mapping[str, Capacity], limits: Limits) -> None:
-        """Go by these from now on. Slots of links that are no more are given up."""
-        self.limits = limits
+    def change(self, capacities: Mapping[str, Capacity]) -> None:
+        """Go by these from now on. Slots of links that are no more are given up.
+
+        Calls that stand keep the end that they have, but for a limit of silence.
+        """
         for call in [c for c, s in self._slots.items() if s.link not in capacities]:
             self.close(call)
         links = {name: _Link(capacity) for name, capacity in capacities.items()}
@@ -181,7 +187,8 @@ class Bandwidth:
         one = self._links.get(link)
         if one is None or len(self._slots) >= MAX_CALLS:
             return
-        self._slots[call] = Slot(link, rate, now + self.limits.early, math.inf)
+        until = now + one.capacity.limits.early
+        self._slots[call] = Slot(link, rate, until, math.inf, now)
         one.calls += 1
         one.taken += rate
 
@@ -196,7 +203,13 @@ class Bandwidth:
         """Note that a call that nobody has answered yet is under way still."""
         slot = self._slots.get(call)
         if slot is not None and not slot.answered:
-            slot.until = now + self.limits.early
+            slot.until = now + self._limits(slot).early
+
+    def hear(self, call: str, now: float) -> None:
+        """Note that a message of a call passed."""
+        slot = self._slots.get(call)
+        if slot is not None:
+            slot.heard = now
 
     def stand(self, call: str, now: float, *, expires: float = math.inf) -> None:
         """Note that a call was answered, or refreshed.
@@ -208,7 +221,7 @@ class Bandwidth:
         if slot is None:
             return
         if not slot.answered:
-            slot.until = now + self.limits.session
+            slot.until = now + self._limits(slot).session
             slot.answered = True
         # RFC 4028 section 7.2: without the field in the 2xx, "no session expiration".
         slot.refresh = now + expires
@@ -231,7 +244,7 @@ class Bandwidth:
 
     def expire(self, now: float) -> list[str]:
         """Take back the slots whose time is over; the calls that they belonged to."""
-        over = [call for call, slot in self._slots.items() if slot.ends <= now]
+        over = [call for call, slot in self._slots.items() if self._end(slot) <= now]
         for call in over:
             self.close(call)
         return over
@@ -250,7 +263,7 @@ class Bandwidth:
                     s.answered,
                 ]
                 for call, s in self._slots.items()
-                if s.ends > now
+                if self._end(s) > now
             ],
         }
 
@@ -266,10 +279,17 @@ class Bandwidth:
             self.open(call, saved.link, saved.rate, now)
             slot = self._slots.get(call)
             if slot is not None:
-                most = self.limits.session if saved.answered else self.limits.early
+                limits = self._limits(slot)
+                most = limits.session if saved.answered else limits.early
                 slot.until = now + min(saved.left - age, most)
                 slot.refresh = now + saved.refresh - age
                 slot.answered = saved.answered
+
+    def _limits(self, slot: Slot) -> Limits:
+        return self._links[slot.link].capacity.limits
+
+    def _end(self, slot: Slot) -> float:
+        return slot.ends(self._limits(slot))
 
 
 class _Saved(NamedTuple):

@@ -8,7 +8,15 @@ from typing import Annotated
 import pydantic
 
 from router.addresses import Address, IPAddress, Network
-from router.units import Bandwidth, Written, provisioned, read_text, wrong
+from router.units import (
+    Bandwidth,
+    Seconds,
+    Written,
+    between,
+    provisioned,
+    read_text,
+    wrong,
+)
 from router.validation import FilePath, Name, Section, Text
 
 _INTERFACE = r"[!-.0-9;-~]{1,15}"
@@ -70,6 +78,11 @@ class Link(Section):
     "What was ordered."
     reserve: Annotated[float, pydantic.Strict(), pydantic.Field(ge=0, lt=1)] = 0.1
     "Share of the bandwidth that calls leave free, for what cannot be counted ahead."
+    session_limit: Annotated[Seconds, between("5m", "7d")] = 4 * 3600.0
+    "Time after which an answered call whose end nobody has seen frees its room."
+    session_audit: Annotated[Seconds, between("30s", "1d")] | None = None
+    """Time after which it does if nothing of it was heard, OPTIONS within the call
+    included. Omitted: calls may be silent."""
     bgp: Bgp | None = None
     "Where to ask BIRD what it knows of the link. Omitted: nobody is asked."
 

@@ -103,6 +103,7 @@ class Sessions:
         call, slot = self._known(message)
         if slot is None:
             return
+        self._bandwidth.hear(call, now)
         if message.status:
             self._answered(call, slot, message, now)
         else:
@@ -179,10 +180,10 @@ class Sessions:
     def _answered(self, call: str, slot: Slot, response: Message, now: float) -> None:
         cseq = response.first(b"cseq") or b""
         talk = self._talks.setdefault(call, _Talk())
-        is_invite = cseq.endswith(b"INVITE")
+        method = cseq.rpartition(b" ")[2]
         if response.status < 200:
             self._bandwidth.ring(call, now)
-        elif is_invite or slot.answered:
+        elif method == b"INVITE" or (method == b"UPDATE" and slot.answered):
             self._bandwidth.stand(call, now, expires=_expires(response))
         if cseq != talk.cseq:
             return

@@ -2,6 +2,7 @@
 are links; saved with the state, so that a restart forgets no call."""
 
 import asyncio
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -48,11 +49,8 @@ class Usage:
         """Go by these links from now on; calls on links that stay keep their slots."""
         self._links = loaded.config.provider.links
         self._behind = {e: name for name, one in self._links.items() for e in one.edges}
-        capacities = {
-            name: Capacity(8.0 * one.bandwidth, 8.0 * one.bandwidth * one.reserve)
-            for name, one in self._links.items()
-        }
-        self._bandwidth.change(capacities, Limits())
+        capacities = {name: _capacity(one) for name, one in self._links.items()}
+        self._bandwidth.change(capacities)
         self.meter.change(self._behind)
 
     def start(self, changed: Callable[[], None]) -> None:
@@ -133,6 +131,14 @@ class Usage:
             room=use.room,
             spilled=use.spilled,
         )
+
+
+def _capacity(link: Link) -> Capacity:
+    rate = 8.0 * link.bandwidth
+    limits = Limits(session=link.session_limit)
+    if link.session_audit is not None:
+        limits = dataclasses.replace(limits, silence=link.session_audit)
+    return Capacity(rate, rate * link.reserve, limits=limits)
 
 
 def _add(octets: Octets, link: str, received: int, sent: int) -> None:

@@ -16,6 +16,11 @@ G711 = 87_200.0
 OPUS = 55_200.0
 
 
+def megabit(**limits: float) -> dict[str, Capacity]:
+    """One of a megabit, on which calls may last for so long."""
+    return {"link1": Capacity(1_000_000, limits=Limits(**limits))}
+
+
 def filled(bandwidth: Bandwidth, rate: float, now: float = 0.0) -> int:
     """How many calls of a rate a link takes before the next one spills."""
     count = 0
@@ -59,7 +64,7 @@ def test_calls_that_go_elsewhere_are_counted() -> None:
 
 
 def test_call_may_ring_for_long_as_long_as_that_is_said() -> None:
-    bandwidth = Bandwidth(MEGABIT, Limits(early=60, session=3600))
+    bandwidth = Bandwidth(megabit(early=60, session=3600))
     bandwidth.open("one", "link1", G711, 0.0)
     bandwidth.ring("one", 50.0)
     bandwidth.ring("none", 50.0)
@@ -71,7 +76,7 @@ def test_call_may_ring_for_long_as_long_as_that_is_said() -> None:
 
 
 def test_slot_of_a_call_that_was_turned_down_is_kept_for_a_moment() -> None:
-    bandwidth = Bandwidth(MEGABIT, Limits(early=60))
+    bandwidth = Bandwidth(megabit(early=60))
     bandwidth.open("one", "link1", G711, 0.0)
     bandwidth.keep("one", 10.0, 5.0)
     bandwidth.keep("one", 10.0, 500.0)
@@ -135,7 +140,7 @@ def test_table_is_bounded_and_more_calls_go_elsewhere() -> None:
 
 
 def test_slot_of_an_unanswered_call_ends_early_and_of_an_answered_one_late() -> None:
-    bandwidth = Bandwidth(MEGABIT, Limits(early=60, session=3600))
+    bandwidth = Bandwidth(megabit(early=60, session=3600))
     bandwidth.open("rings", "link1", G711, 0.0)
     bandwidth.open("stands", "link1", G711, 0.0)
     bandwidth.stand("stands", 10.0)
@@ -148,12 +153,12 @@ def test_slot_of_an_unanswered_call_ends_early_and_of_an_answered_one_late() -> 
 
 
 def test_session_timer_ends_a_slot_unless_it_is_refreshed() -> None:
-    bandwidth = Bandwidth(MEGABIT, Limits(session=3600))
+    bandwidth = Bandwidth(megabit(session=3600))
     bandwidth.open("one", "link1", G711, 0.0)
     bandwidth.stand("one", 0.0, expires=600)
     bandwidth.stand("one", 500.0, expires=600)
     assert bandwidth.expire(1099.0) == []
-    after = Bandwidth(MEGABIT, Limits(session=3600))
+    after = Bandwidth(megabit(session=3600))
     after.restore(json.loads(json.dumps(bandwidth.saved(600.0))), 0.0)
     assert bandwidth.expire(1100.0) == ["one"]
     assert after.expire(499.0) == []
@@ -162,12 +167,33 @@ def test_session_timer_ends_a_slot_unless_it_is_refreshed() -> None:
     assert after.expire(3000.0) == ["one"]
 
 
+def test_silent_call_ends_its_slot_where_calls_are_heard_of() -> None:
+    audited, other = megabit(silence=90), {"link2": Capacity(1e6)}
+    bandwidth = Bandwidth(audited | other)
+    for call, link in (("rings", "link1"), ("stands", "link1"), ("else", "link2")):
+        bandwidth.open(call, link, G711, 0.0)
+    bandwidth.stand("stands", 10.0)
+    bandwidth.stand("else", 10.0)
+    bandwidth.hear("stands", 60.0)
+    bandwidth.hear("none", 60.0)
+    assert bandwidth.expire(149.0) == []
+    after = Bandwidth(audited)
+    after.restore(json.loads(json.dumps(bandwidth.saved(149.0))), 0.0)
+    assert after.expire(89.0) == []
+    assert after.expire(90.0) == ["stands"]
+    bandwidth.change(MEGABIT | other)
+    assert bandwidth.expire(150.0) == []
+    bandwidth.change(audited | other)
+    assert bandwidth.expire(150.0) == ["stands"]
+    assert bandwidth.expire(239.0) == []
+
+
 def test_new_configuration_keeps_what_calls_take() -> None:
     bandwidth = Bandwidth(MEGABIT | {"link2": Capacity(1e6)})
     bandwidth.open("one", "link1", G711, 0.0)
     bandwidth.open("two", "link2", G711, 0.0)
     bandwidth.carried("link1", 1000, 0.0)
-    bandwidth.change({"link1": Capacity(200_000), "link3": Capacity(1e6)}, Limits())
+    bandwidth.change({"link1": Capacity(200_000), "link3": Capacity(1e6)})
     use = bandwidth.use("link1", 0.0)
     assert (use.calls, use.taken, use.other) == (1, G711, 8 * 1000 / TAU)
     assert bandwidth.slot("two") is None
@@ -175,7 +201,7 @@ def test_new_configuration_keeps_what_calls_take() -> None:
 
 
 def test_slots_survive_a_restart_with_their_ages() -> None:
-    bandwidth = Bandwidth(MEGABIT | {"link2": Capacity(1e6)}, Limits(session=1000))
+    bandwidth = Bandwidth(megabit(session=1000) | {"link2": Capacity(1e6)})
     bandwidth.open("rings", "link1", G711, 900.0)
     bandwidth.open("stands", "link1", OPUS, 900.0)
     bandwidth.stand("stands", 910.0)
@@ -183,7 +209,7 @@ def test_slots_survive_a_restart_with_their_ages() -> None:
     bandwidth.open("gone", "link2", OPUS, 900.0)
     saved = json.loads(json.dumps(bandwidth.saved(1000.0)))
 
-    after = Bandwidth(MEGABIT, Limits(session=1000))
+    after = Bandwidth(megabit(session=1000))
     after.restore(saved, 5.0, age=10.0)
     assert after.use("link1", 5.0).taken == G711 + OPUS
     assert after.expire(134.0) == []
@@ -243,8 +269,9 @@ STEPS = st.lists(
 def test_counters_are_always_the_sum_of_the_slots(
     steps: list[tuple[str, str, str]], chance: random.Random
 ) -> None:
+    limits = Limits(early=9, session=30)
     bandwidth = Bandwidth(
-        {"link1": Capacity(1e6), "link2": Capacity(1e5)}, Limits(early=9, session=30)
+        {"link1": Capacity(1e6, limits=limits), "link2": Capacity(1e5, limits=limits)}
     )
     for now, (step, call, link) in enumerate(steps):
         match step:

@@ -106,7 +106,7 @@ def test_source_of_a_link_may_come_to_what_it_announces_and_to_nothing_else(
 
 def test_nothing_strays_once_there_is_no_link(log: Log) -> None:
     incoming = Incoming(loaded(), log)
-    incoming.change(loaded(linked=False))
+    incoming.change(loaded(""))
     assert incoming.strays(PRIVATE, "5.5.5.5", "") == ""
 
 
@@ -153,6 +153,6 @@ def test_webhooks_from_another_edge_contradict_the_advice_and_byes_do_not(
 def test_listener_that_is_gone_is_advised_nothing(log: Log, file: TextIO) -> None:
     incoming = listening(log)
     incoming.ranked(liking("dublin", "ashburn"), 0.0)
-    incoming.change(loaded(linked=False))
+    incoming.change(loaded(""))
     calls(incoming, "ashburn", SETTLED)
     assert told(log, file) == []

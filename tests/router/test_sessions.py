@@ -1,5 +1,6 @@
 """What calls take of links, by the messages of theirs that pass."""
 
+import dataclasses
 from collections.abc import Collection
 
 import pytest
@@ -50,13 +51,14 @@ def message(
     return parse(text.encode())
 
 
+LIMITS = Limits(early=60, session=3600)
+
+
 class Line:
     """A link of a megabit, and the calls on it."""
 
     def __init__(self) -> None:
-        self.bandwidth = Bandwidth(
-            {"link1": Capacity(1e6)}, Limits(early=60, session=3600)
-        )
+        self.bandwidth = Bandwidth({"link1": Capacity(1e6, limits=LIMITS)})
         self.sessions = Sessions(self.bandwidth, {"ix": "link1"})
         self.now = 0.0
 
@@ -293,6 +295,34 @@ def test_session_timer_bounds_the_call(line: Line, more: str, ends: float) -> No
     assert line.sessions.expire(ends)
 
 
+@pytest.mark.parametrize(("method", "ends"), [("OPTIONS", 122), ("UPDATE", 150)])
+def test_session_timer_is_refreshed_by_what_refreshes_sessions_alone(
+    line: Line, method: str, ends: float
+) -> None:
+    more = "Session-Expires: 90\r\n"
+    line.invite()
+    line.answer(200, media=PCMU, more=more)
+    line.now = 28.0
+    line.request(f"2 {method}")
+    line.answer(200, f"2 {method}", more=more)
+    assert line.sessions.expire(ends - 1) == []
+    assert line.sessions.expire(ends)
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_call_that_is_asked_after_stands_and_one_that_is_not_does_not(
+    line: Line, back: bool
+) -> None:
+    limits = dataclasses.replace(LIMITS, silence=90)
+    line.bandwidth.change({"link1": Capacity(1e6, limits=limits)})
+    line.established()
+    for line.now in (80.0, 160.0, 240.0):
+        line.request("2 OPTIONS", back=back)
+        assert line.sessions.expire(line.now + 89) == []
+    assert len(line.sessions.expire(line.now + 90)) == 1
+    assert line.taken == 0
+
+
 def test_calls_of_before_a_restart_are_closed_and_adjusted(line: Line) -> None:
     line.established(OPUS_32K)
     line.invite(call="rings")
@@ -311,8 +341,8 @@ def test_calls_of_before_a_restart_are_closed_and_adjusted(line: Line) -> None:
 
 def test_call_of_a_link_that_is_no_more_is_forgotten(line: Line) -> None:
     line.established()
-    line.bandwidth.change({}, Limits())
-    line.bandwidth.change({"link1": Capacity(1e6)}, Limits())
+    line.bandwidth.change({})
+    line.bandwidth.change({"link1": Capacity(1e6)})
     assert line.sessions.expire(0.0) == []
     line.request("2 INVITE", PCMU)
     assert line.taken == 0
@@ -331,7 +361,7 @@ def test_other_calls_are_not_counted(line: Line) -> None:
 
 
 def test_call_beyond_what_can_be_counted_is_not(line: Line) -> None:
-    line.bandwidth.change({"link1": Capacity(1e12)}, Limits())
+    line.bandwidth.change({"link1": Capacity(1e12)})
     for number in range(MAX_CALLS):
         line.bandwidth.open(str(number), "link1", 1.0, 0.0)
     line.invite()
@@ -373,7 +403,7 @@ def test_call_under_way_does_not_mind_that_its_link_is_no_more(line: Line) -> No
     record = CallRecord("INVITE", "to_provider", "10.0.0.10", "one", "caller")
     roomy = line.sessions.choosing(invite, choose, record, line.now)
     line.sessions.change({})
-    line.bandwidth.change({}, Limits())
+    line.bandwidth.change({})
     target = roomy(())
     assert target is not None
     assert target.label == "ix"

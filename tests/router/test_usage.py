@@ -36,10 +36,16 @@ INVITE = parse(
 )
 
 
-def loaded(*, linked: bool = True) -> Loaded:
+ANSWER = parse(
+    b"SIP/2.0 200 OK\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\n"
+    b"From: <sip:a@b>;tag=1\r\nTo: <sip:c@d>;tag=2\r\n\r\n"
+)
+
+
+def loaded(links: str = LINKED) -> Loaded:
     text = CONFIG
-    if linked:
-        text = text.replace(" {catalogue: twilio}\n", f"\n{LINKED}")
+    if links:
+        text = text.replace(" {catalogue: twilio}\n", f"\n{links}")
     return load(text, "f", lambda _: (CATALOGUE, "twilio.yaml"), base=Path("/"))
 
 
@@ -50,7 +56,7 @@ class Carried:
         self.now = 100.0
         self.open: list[UnderWay] = []
         self.usage = Usage(
-            loaded(linked=linked),
+            loaded(LINKED if linked else ""),
             lambda: self.open,
             lambda address: "ashburn-ix" if address == PRIVATE else "",
             lambda: self.now,
@@ -83,6 +89,18 @@ def test_link_is_told_with_what_was_ordered_and_what_is_left() -> None:
     link = carried.usage.links["ix1"]
     assert (link.bandwidth, link.reserve) == (1e6, 1e5)
     assert (link.calls, link.taken, link.room) == (1, 100_000, 800_000)
+
+
+def test_call_that_is_not_heard_of_frees_its_room_where_that_is_configured() -> None:
+    audited = LINKED.replace("reserve: 0.1", "session_limit: 5m, session_audit: 30s")
+    carried = Carried()
+    carried.usage.change(loaded(audited))
+    carried.call()
+    carried.usage.meter.passed(ANSWER, carried.now)
+    carried.look(29.0)
+    assert carried.usage.links["ix1"].calls == 1
+    carried.look(1.0)
+    assert carried.usage.links["ix1"].calls == 0
 
 
 def test_nothing_is_counted_without_links() -> None:
@@ -128,7 +146,7 @@ def test_call_that_nobody_answers_is_given_up_and_links_may_go_and_come() -> Non
     link = carried.usage.links["ix1"]
     assert link.calls == 0
     carried.call()
-    carried.usage.change(loaded(linked=False))
+    carried.usage.change(loaded(""))
     gone = carried.usage.links
     assert gone == {}
     carried.usage.change(loaded())

@@ -28,9 +28,8 @@ class Trunk:
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
-        self.bandwidth = Bandwidth(
-            {"link1": Capacity(ROOM * G711)}, Limits(early=240.0, session=SESSION)
-        )
+        limits = Limits(early=240.0, session=SESSION)
+        self.bandwidth = Bandwidth({"link1": Capacity(ROOM * G711, limits=limits)})
         self.sessions = Sessions(self.bandwidth, {"edge1": "link1"})
         self.stage = Stage(meter=self.sessions)
         self.lost = self.most = self.limited = 0
