@@ -177,6 +177,7 @@ async def test_megabit_takes_eighteen_calls_of_opus_while_they_ring(
     assert (await line.use())["calls"] == 0
 
 
+@pytest.mark.timeout(60 + CALLS / 10)
 async def test_calls_leave_nothing_behind_though_some_end_without_a_bye(
     line: Line,
 ) -> None:
