@@ -42,6 +42,8 @@ products:
   pstn: {{protocol: sip, transports: {{udp: 5060}}, host: "{{tenant}}.example",
          next_hop: "203.0.113.{{legacy_id}}"}}
 """
+LATE = "response to nothing"
+"Answer to a probe that was given up: a busy machine takes longer than 200 ms."
 REFUSED = "no private edge can be reached, and the listener demands privacy"
 
 
@@ -354,7 +356,9 @@ async def test_private_trunk_calls_by_an_interface_that_was_made_anew(
         await daemon.wait("product.flipped", after=told, **up)
         assert (await call(pbx, 3)).startswith("SIP/2.0 200 ")
         assert not daemon.events("socket.unfit")
-        assert not daemon.events("message.dropped")
+        assert not daemon.events("flow.strayed")
+        dropped = {one["reason"] for one in daemon.events("message.dropped")}
+        assert dropped <= {LATE}
         assert PRIVATE not in set(ways.seen())
     finally:
         transport.close()
