@@ -11,8 +11,9 @@ from protocols.target import hostport
 from router.addresses import Bind, IPAddress
 from router.catalogue import Catalogue
 from router.endpoint import Kind, Protocol
-from router.endpoints import products_of
+from router.endpoints import is_required, products_of
 from router.fragment import Wishes, fragment
+from router.links import device_at, device_to
 from router.listeners import HttpsConnect, HttpsFromProvider, Sip
 from router.openings import Opening, openings
 from router.policy import rank, rank_edges
@@ -114,7 +115,7 @@ def advised(config: Config, catalogue: Catalogue, orders: Orders) -> dict[str, s
         if isinstance(listener, Sip) and catalogue.dialect.edge_parameter is not None:
             edges = (
                 edge
-                for edge in order(listener.product, config, catalogue, orders)
+                for edge in _callers(listener, config, catalogue, orders)
                 if not isinstance(_reached_at(edge, listener, config, catalogue), str)
             )
         elif isinstance(listener, HttpsFromProvider):
@@ -170,13 +171,25 @@ def _trunks(
     access = sources(config, catalogue)
     for name, listener in config.listeners.items():
         if isinstance(listener, Sip):
-            edges = order(listener.product, config, catalogue, orders)
+            edges = _callers(listener, config, catalogue, orders)
             yield Trunk(
                 name,
                 listener.host,
                 tuple(_uris(name, listener, edges, config, catalogue, notes)),
                 tuple(source for source in access if source.listener == name),
             )
+
+
+def _callers(
+    listener: Sip, config: Config, catalogue: Catalogue, orders: Orders
+) -> list[str]:
+    """The edges whose calls a listener takes, the best one first."""
+    links = config.provider.links
+    return [
+        edge
+        for edge in order(listener.product, config, catalogue, orders)
+        if not is_required(listener) or device_to(links, edge) is not None
+    ]
 
 
 def _uris(
@@ -217,8 +230,11 @@ def _reached_at(
 
     A private edge sends over its link only to what was announced there.
     """
-    own = config.provider.source_addresses.get(edge)
+    own, links = config.provider.source_addresses.get(edge), config.provider.links
     binds = [b for b in listener.edge.bind if b.transport is listener.edge.transport]
+    if not _is_private(edge, catalogue):
+        # What is bound for a link with an interface hears nobody else.
+        binds = [b for b in binds if device_at(links, b.address) is None]
     if own is None and _is_private(edge, catalogue):
         own = _announced(edge, binds, config)
         if own is None:

@@ -181,12 +181,14 @@ class Bandwidth:
     def open(self, call: str, link: str, rate: float, now: float) -> None:
         """Give a call a slot, whether it fits or not, or move the one that it has.
 
-        On what is no link, and beyond MAX_CALLS, it gets none.
+        On what is no link, and beyond MAX_CALLS, it gets none. More than the link has,
+        no call takes, whatever it says.
         """
         self.close(call)
         one = self._links.get(link)
         if one is None or len(self._slots) >= MAX_CALLS:
             return
+        rate = min(rate, one.capacity.rate)
         until = now + one.capacity.limits.early
         self._slots[call] = Slot(link, rate, until, math.inf, now)
         one.calls += 1
@@ -196,7 +198,9 @@ class Bandwidth:
         """Note that a call takes more, or less."""
         slot = self._slots.get(call)
         if slot is not None:
-            self._links[slot.link].taken += rate - slot.rate
+            link = self._links[slot.link]
+            rate = min(rate, link.capacity.rate)
+            link.taken += rate - slot.rate
             slot.rate = rate
 
     def ring(self, call: str, now: float) -> None:

@@ -42,6 +42,7 @@ def check_links(
             yield from _unique(path, link, document)
         yield from _inside(path, link, document)
     yield from _sources_told_twice(config, document)
+    yield from _sources_borrowed(config, document)
     yield from _overlapping(_prefixes(links.items()), document)
     yield from _alone(config, catalogue, document)
     if any(e in used for e in catalogue.public_edges()):
@@ -113,6 +114,21 @@ def _sources_told_twice(config: Config, document: Document) -> Iterator[Problem]
                     f"found {source}, which is not in provider.links.{name}.sources",
                     f"{one_of(map(str, link.sources))}, or nothing",
                 )
+
+
+def _sources_borrowed(config: Config, document: Document) -> Iterator[Problem]:
+    """Edges behind no link with the source of one, whose packets take it alone."""
+    links = config.provider.links
+    linked = {edge for link in links.values() for edge in link.edges}
+    for edge, source in config.provider.source_addresses.items():
+        device = device_at(links, source)
+        if edge not in linked and device is not None:
+            yield document.problem(
+                ("provider", "source_addresses", edge),
+                f"found {source}, which is a link's, by {device}",
+                "an address of no link",
+                f"'{edge}' is behind none",
+            )
 
 
 def _prefixes(links: Iterable[tuple[str, Link]]) -> Iterator[Placed]:

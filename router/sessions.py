@@ -25,6 +25,8 @@ ASSUMED = 100_000.0
 and some more."""
 GRACE = 32.0
 "Seconds that a session may outlive its timer: those of the BYE that ends it."
+SHORTEST = 90
+"Seconds that a session timer has at least (RFC 4028 section 4)."
 OFFERING = (b"INVITE", b"UPDATE", b"PRACK")
 "Methods whose requests may bear an offer (RFC 6337 section 2.2)."
 DIALOG = (b"INVITE", b"UPDATE", b"OPTIONS")
@@ -123,6 +125,8 @@ class Sessions:
                 self._bandwidth.keep(call, now, CHALLENGED)
             else:
                 self.close(call)
+        elif request.method == b"INVITE" and cseq == talk.invite:
+            return  # another branch of it: this one was answered
         elif slot.answered and status in GONE and request.method in DIALOG:
             self.close(call)
         elif cseq == talk.cseq:
@@ -184,6 +188,7 @@ class Sessions:
         if response.status < 200:
             self._bandwidth.ring(call, now)
         elif method == b"INVITE" or (method == b"UPDATE" and slot.answered):
+            # RFC 4028: no other method refreshes a session, or ends its timer.
             self._bandwidth.stand(call, now, expires=_expires(response))
         if cseq != talk.cseq:
             return
@@ -237,4 +242,4 @@ def _expires(response: Message) -> float:
     text = (response.first(b"session-expires") or b"").partition(b";")[0].strip()
     if not text.isdigit() or len(text) > 9:
         return math.inf
-    return int(text) + GRACE
+    return max(int(text), SHORTEST) + GRACE

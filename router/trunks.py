@@ -22,10 +22,10 @@ from protocols.sip.peers import Side
 from protocols.sip.terms import Terms
 from protocols.target import Outcome, Probe, Result, Target, Transport, hostport
 from router import events
-from router.choice import Choice
+from router.choice import Choice, by_link
 from router.config import Loaded
 from router.endpoint import Protocol
-from router.endpoints import transport_to
+from router.endpoints import is_required, transport_to
 from router.keyring import Keyring, Keys
 from router.links import device_at
 from router.listeners import Sip
@@ -54,7 +54,7 @@ class Trunks:
         self._terms: dict[str, Terms] = {}
         self._endpoints: dict[str, Endpoint] = {}
         self._ending: dict[Endpoint, asyncio.Task[int]] = {}
-        self._probes: dict[tuple[str, Transport], Probe] = {}
+        self._probes: dict[tuple[str, Transport, bool], Probe] = {}
 
     def bind(self, loaded: Loaded, take: Take = nothing) -> dict[str, Bindings]:
         """Sockets for all listeners: those that there are, and new ones.
@@ -123,7 +123,10 @@ class Trunks:
         self._probes.clear()
         for name, listener in listeners.items():
             endpoint = self._endpoints[name]
-            self._ask_by(endpoint, Side.EDGE, listener.host, listener.edge.transport)
+            edges, transport = listener.host, listener.edge.transport
+            self._ask_by(endpoint, Side.EDGE, edges, transport, linked=True)
+            if not is_required(listener):
+                self._ask_by(endpoint, Side.EDGE, edges, transport)
             for to in listener.site.to:
                 self._ask_by(endpoint, Side.SITE, str(to), transport_to(listener, to))
         self.refit()
@@ -177,7 +180,8 @@ class Trunks:
 
     async def probe(self, target: Target, timeout: float) -> Outcome:
         """Ask a target by way of the listener whose far side it is."""
-        probe = self._probes.get((target.host, target.transport))
+        place = target.host, target.transport, by_link(target)
+        probe = self._probes.get(place)
         return _NOT_COMPOSED if probe is None else await probe(target, timeout)
 
     @property
@@ -242,12 +246,19 @@ class Trunks:
         task.add_done_callback(lambda _: self._ending.pop(endpoint, None))
 
     def _ask_by(
-        self, endpoint: Endpoint, side: Side, host: str, transport: Transport
+        self,
+        endpoint: Endpoint,
+        side: Side,
+        host: str,
+        transport: Transport,
+        *,
+        linked: bool = False,
     ) -> None:
         """Have targets asked through a listener: the first one, where several share
-        them, for their health is known but once."""
+        them, for their health is known but once. Those that are `linked` apart: who
+        demands privacy has no socket for others."""
         probe = functools.partial(endpoint.probe, side)
-        self._probes.setdefault((host, transport), probe)
+        self._probes.setdefault((host, transport, linked), probe)
 
     def _terms_for(
         self, ground: Ground, name: str, listener: Sip, bound: Bindings

@@ -52,6 +52,8 @@ class Usage:
         capacities = {name: _capacity(one) for name, one in self._links.items()}
         self._bandwidth.change(capacities)
         self.meter.change(self._behind)
+        # What flows carried before they were on a link is none of its traffic.
+        self._before = self._total()
 
     def start(self, changed: Callable[[], None]) -> None:
         """Look from now on; `changed` is told when there is something new to save."""
@@ -107,6 +109,15 @@ class Usage:
 
     def _count(self, now: float) -> None:
         """Tell what other traffic has passed since the last time."""
+        total = self._total()
+        for link in self._links:
+            came, went = total.get(link, (0, 0))
+            had, gave = self._before.get(link, (0, 0))
+            self._bandwidth.carried(link, max(0, came - had, went - gave), now)
+        self._before = total
+
+    def _total(self) -> Octets:
+        """What flows have carried so far: those that have ended, and those open."""
         total = dict(self._ended)
         for one in self._under_way():
             link = self._behind.get(one.edge) or self._behind.get(
@@ -114,11 +125,7 @@ class Usage:
             )
             if link is not None:
                 _add(total, link, one.received, one.sent)
-        for link in self._links:
-            came, went = total.get(link, (0, 0))
-            had, gave = self._before.get(link, (0, 0))
-            self._bandwidth.carried(link, max(0, came - had, went - gave), now)
-        self._before = total
+        return total
 
     def _use(self, name: str, link: Link, now: float) -> LinkUse:
         use = self._bandwidth.use(name, now)

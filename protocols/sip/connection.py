@@ -160,6 +160,11 @@ class Connection(Buffered):
             transport.write(data)
         return ""
 
+    @property
+    def stands(self) -> bool:
+        """Whether it was made: a dial is over."""
+        return self._transport is not None
+
     def overdue(self, now: float) -> str:
         """Why it is to be given up, in words; empty if it is not. May send a ping."""
         patience = self._patience

@@ -19,7 +19,11 @@ MAX_LINES = 2_000
 MAX_MEDIA = 32
 "Most media of one."
 MAX_FORMATS = 128
-"Most formats of one medium."
+"Most formats of all media together: a call is remembered with what it has offered."
+TELLING = frozenset(("maxaveragebitrate", "maxplaybackrate", "stereo"))
+"Parameters that tell how much is sent: all that is kept of them."
+TOLD = 16
+"Longest value of one; they are numbers."
 
 SHORT = 2_048
 "Bytes of a description that is remembered once read."
@@ -54,7 +58,7 @@ class Format:
     channels: int = 1
     "Channels of audio."
     parameters: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    "What `fmtp` says, by names in lower case; of a flag, the empty text."
+    "What `fmtp` says of how much is sent (TELLING), by names in lower case."
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -113,6 +117,8 @@ def parse(data: bytes) -> Description:
         if len(media) == MAX_MEDIA:
             raise SdpError(f"more than {MAX_MEDIA} media")
         media.append(_media(section, ipv6))
+        if sum(len(one.formats) for one in media) > MAX_FORMATS:
+            raise SdpError(f"more than {MAX_FORMATS} formats")
     return Description(tuple(media))
 
 
@@ -219,8 +225,9 @@ def _parameters(text: str) -> dict[str, str]:
     """RFC 4855 section 3: parameters are separated by semicolons, as a rule."""
     found = {}
     for one in text.split(";"):
-        name, _, value = one.partition("=")
-        found[name.strip().lower()] = value.strip()
+        name, value = (part.strip() for part in one.partition("=")[::2])
+        if name.lower() in TELLING and len(value) <= TOLD:
+            found[name.lower()] = value
     return found
 
 

@@ -74,7 +74,10 @@ class Streams:
         self._closed = False
 
     def change(self, contexts: Mapping[Side, Contexts], sources: Sources) -> None:
-        """Dial this way from now on; connections that stand go on."""
+        """Dial this way from now on; connections that stand go on.
+
+        Those that could not be dialled any more are ended by the next look.
+        """
         self._contexts = contexts
         self._sources = sources
 
@@ -130,7 +133,7 @@ class Streams:
     def look(self, now: float) -> None:
         """Give up what takes too long by `now`, and send pings; for every second."""
         for connection in list(self._all.values()):
-            detail = connection.overdue(now)
+            detail = connection.overdue(now) or self._unwanted(connection)
             if detail:
                 self.gone(connection, detail)
                 connection.abort()
@@ -194,7 +197,7 @@ class Streams:
             raise DialError(Result.TIMEOUT, "too many connections", "connect")
         if target.transport is Transport.TLS and not target.verify_name:
             raise DialError(Result.TIMEOUT, "no name to verify", "tls")
-        source = target.source or self._sources(side, target)
+        source = self._source(side, target)
         if source is None:
             # As over UDP: what came back to us would be for nobody.
             detail = "no address of its family is bound"
@@ -205,6 +208,19 @@ class Streams:
         target = dataclasses.replace(target, source=source)
         self._tasks.start(self._connect(connection, target), name=f"dial {target}")
         return connection
+
+    def _source(self, side: Side, target: Target) -> str | None:
+        """The local address to dial from; None if there is none for this target."""
+        return target.source or self._sources(side, target)
+
+    def _unwanted(self, connection: Connection) -> str:
+        """Why a connection that stands may not any more; empty if it may."""
+        target = connection.target
+        if target is None or not connection.stands:
+            return ""
+        if self._source(connection.side, target) is not None:
+            return ""
+        return "nothing is bound for it any more"
 
     async def _connect(self, connection: Connection, target: Target) -> None:
         seconds = self._patience.connect

@@ -145,7 +145,7 @@ class Ways:
         record = _record(message, call, source, "" if side is Side.EDGE else back)
         if side is Side.EDGE:
             self._name_trunk(message)
-            first = shared.pins.find(call.id, now)
+            first = self._pinned(call.id, now)
             choose = self._with_room(message, choose, record, now)
         return Way(
             side=side,
@@ -157,6 +157,14 @@ class Ways:
             needs_tls=message.uri[:5].lower() == b"sips:",
             record=record,
         )
+
+    def _pinned(self, call_id: bytes, now: float) -> Target | None:
+        """Who has challenged this call, if calls may go there by now: other terms may
+        have come since."""
+        found = self._shared.pins.find(call_id, now)
+        if found is None or not self._shared.names.target(Side.EDGE, found.label):
+            return None
+        return found
 
     def _with_room(
         self, message: Message, choose: Choose, record: CallRecord | None, now: float

@@ -37,6 +37,11 @@ LINKS = """\
     two: {exchange: B, edges: [san-jose-ix], interface: eth1,
           prefixes: [9.9.9.0/24], bandwidth: 1Mbit/s}
 """
+ONE_WATCHED = """\
+  links:
+    two: {exchange: B, edges: [san-jose-ix], interface: eth1,
+          prefixes: [9.9.9.0/24], bandwidth: 1Mbit/s}
+"""
 TRUNK = """\
   trunk:
     protocol: sip
@@ -201,6 +206,31 @@ def test_source_that_is_not_bound_has_no_uri(twilio: Catalogue) -> None:
     provider = "  edges: [ashburn]\n  source_addresses: {ashburn: 6.6.6.6}\n"
     advice = advised(twilio, TRUNK.replace("BIND", "tls://5.5.5.5:5061"), provider)
     assert uris(advice) == []
+
+
+def test_public_edges_call_where_they_are_heard(twilio: Catalogue) -> None:
+    provider = f"  edges: [dublin, san-jose-ix]\n{ONE_WATCHED}"
+    bind = "'tls://9.9.9.5:5061', 'tls://5.5.5.5:5061'"
+    assert uris(advised(twilio, TRUNK.replace("BIND", bind), provider)) == [
+        uri("9.9.9.5:5061", "san-jose-ix"),
+        uri("5.5.5.5:5061", "dublin"),
+    ]
+    # Bound for the link alone, it hears no public edge.
+    lonely = advised(twilio, TRUNK.replace("BIND", "'tls://9.9.9.5:5061'"), provider)
+    assert uris(lonely) == [uri("9.9.9.5:5061", "san-jose-ix")]
+    assert lonely.notes == (
+        "trunk: no URI for dublin: edge.bind has no tls:// address with a port",
+    )
+
+
+def test_trunk_that_demands_privacy_is_called_by_private_edges_alone(
+    twilio: Catalogue,
+) -> None:
+    provider = f"  edges: [dublin, san-jose-ix]\n{ONE_WATCHED}"
+    trunk = TRUNK.replace("BIND", "'tls://9.9.9.5:5061'") + "    privacy: required\n"
+    advice = advised(twilio, trunk, provider, {"pstn": ["dublin"]})
+    assert uris(advice) == [uri("9.9.9.5:5061", "san-jose-ix")]
+    assert advice.notes == ()
 
 
 @pytest.mark.parametrize(

@@ -94,10 +94,10 @@ def test_traffic_that_was_counted_later_is_taken_as_it_was_then() -> None:
 def test_call_that_stands_keeps_its_slot_however_full_the_link_is() -> None:
     bandwidth = Bandwidth({"link1": Capacity(100_000)})
     bandwidth.open("one", "link1", G711, 0.0)
-    bandwidth.adjust("one", 300_000)
-    assert bandwidth.use("link1", 0.0) == Use(1, 300_000, 0.0, -200_000, 0)
+    bandwidth.adjust("one", 100_000)
     bandwidth.open("from the provider", "link1", G711, 0.0)
-    assert bandwidth.use("link1", 0.0).calls == 2
+    use = bandwidth.use("link1", 0.0)
+    assert use == Use(2, 100_000 + G711, 0.0, -G711, 0)
 
 
 def test_call_that_is_sent_elsewhere_takes_its_slot_along() -> None:
@@ -137,6 +137,18 @@ def test_table_is_bounded_and_more_calls_go_elsewhere() -> None:
         bandwidth.open(str(number), "link1", 1.0, 0.0)
     assert len(bandwidth) == MAX_CALLS
     assert not bandwidth.fits("link1", 1.0, 0.0)
+
+
+def test_call_takes_no_more_than_there_is_and_what_it_says_can_be_saved() -> None:
+    bandwidth = Bandwidth(MEGABIT)
+    bandwidth.open("honest", "link1", G711, 0.0)
+    bandwidth.open("liar", "link1", 1e15, 0.0)
+    assert bandwidth.use("link1", 0.0).taken == G711 + 1e6
+    bandwidth.adjust("liar", 1e14)
+    assert bandwidth.use("link1", 0.0).taken == G711 + 1e6
+    after = Bandwidth(MEGABIT)
+    after.restore(bandwidth.saved(0.0), 0.0)
+    assert len(after) == 2
 
 
 def test_slot_of_an_unanswered_call_ends_early_and_of_an_answered_one_late() -> None:

@@ -154,6 +154,20 @@ def test_source_address_beside_those_of_the_link_is_refused(twilio: Catalogue) -
     )
 
 
+def test_source_of_a_link_for_an_edge_behind_none_is_refused(
+    twilio: Catalogue,
+) -> None:
+    told = (
+        "  source_addresses: {ashburn: 8.8.8.1, dublin: 5.5.5.5, umatilla: 9.9.9.1}\n"
+    )
+    one = f"{ONE}, sources: [8.8.8.1], interface: eth1, prefixes: [8.8.8.0/24]"
+    two = f"{TWO}, sources: [9.9.9.1], prefixes: [9.9.9.0/24]"
+    assert complaints(twilio, one, two, more=told) == [
+        "provider.source_addresses.ashburn: found 8.8.8.1, which is a link's, by eth1; "
+        "expected an address of no link; 'ashburn' is behind none"
+    ]
+
+
 @pytest.mark.parametrize(
     ("second", "same"),
     [

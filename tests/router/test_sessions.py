@@ -286,6 +286,7 @@ def test_unanswered_call_ends_after_a_while(line: Line) -> None:
         ("Session-Expires: 90;refresher=uac\r\n", 90 + GRACE),
         ("x: 90\r\n", 90 + GRACE),
         ("Session-Expires: soon\r\n", 3600),
+        ("Session-Expires: 1\r\n", 90 + GRACE),
     ],
 )
 def test_session_timer_bounds_the_call(line: Line, more: str, ends: float) -> None:
@@ -295,18 +296,25 @@ def test_session_timer_bounds_the_call(line: Line, more: str, ends: float) -> No
     assert line.sessions.expire(ends)
 
 
-@pytest.mark.parametrize(("method", "ends"), [("OPTIONS", 122), ("UPDATE", 150)])
-def test_session_timer_is_refreshed_by_what_refreshes_sessions_alone(
-    line: Line, method: str, ends: float
+@pytest.mark.parametrize(("cseq", "ends"), [("2 INFO", 90 + GRACE), ("2 UPDATE", 3600)])
+def test_session_timer_is_changed_by_what_refreshes_sessions_alone(
+    line: Line, cseq: str, ends: float
 ) -> None:
-    more = "Session-Expires: 90\r\n"
     line.invite()
-    line.answer(200, media=PCMU, more=more)
-    line.now = 28.0
-    line.request(f"2 {method}")
-    line.answer(200, f"2 {method}", more=more)
-    assert line.sessions.expire(ends - 1) == []
+    line.answer(200, media=PCMU, more="Session-Expires: 90\r\n")
+    line.request(cseq)
+    line.answer(200, cseq)
+    assert not line.sessions.expire(ends - 1)
     assert line.sessions.expire(ends)
+
+
+@pytest.mark.parametrize("status", [408, 486, 487])
+def test_branch_of_a_forked_call_that_fails_leaves_what_was_answered(
+    line: Line, status: int
+) -> None:
+    line.established()
+    line.answer(status)
+    assert line.taken == G711
 
 
 @pytest.mark.parametrize("back", [True, False])

@@ -225,6 +225,49 @@ async def test_pbx_with_two_transports_is_asked_over_each_of_them(
         assert refused.detail == "Connection refused"
 
 
+BESIDE = """\
+version: 1
+provider:
+  catalogue: CATALOGUE
+  edges: [ashburn, ashburn-ix]
+  links:
+    a: {exchange: A, edges: [ashburn-ix], sources: [127.0.0.9], interface: lo,
+        prefixes: [127.0.0.8/29], bandwidth: 1Mbit/s}
+listeners:
+  secret:
+    protocol: sip
+    product: pstn
+    host: example.pstn.twilio.com
+    privacy: required
+    site: {bind: ["udp://127.0.0.1:0"], to: ["sip:127.0.0.3:5060"], allow: [127.0.0.3]}
+    edge: {bind: ["udp://127.0.0.9:0"], transport: udp}
+  other:
+    protocol: sip
+    product: pstn
+    host: example.pstn.twilio.com
+    site: {bind: ["udp://127.0.0.4:0"], to: ["sip:127.0.0.3:5060"], allow: [127.0.0.3]}
+    edge: {bind: ["udp://127.0.0.2:0", "udp://127.0.0.9:0"], transport: udp}
+"""
+
+
+async def test_edges_that_a_private_trunk_may_not_ask_are_asked_by_another(
+    tmp_path: Path,
+) -> None:
+    catalogue = ROOT / "examples" / "catalogues" / "simulated.yaml"
+    text = BESIDE.replace("CATALOGUE", str(catalogue))
+    async with composed(text, tmp_path) as (trunks, loaded):
+        found = endpoints(loaded.catalogue, loaded.config)
+        asked = {one.edge: one.target(Location("127.0.0.77")) for one in found}
+        assert {edge: one.device for edge, one in asked.items()} == {
+            "ashburn": None,
+            "ashburn-ix": "lo",
+        }
+        for target in asked.values():
+            # It was sent: nobody listens there.
+            outcome = await trunks.probe(target, 2.0)
+            assert outcome.detail == "Connection refused"
+
+
 async def test_target_of_no_listener_is_not_asked(tmp_path: Path) -> None:
     async with composed(ONE.replace("PORT", "5060"), tmp_path) as (trunks, _):
         target = Target("127.0.0.3", 5060, Transport.TLS, "127.0.0.3:5060")

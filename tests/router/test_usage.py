@@ -125,6 +125,16 @@ def test_bytes_of_open_flows_and_of_ended_ones_are_counted_once() -> None:
     assert before < first + 8 * 10_000 / 5.0
 
 
+def test_what_was_carried_before_there_was_a_link_is_none_of_its_traffic() -> None:
+    carried = Carried(linked=False)
+    carried.open.append(flow("ashburn-ix", 10**10))
+    carried.usage.look(carried.now)
+    carried.usage.change(loaded())
+    assert carried.look() == 0
+    carried.open[0] = flow("ashburn-ix", 10**10 + 1000)
+    assert carried.look() == 8 * 1000 / 5
+
+
 def test_bytes_from_a_private_edge_are_counted_on_its_link() -> None:
     carried = Carried()
     carried.open = [flow("10.0.0.20:8080", 10_000, client=PRIVATE)]

@@ -48,15 +48,22 @@ def test_description_of_an_ordinary_call_is_read() -> None:
                         "opus",
                         48000,
                         2,
-                        {"maxaveragebitrate": "24000", "useinbandfec": "1"},
+                        {"maxaveragebitrate": "24000"},
                     ),
-                    Format("telephone-event", 8000, 1, {"0-16": ""}),
+                    Format("telephone-event", 8000, 1),
                 ),
                 ptime=0.030,
                 maxptime=0.0605,
             ),
         )
     )
+
+
+def test_little_is_kept_of_a_large_description() -> None:
+    many = "a=fmtp:0 " + ";".join(f"x{n}" for n in range(700)) + "\n"
+    long = f"a=fmtp:0 maxaveragebitrate={'1' * 4000};Stereo=1\n"
+    assert medium(AUDIO + many).formats[0].parameters == {}
+    assert medium(AUDIO + long).formats[0].parameters == {"stereo": "1"}
 
 
 def test_mapping_of_a_static_number_counts_before_the_usual_one() -> None:
@@ -127,6 +134,7 @@ def test_tag_of_srtp_is_the_longest_that_may_be_agreed_on(
         "v=0\nm=audio 1 RTP/AVP 0\na=ptime:x\n",
         "v=0\nm=audio 1 RTP/AVP 0\na=maxptime:-20\n",
         "v=0\nm=audio 1 RTP/AVP" + " 0" * (MAX_FORMATS + 1) + "\n",
+        "v=0\n" + ("m=audio 1 RTP/AVP" + " 0" * (MAX_FORMATS // 2 + 1) + "\n") * 2,
         "v=0\n" + "m=audio 1 RTP/AVP 0\n" * (MAX_MEDIA + 1),
         "v=0\n" + "a=x\n" * MAX_LINES,
         "v=0\na=" + "x" * MAX_BYTES + "\n",

@@ -555,3 +555,26 @@ async def test_change_dials_the_next_connection_from_elsewhere(
         second = await edge.line()
         await second.hear()
         assert second.transport.get_extra_info("peername")[0] == "127.0.0.9"
+
+
+async def test_connection_for_which_nothing_is_bound_any_more_is_ended(
+    streams: Streams, listens: Listens, ca_file: Path
+) -> None:
+    # As those to public edges are, once a listener demands privacy.
+    async with switch() as edge:
+        line = await opened(streams, edge, 1)
+        waiting = at(edge.port, TCP, label="b")
+        streams.send(Side.EDGE, waiting, INVITE, 2)
+        contexts = dict.fromkeys(Side, Contexts(ca_file, alpn=()))
+        linked = [(Side.EDGE, TCP, "127.0.0.9", "ix1")]
+        streams.change(contexts, dials_from(linked))
+        streams.look(0.0)
+        assert (await listens.failure())[0] == (1,)
+        await asyncio.wait_for(line.lost, 2)
+        assert not streams.send(Side.EDGE, at(edge.port, TCP), INVITE, 3)
+        # What was being dialled follows.
+        late = await edge.line()
+        await late.hear()
+        streams.look(0.0)
+        await asyncio.wait_for(late.lost, 2)
+        assert len(streams) == 0

@@ -8,19 +8,23 @@ from protocols.sip.peers import Peer, Side
 from protocols.sip.token import unseal
 from protocols.target import Transport
 from tests.protocols.sip.stage import (
+    DUBLIN,
     EDGE,
     FROM_EDGE,
     INVITE,
     KEYS,
     PBX,
     SETTINGS,
+    SITE,
     TCP,
     TLS,
     UDP,
     Counting,
+    Known,
     Stage,
     back,
     edge,
+    in_order,
     message,
     one,
     pbx,
@@ -398,6 +402,20 @@ def test_new_request_is_refused_with_retry_after_while_none_is_taken() -> None:
     stage.proxy.accepting = False
     refusal = one(stage.receive(INVITE))
     assert (status(refusal), message(refusal).first(b"retry-after")) == (503, b"5")
+
+
+def test_retry_with_credentials_goes_nowhere_that_calls_may_not_go_by_now() -> None:
+    stage = Stage()
+    stage.answer(stage.begin(), "407 Who Are You")
+    left = in_order([DUBLIN])
+
+    def retry(number: int) -> str:
+        via = f"SIP/2.0/UDP 10.0.0.10:5060;branch=z9hG4bKa{number}"
+        return told(stage.receive(request("INVITE", via=via, cseq=number)))[-1]
+
+    assert retry(2) == "INVITE 192.0.2.1"
+    stage.proxy.change(SETTINGS, left, in_order([SITE]), Known([DUBLIN, SITE]))
+    assert retry(3) == "INVITE 192.0.2.2"
 
 
 # Room for calls.
