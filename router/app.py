@@ -208,7 +208,8 @@ class Daemon:
             self._asked.changed(changes)
         self._opened.changed(snapshot, changes)
         self._incoming.ranked(snapshot, self._loop.time())
-        if all(edge.score or edge.barred for edge in snapshot.edges.values()):
+        edges = snapshot.edges.values()
+        if all(edge.score or edge.barred or not edge.used for edge in edges):
             self._measured.set()
 
     def _headline(self) -> str:

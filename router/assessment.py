@@ -24,6 +24,9 @@ from router.status import (
     Trouble,
 )
 
+UNUSED = "not asked: no flow of any listener may go there"
+"Why nothing is known of an edge that nobody needs."
+
 SHOWN_TROUBLES = 3
 "Troubles in the first line; the others are counted there."
 
@@ -53,15 +56,16 @@ def assess(
         if one.endpoint.edge not in snapshot.edges
     )
     pinned = Pinned(pin.edge, pin.until + offset) if pin is not None else None
+    used = tuple(one for one in edges if snapshot.edges[one.name].used)
     suspect = history.suspect_since + offset if snapshot.frozen else None
     found = (
-        *_troubles(edges, sites, suspect),
+        *_troubles(used, sites, suspect),
         *(_refused(edges) if snapshot.refusing else _drained(edges)),
     )
     troubles = tuple(sorted(found, key=lambda one: _GRAVITY[one.condition]))
     status = Status(
         time=unix,
-        condition=_condition(home.edge, troubles),
+        condition=_condition(home.edge, used, troubles),
         verdict="",
         about=about,
         home=home.edge,
@@ -87,9 +91,11 @@ _GRAVITY = {
 }
 
 
-def _condition(home: str | None, troubles: tuple[Trouble, ...]) -> Condition:
+def _condition(
+    home: str | None, used: tuple[EdgeStatus, ...], troubles: tuple[Trouble, ...]
+) -> Condition:
     gravest = troubles[0].condition if troubles else Condition.OK
-    if gravest is not Condition.FAILED and home is None:
+    if gravest is not Condition.FAILED and home is None and used:
         return Condition.STARTING
     return gravest
 
@@ -128,6 +134,8 @@ def _why_edge(edge: Edge, services: Iterable[ServiceStatus]) -> str:
     """What the worst of its products suffers from."""
     if edge.state is State.UP:
         return ""
+    if not edge.used:
+        return UNUSED
     reasons = (one.reason for one in services if one.state is edge.state)
     return next(filter(None, reasons), "")
 
@@ -274,6 +282,8 @@ def _verdict(status: Status, zone: datetime.tzinfo) -> str:
 
 def _home(status: Status, when: Callable[[float], str]) -> str:
     edge = next((one for one in status.edges if one.name == status.home), None)
+    if edge is None and all(one.reason == UNUSED for one in status.edges):
+        return "no listener sends flows to edges"
     if edge is None:
         return f"no home yet, new flows go to {status.about.default_edge}"
     about: list[str] = [edge.kind.value]

@@ -16,6 +16,7 @@ RESTRICT = b"restrict\n"
 "Allows nothing on this connection any more but to ask."
 
 _LINE = re.compile(r"([0-9]{4})([ -])(.*)")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,63}")
 _ADDRESS = re.compile(r"[0-9A-Fa-f.:]{2,45}")
 _ROUTE = re.compile(r"\s*(\S*/[0-9]+)?\s+\w+ \[(\S+) [^\]]*\] (\*?)")
@@ -113,7 +114,9 @@ class Replies:
         *lines, self._rest = (self._rest + data).split(b"\n")
         found = []
         for line in lines:
-            if self._take(line.decode("utf-8", "replace")):
+            # What it says is shown on terminals: no control characters.
+            text = _CONTROL.sub("?", line.decode("utf-8", "replace"))
+            if self._take(text):
                 found.append(Reply(tuple(self._lines)))
                 self._lines = []
                 self._size = 0

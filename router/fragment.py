@@ -5,6 +5,7 @@ is out of them would be ignored there without a word.
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 RETRIES = (0, 5)
@@ -59,8 +60,9 @@ def fragment(edges: Sequence[str], wishes: Wishes = Wishes()) -> str:
         found = ",".join(unknown) or "nothing"
         raise ValueError(f"retry on {found}: expected {', '.join(POLICIES)}")
     parts = [f"e={','.join(edges[:attempts])}"] if edges else []
-    parts += [f"rc={retries}", f"rp={','.join(wishes.policies)}"]
-    return "&".join([*parts, f"ct={int(timeout * 1000)}"])
+    policies = ",".join(dict.fromkeys(wishes.policies))
+    milliseconds = math.floor(round(1000 * timeout, 3))
+    return "&".join([*parts, f"rc={retries}", f"rp={policies}", f"ct={milliseconds}"])
 
 
 def _within(what: str, value: float, bounds: tuple[float, float]) -> None:

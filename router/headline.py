@@ -11,7 +11,7 @@ def headline(snapshot: Snapshot, default: str, flows: Mapping[str, int]) -> str:
 
     `default` is home as long as none is chosen.
     """
-    edges = snapshot.edges
+    edges = {name: edge for name, edge in snapshot.edges.items() if edge.used}
     home = snapshot.home.edge or default
     busy = ", ".join(f"{count} {kind}" for kind, count in flows.items() if count)
     up = sum(edge.state is State.UP for edge in edges.values())

@@ -360,6 +360,7 @@ class EdgeRecord:
             drained=self.drained,
             flips=len(self.flips),
             barred=self._barred(),
+            used=bool(self.endpoints),
         )
 
     def _barred(self) -> str:

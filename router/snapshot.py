@@ -87,6 +87,8 @@ class Edge:
     "How often it went DOWN within the last hour."
     barred: str = ""
     "Why nothing may be sent to any of its addresses; empty if something may."
+    used: bool = True
+    "Whether flows may go there: nobody asks how an edge is that none may take."
 
     @property
     def draining(self) -> bool:

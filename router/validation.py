@@ -84,7 +84,7 @@ def _or_off(value: object, read: pydantic.ValidatorFunctionWrapHandler) -> objec
 def _printable(value: object) -> str:
     expected = "a text of printable characters"
     text = read_text(value, expected)
-    if not 0 < len(text) <= _LONGEST or not text.isprintable():
+    if not text.strip() or len(text) > _LONGEST or not text.isprintable():
         raise wrong(expected)
     return text
 

@@ -168,10 +168,12 @@ def edge_of(
     since: float = 0.0,
     draining: bool = False,
     flips: int = 0,
+    used: bool = True,
 ) -> Edge:
     """An edge; its score in seconds."""
     found = None if score is None else Score(score, score, samples=samples)
-    return Edge(name, kind, state, since, found, since if draining else None, flips)
+    drained = since if draining else None
+    return Edge(name, kind, state, since, found, drained, flips, used=used)
 
 
 @pytest.fixture

@@ -1,11 +1,12 @@
 """The verdict and what it rests on: one line that says how it goes and why."""
 
+import dataclasses
 import datetime
 from typing import Any
 
 import pytest
 
-from router.assessment import assess, moment
+from router.assessment import UNUSED, assess, moment
 from router.changes import Flip, UplinkSuspect
 from router.election import Switch
 from router.endpoint import Kind, Protocol
@@ -114,6 +115,22 @@ def test_what_is_dead_everywhere_is_told_once(make_snapshot: Any, edges: Any) ->
     everywhere = dict.fromkeys(("ix", "ashburn", "dublin"), fallen)
     status = look(make_snapshot(edges(**everywhere), HOME))
     assert [one.subject for one in status.troubles] == ["api"]
+
+
+def test_edges_that_nobody_needs_are_no_trouble(make_snapshot: Any, edges: Any) -> None:
+    idle = {"state": SUSPECT, "score": None, "used": False}
+    status = look(make_snapshot(edges(ashburn=idle, dublin=idle), HOME))
+    assert status.verdict == "ok: home is ix (private, 4.1 ms) since 11:00"
+    assert [one.reason for one in status.edges] == ["", UNUSED, UNUSED]
+
+
+def test_site_that_only_receives_has_no_home_and_is_well(
+    make_snapshot: Any, edges: Any
+) -> None:
+    idle = {"state": SUSPECT, "score": None, "used": False}
+    every = dict.fromkeys(("ix", "ashburn", "dublin"), idle)
+    snapshot = dataclasses.replace(make_snapshot(edges(**every), Home()), services={})
+    assert look(snapshot).verdict == "ok: no listener sends flows to edges"
 
 
 def test_no_home_yet_is_a_start(make_snapshot: Any, edges: Any) -> None:

@@ -140,6 +140,11 @@ def test_questions_end_as_lines() -> None:
     assert ask_route("2001:db8::1") == b"show route for 2001:db8::1 primary\n"
 
 
+def test_what_steers_a_terminal_is_not_passed_on() -> None:
+    (reply,) = Replies().feed(b"1002-\x1b[2J\x07 BGP\n0000 \n")
+    assert reply.lines[0] == (1002, "?[2J? BGP")
+
+
 LINES = st.sampled_from(
     [*ESTABLISHED.splitlines(), *SPREAD.splitlines(), b"", b"+", b"x"]
 )

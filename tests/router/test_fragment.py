@@ -29,6 +29,11 @@ def test_wishes_are_written() -> None:
     assert fragment(EDGES, wishes) == "e=a,b,c&rc=2&rp=ct,5xx&ct=500"
 
 
+def test_wishes_are_written_once_and_to_the_millisecond() -> None:
+    wishes = Wishes(retries=1, policies=("ct", "ct"), connect_timeout=2.01)
+    assert fragment(("a",), wishes) == "e=a&rc=1&rp=ct&ct=2010"
+
+
 @pytest.mark.parametrize(
     ("wishes", "why"),
     [

@@ -1,5 +1,7 @@
 """The line of `systemctl status`."""
 
+import dataclasses
+
 from router.endpoint import Kind
 from router.headline import headline
 from router.health import State
@@ -32,6 +34,12 @@ def test_home_that_is_down_and_a_suspected_uplink_are_told() -> None:
         "home dublin 80.0 ms (public, down) | idle | 0/1 edges up"
         " | own uplink suspected"
     )
+
+
+def test_edges_that_nobody_needs_are_not_counted() -> None:
+    idle = dataclasses.replace(edge("sydney", State.SUSPECT), used=False)
+    told = snapshot(edge("dublin", trip=0.08), idle, home="dublin")
+    assert headline(told, "", {}).endswith("| 1/1 edges up")
 
 
 def test_default_is_home_as_long_as_none_is_chosen() -> None:

@@ -1165,6 +1165,18 @@ def probed(provider: Any, since: float) -> set[str]:
     return {order.target.label for order in provider.orders if order.sent >= since}
 
 
+def test_edge_that_has_no_endpoint_is_of_no_use(provider: Any) -> None:
+    kinds = {"ashburn": Kind.PUBLIC, "dublin": Kind.PUBLIC}
+    table = Table(
+        kinds, [provider.endpoint("ashburn")], now=0.0, uniform=provider.chance.uniform
+    )
+    edges = table.snapshot(0.0).edges
+    assert {name: edge.used for name, edge in edges.items()} == {
+        "ashburn": True,
+        "dublin": False,
+    }
+
+
 def test_new_address_behind_a_link_is_used_only_once_its_way_is_known(
     provider: Any,
 ) -> None:

@@ -121,6 +121,7 @@ def test_absolute_path_stays_as_it_is() -> None:
         ),
         ("name: A b", "name: found 'A b'; expected a name of lower-case letters"),
         ("text: ''", "text: found ''; expected a text of printable characters"),
+        ("text: ' '", "text: found ' '; expected a text of printable characters"),
         ("path: ''", "path: found ''; expected the path of a file"),
         (
             "path: '-----BEGIN KEY-----'",
