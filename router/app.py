@@ -169,7 +169,7 @@ class Daemon:
             tasks=self._tasks,
             directory=state.directory(self._loaded.config.state_directory, os.environ),
             now=self._loop.time(),
-            refit=self._opened.trunks.refit,
+            refit=self._opened.refit,
             usage=self._usage,
         )
         ground = self._ground(self._loaded)

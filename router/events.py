@@ -283,7 +283,7 @@ SOCKET_UNFIT = _event(
     Level.WARNING,
     "A link's interface was made anew, and a socket could not be bound to it: calls"
     " over the link fail until it can.",
-    "See who holds the address: `ss -ltnup`; then restart.",
+    "See who holds the address: `ss -ltnup`. It is tried again every 10 s.",
     LISTENER,
     ERROR,
 )

@@ -32,6 +32,9 @@ from router.trunks import Bindings, Trunks
 SETTLE = 1.0
 "Seconds that clients have for the handshake they are in when their listener ends."
 
+REFIT = 10.0
+"Seconds until a socket is tried again that could not be had for an interface."
+
 Place = tuple[str, str, int]
 "Address and port; where the system chooses the port, the listener comes first."
 
@@ -74,6 +77,7 @@ class Opened:
         self._relays: dict[str, Relaying] = {}
         self._retiring: dict[Relaying, str] = {}
         self._ending: dict[Relaying, asyncio.Task[int]] = {}
+        self._refitting: asyncio.TimerHandle | None = None
         self.trunks = Trunks(log, tasks, keyring)
         "The SIP listeners."
 
@@ -127,6 +131,18 @@ class Opened:
             self._doors.pop(place).close()
         self.trunks.switch(ground, plan.fresh.trunks, plan.terms)
         self._loaded = plan.loaded
+        self.refit()
+
+    def refit(self) -> None:
+        """Have sockets fit the interfaces of links as they are now. Never raises.
+
+        Where one cannot be had, it is tried again in a while.
+        """
+        if self._refitting is not None:
+            self._refitting.cancel()
+        if not self.trunks.refit():
+            loop = asyncio.get_running_loop()
+            self._refitting = loop.call_later(REFIT, self.refit)
         streams = (door.sock for door in self._doors.values())
         self._handover.hold([*streams, *self.trunks.sockets])
 
@@ -162,6 +178,8 @@ class Opened:
         process's, and wait for it. So flows that last end first, and nobody else
         notices yet.
         """
+        if self._refitting is not None:
+            self._refitting.cancel()
         ending = list(self._ending.values())
         cut = 0
         if handed_on:

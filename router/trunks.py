@@ -129,7 +129,6 @@ class Trunks:
                 self._ask_by(endpoint, Side.EDGE, edges, transport)
             for to in listener.site.to:
                 self._ask_by(endpoint, Side.SITE, str(to), transport_to(listener, to))
-        self.refit()
 
     def renewed(self, loaded: Loaded, files: Collection[Path]) -> None:
         """Sign with what is in these files by now. Never raises."""
@@ -143,12 +142,13 @@ class Trunks:
                 self._terms[name] = terms
                 self._endpoints[name].change(terms)
 
-    def refit(self) -> None:
-        """Have sockets confined to interfaces as they are now. Never raises.
+    def refit(self) -> bool:
+        """Have sockets confined to interfaces as they are now; whether all are.
 
         One that was taken away and made again is another one to the kernel. A socket
         that cannot be had in place of the old one leaves that: it sends nothing.
         """
+        fit = True
         for name, bindings in self._bound.items():
             stale = [
                 wanted
@@ -163,6 +163,7 @@ class Trunks:
                 )
             except BindError as error:
                 self._log.say(events.SOCKET_UNFIT, listener=name, error=str(error))
+                fit = False
                 continue
             self._bound[name] = {**bindings, **fresh}
             terms = dataclasses.replace(
@@ -170,6 +171,7 @@ class Trunks:
             )
             self._terms[name] = terms
             self._endpoints[name].change(terms)
+        return fit
 
     def _held(self, name: str) -> Held:
         """The sockets of a listener, by where they are bound."""

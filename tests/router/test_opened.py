@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from protocols.net.devices import confine_or_silence, is_confined
 from protocols.net.listen import BindError
 from protocols.net.tasks import Tasks
 from protocols.net.tls import TLSFileError
@@ -27,6 +28,7 @@ from router.opened import Opened
 from router.relays import Ground
 from router.table import Table
 from tests import stage
+from tests.namespaces import Network
 from tests.protocols.http.stage import OK, Origin, answering
 from tests.router.counting import counting
 from tests.scenarios import sockets
@@ -384,3 +386,49 @@ async def test_tunnels_end_at_once_though_a_websocket_lasts(
         assert await websocket.recv() == "still there?"
         await websocket.close()
         assert await drain == 0
+
+
+async def test_sockets_made_anew_for_an_interface_outlive_the_process_too(
+    network: Network,
+    origin: Origin,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("router.opened.REFIT", 0.01)
+    source, port = "8.8.8.1", 5060
+    empty = House(stage.site(tmp_path), tmp_path, origin.target.port)
+    listeners, provider = empty.settings["listeners"], empty.settings["provider"]
+    bind = [f"udp://{source}:{port}", f"udp://{HERE}:{free_port()}"]
+    listeners["trunk"]["edge"] = {"bind": bind, "transport": "udp"}
+    provider["links"] = {
+        "ix": {
+            "exchange": "A",
+            "edges": ["ashburn-ix"],
+            "sources": [source],
+            "interface": "link1",
+            "prefixes": ["8.8.8.0/24"],
+            "bandwidth": "1Mbit/s",
+        }
+    }
+    with network.entered():
+        async with inhabited(empty, tmp_path) as house:
+            network.ip("link add link1 type veth peer name far1")
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as foreign:
+                confine_or_silence(foreign, "link1")
+                foreign.bind((source, port))
+                house.opened.refit()
+                assert not fit(house, source)
+            async with asyncio.timeout(5):
+                while not fit(house, source):  # noqa: ASYNC110 - it has no event
+                    await asyncio.sleep(0.01)
+            held = house.opened._handover._held[f"udp-{source}-{port}"]
+            assert held in house.opened.trunks.sockets
+            assert is_confined(held, "link1")
+
+
+def fit(house: House, source: str) -> bool:
+    """Whether the socket at this address is confined to the interface of the link."""
+    (found,) = (
+        one for one in house.opened.trunks.sockets if one.getsockname()[0] == source
+    )
+    return is_confined(found, "link1")
