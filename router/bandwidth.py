@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 MAX_CALLS = 10_000
 "Most slots, which the state file can hold. A new call beyond them fits no link."
+MAX_RATE = 1e10
+"Bits per second that a call counts for at most, whatever it says."
 TAU = 5.0
 "Seconds over which other traffic is averaged."
 VERSION = 1
@@ -181,14 +183,13 @@ class Bandwidth:
     def open(self, call: str, link: str, rate: float, now: float) -> None:
         """Give a call a slot, whether it fits or not, or move the one that it has.
 
-        On what is no link, and beyond MAX_CALLS, it gets none. More than the link has,
-        no call takes, whatever it says.
+        On what is no link, and beyond MAX_CALLS, it gets none.
         """
         self.close(call)
         one = self._links.get(link)
         if one is None or len(self._slots) >= MAX_CALLS:
             return
-        rate = min(rate, one.capacity.rate)
+        rate = min(rate, MAX_RATE)
         until = now + one.capacity.limits.early
         self._slots[call] = Slot(link, rate, until, math.inf, now)
         one.calls += 1
@@ -198,9 +199,8 @@ class Bandwidth:
         """Note that a call takes more, or less."""
         slot = self._slots.get(call)
         if slot is not None:
-            link = self._links[slot.link]
-            rate = min(rate, link.capacity.rate)
-            link.taken += rate - slot.rate
+            rate = min(rate, MAX_RATE)
+            self._links[slot.link].taken += rate - slot.rate
             slot.rate = rate
 
     def ring(self, call: str, now: float) -> None:

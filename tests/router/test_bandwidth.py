@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.bandwidth import MAX_CALLS, TAU, Bandwidth, Capacity, Limits, Use
+from router.bandwidth import MAX_CALLS, MAX_RATE, TAU, Bandwidth, Capacity, Limits, Use
 
 MEGABIT = {"link1": Capacity(1_000_000)}
 G711 = 87_200.0
@@ -94,10 +94,10 @@ def test_traffic_that_was_counted_later_is_taken_as_it_was_then() -> None:
 def test_call_that_stands_keeps_its_slot_however_full_the_link_is() -> None:
     bandwidth = Bandwidth({"link1": Capacity(100_000)})
     bandwidth.open("one", "link1", G711, 0.0)
-    bandwidth.adjust("one", 100_000)
+    bandwidth.adjust("one", 300_000)
+    assert bandwidth.use("link1", 0.0) == Use(1, 300_000, 0.0, -200_000, 0)
     bandwidth.open("from the provider", "link1", G711, 0.0)
-    use = bandwidth.use("link1", 0.0)
-    assert use == Use(2, 100_000 + G711, 0.0, -G711, 0)
+    assert bandwidth.use("link1", 0.0).calls == 2
 
 
 def test_call_that_is_sent_elsewhere_takes_its_slot_along() -> None:
@@ -139,13 +139,13 @@ def test_table_is_bounded_and_more_calls_go_elsewhere() -> None:
     assert not bandwidth.fits("link1", 1.0, 0.0)
 
 
-def test_call_takes_no_more_than_there_is_and_what_it_says_can_be_saved() -> None:
+def test_call_counts_for_what_can_be_saved_whatever_it_says() -> None:
     bandwidth = Bandwidth(MEGABIT)
     bandwidth.open("honest", "link1", G711, 0.0)
     bandwidth.open("liar", "link1", 1e15, 0.0)
-    assert bandwidth.use("link1", 0.0).taken == G711 + 1e6
+    assert bandwidth.use("link1", 0.0).taken == G711 + MAX_RATE
     bandwidth.adjust("liar", 1e14)
-    assert bandwidth.use("link1", 0.0).taken == G711 + 1e6
+    assert bandwidth.use("link1", 0.0).taken == G711 + MAX_RATE
     after = Bandwidth(MEGABIT)
     after.restore(bandwidth.saved(0.0), 0.0)
     assert len(after) == 2
