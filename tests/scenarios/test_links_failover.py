@@ -328,4 +328,5 @@ async def test_link_that_flaps_moves_home_a_few_times_at_most(
         switched = [one for one in told if one["event"] == "edge.switched"]
         LOG.info("%s flaps, %s switches", FLAPS, len(switched))
         assert 1 <= len(switched) <= MOST_SWITCHES
-    assert leaked(capture) == []
+        # Answers that come once the trunk is gone are refused by the kernel, by ICMP.
+        assert leaked(capture) == []
