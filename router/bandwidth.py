@@ -66,11 +66,6 @@ class Slot:
     answered: bool = False
     "Whether the call was answered."
 
-    def ends(self, limits: Limits) -> float:
-        """When it ends, as things are."""
-        silent = self.heard + limits.silence if self.answered else math.inf
-        return min(self.until, self.refresh, silent)
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Use:
@@ -293,7 +288,11 @@ class Bandwidth:
         return self._links[slot.link].capacity.limits
 
     def _end(self, slot: Slot) -> float:
-        return slot.ends(self._limits(slot))
+        """When it ends, as things are."""
+        ends = min(slot.until, slot.refresh)
+        if not slot.answered:
+            return ends
+        return min(ends, slot.heard + self._limits(slot).silence)
 
 
 class _Saved(NamedTuple):

@@ -1,37 +1,27 @@
 """How a provider is told which edges to use, as its catalogue describes that."""
 
-import re
 from typing import Annotated
 
 import pydantic
 
-from router.units import Written, read_text, wrong
+from router.units import matching
 from router.validation import Name, Section
 
 _VARIABLE = "[A-Z][A-Z0-9_]{0,63}"
 _VALUE = r"(?:[A-Za-z0-9._-]|\{edge\}|\{region\}){1,253}"
 _PORTS = r"[0-9]{1,5}(?:-[0-9]{1,5})?"
 
-
-def _like(pattern: str, expected: str) -> Written:
-    def check(value: object) -> str:
-        text = read_text(value, expected)
-        if not re.fullmatch(pattern, text):
-            raise wrong(expected)
-        return text
-
-    return Written(check, pattern=f"^{pattern}$")
-
-
 Variable = Annotated[
-    str, _like(_VARIABLE, "the name of an environment variable, in capitals")
+    str, matching(_VARIABLE, "the name of an environment variable, in capitals")
 ]
 "The name of an environment variable."
 Value = Annotated[
-    str, _like(_VALUE, "letters, digits, '.', '_', '-', {edge} and {region}")
+    str, matching(_VALUE, "letters, digits, '.', '_', '-', {edge} and {region}")
 ]
 "The value of one, with placeholders."
-Ports = Annotated[str, _like(_PORTS, "a port, or two with a dash, such as 10000-60000")]
+Ports = Annotated[
+    str, matching(_PORTS, "a port, or two with a dash, such as 10000-60000")
+]
 "A range of ports."
 
 

@@ -8,15 +8,15 @@ import ipaddress
 
 from protocols.record import FlowRecord
 from protocols.sip.records import CallRecord
-from router import events
 from router.addresses import IPAddress
 from router.advice import advised, live
 from router.config import Loaded
-from router.contradiction import Arrivals, Contradicted, Followed
+from router.contradiction import Arrivals
 from router.listeners import Direction
 from router.logs import Log
 from router.origins import Arrival, Origin, Origins
 from router.snapshot import Snapshot
+from router.telling import tell_arrivals
 
 KNOWN = 4_096
 "Sources whose edge is remembered, and ways that were looked at."
@@ -80,20 +80,9 @@ class Incoming:
             self._arrived(listener, record.edge, now)
 
     def _arrived(self, listener: str, edge: str, now: float) -> None:
-        told = self._arrivals.arrived(listener, edge, now)
-        if isinstance(told, Contradicted):
-            self._log.say(
-                events.ADVICE_CONTRADICTED,
-                listener=listener,
-                advised=told.advised,
-                edge=told.edge,
-                flows=told.flows,
-                looked=told.of,
-            )
-        elif isinstance(told, Followed):
-            self._log.say(
-                events.ADVICE_FOLLOWED, listener=listener, advised=told.advised
-            )
+        found = self._arrivals.arrived(listener, edge, now)
+        if found is not None:
+            tell_arrivals(self._log, found)
 
 
 def _address(text: str) -> IPAddress | None:

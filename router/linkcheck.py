@@ -8,7 +8,7 @@ from router.addresses import IPNetwork
 from router.catalogue import Catalogue
 from router.document import Document
 from router.endpoint import Kind
-from router.links import Link, device_at
+from router.links import Link, behind, device_at
 from router.listeners import Sip
 from router.problem import KeyPath, Problem, Severity, did_you_mean, key_text, one_of
 from router.reserved import not_routable
@@ -119,7 +119,7 @@ def _sources_told_twice(config: Config, document: Document) -> Iterator[Problem]
 def _sources_borrowed(config: Config, document: Document) -> Iterator[Problem]:
     """Edges behind no link with the source of one, whose packets take it alone."""
     links = config.provider.links
-    linked = {edge for link in links.values() for edge in link.edges}
+    linked = behind(links)
     for edge, source in config.provider.source_addresses.items():
         device = device_at(links, source)
         if edge not in linked and device is not None:

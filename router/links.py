@@ -13,6 +13,7 @@ from router.units import (
     Seconds,
     Written,
     between,
+    matching,
     provisioned,
     read_text,
     wrong,
@@ -34,15 +35,9 @@ def _interface(value: object) -> str:
 _SESSION = r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,63}"
 
 
-def _session(value: object) -> str:
-    expected = "the name of a protocol in BIRD's configuration"
-    text = read_text(value, expected)
-    if not re.fullmatch(_SESSION, text):
-        raise wrong(expected)
-    return text
-
-
-Session = Annotated[str, Written(_session, pattern=f"^{_SESSION}$")]
+Session = Annotated[
+    str, matching(_SESSION, "the name of a protocol in BIRD's configuration")
+]
 "The name of a BGP session."
 
 Interface = Annotated[str, Written(_interface, pattern=f"^{_INTERFACE}$")]
@@ -95,6 +90,11 @@ class Link(Section):
 
 Links = Mapping[str, Link]
 "Links by name."
+
+
+def behind(links: Links) -> dict[str, str]:
+    """The link of each edge that is behind one, by its name."""
+    return {edge: name for name, link in links.items() for edge in link.edges}
 
 
 def device_to(links: Links, edge: str) -> str | None:

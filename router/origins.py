@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from router.addresses import IPAddress, IPNetwork
 from router.catalogue import Catalogue
 from router.endpoint import Kind, Protocol
-from router.links import Link
+from router.links import Link, behind
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -69,10 +69,10 @@ class Origins:
     def __init__(self, catalogue: Catalogue, links: Mapping[str, Link]) -> None:
         self._links = links
         self._networks: dict[tuple[int, int], dict[int, Origin]] = {}
-        behind = {edge: name for name, one in links.items() for edge in one.edges}
+        linked = behind(links)
         for network, edge in _networks(catalogue):
             private = bool(edge) and catalogue.edges[edge].kind is Kind.PRIVATE
-            origin = Origin(edge, private, behind.get(edge, ""))
+            origin = Origin(edge, private, linked.get(edge, ""))
             self._add(network, origin)
         self._sizes = sorted(self._networks, reverse=True)
 

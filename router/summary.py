@@ -5,6 +5,7 @@ import dataclasses
 from router.access import Place
 from router.config import Loaded
 from router.endpoints import products_of, receivers_of
+from router.links import behind
 from router.listeners import Listener, Sip
 from router.settings import Health
 from router.units import duration
@@ -51,9 +52,9 @@ def summarise(loaded: Loaded) -> tuple[Summary, ...]:
 def edge_places(loaded: Loaded) -> dict[str, Place]:
     """What records say of the edges that served."""
     provider, edges = loaded.config.provider, loaded.catalogue.edges
-    behind = {edge: name for name, one in provider.links.items() for edge in one.edges}
+    links = behind(provider.links)
     return {
-        name: Place(provider.region, edges[name].kind.value, behind.get(name, ""))
+        name: Place(provider.region, edges[name].kind.value, links.get(name, ""))
         for name in provider.edges
     }
 

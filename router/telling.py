@@ -23,7 +23,6 @@ from router.health import State
 from router.keyring import Renewal
 from router.logs import Log
 from router.names import Answer
-from router.origins import Judgement
 from router.policy import rank
 from router.problem import ConfigError, Severity
 from router.snapshot import Snapshot
@@ -86,17 +85,6 @@ def tell_probe(log: Log, target: Target, outcome: Outcome) -> None:
         name=target.server_name or target.host,
         result=outcome.result.value,
         error=outcome.detail,
-    )
-
-
-def tell_stray(log: Log, listener: str, client: str, found: Judgement) -> None:
-    """Log that a flow was refused since it did not come by its link."""
-    log.say(
-        events.FLOW_STRAYED,
-        listener=listener,
-        client=client,
-        edge=found.origin.edge,
-        reason=found.reason,
     )
 
 

@@ -235,6 +235,18 @@ class Written:
         return dict(self._schema)
 
 
+def matching(pattern: str, expected: str) -> Written:
+    """A text that is as a pattern has it, taken as it is."""
+
+    def read(value: object) -> str:
+        text = read_text(value, expected)
+        if not re.fullmatch(pattern, text):
+            raise wrong(expected)
+        return text
+
+    return Written(read, pattern=f"^{pattern}$")
+
+
 Seconds = Annotated[
     float,
     Written(

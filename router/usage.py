@@ -2,14 +2,14 @@
 are links; saved with the state, so that a restart forgets no call."""
 
 import asyncio
-import dataclasses
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from protocols.record import FlowRecord, UnderWay
 from router.bandwidth import Bandwidth, Capacity, Limits
 from router.config import Loaded
-from router.links import Link
+from router.links import Link, behind
 from router.sessions import Sessions
 from router.status import LinkUse
 
@@ -48,7 +48,7 @@ class Usage:
     def change(self, loaded: Loaded) -> None:
         """Go by these links from now on; calls on links that stay keep their slots."""
         self._links = loaded.config.provider.links
-        self._behind = {e: name for name, one in self._links.items() for e in one.edges}
+        self._behind = behind(self._links)
         capacities = {name: _capacity(one) for name, one in self._links.items()}
         self._bandwidth.change(capacities)
         self.meter.change(self._behind)
@@ -142,9 +142,7 @@ class Usage:
 
 def _capacity(link: Link) -> Capacity:
     rate = 8.0 * link.bandwidth
-    limits = Limits(session=link.session_limit)
-    if link.session_audit is not None:
-        limits = dataclasses.replace(limits, silence=link.session_audit)
+    limits = Limits(session=link.session_limit, silence=link.session_audit or math.inf)
     return Capacity(rate, rate * link.reserve, limits=limits)
 
 

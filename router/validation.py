@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails, core_schema
 from router.descriptions import descriptions
 from router.document import Document
 from router.problem import KeyPath, Problem, did_you_mean, one_of, quote
-from router.units import Written, read_text, wrong
+from router.units import Written, matching, read_text, wrong
 
 _LONGEST = 4096  # PATH_MAX of Linux
 _LONGEST_SOCKET = 107  # unix(7): sun_path has 108 bytes, with a zero at the end
@@ -89,14 +89,6 @@ def _printable(value: object) -> str:
     return text
 
 
-def _field_name(value: object) -> str:
-    expected = "the name of an HTTP field, such as X-Request-Id"
-    text = read_text(value, expected)
-    if not re.fullmatch(r"[A-Za-z0-9-]{1,64}", text):
-        raise wrong(expected)
-    return text
-
-
 def _version(value: object) -> int:
     # A bool is an int to Python, and 1.0 equals 1.
     if type(value) is not int or value != 1:
@@ -115,7 +107,7 @@ Name = Annotated[str, Written(_name, pattern="^[a-z0-9_-]+$")]
 "A name that a file gives or refers to."
 FieldName = Annotated[
     str,
-    Written(_field_name, pattern="^[A-Za-z0-9-]{1,64}$"),
+    matching("[A-Za-z0-9-]{1,64}", "the name of an HTTP field, such as X-Request-Id"),
 ]
 "The name of an HTTP field: a token (RFC 9110 section 5.1), of the usual characters."
 FilePath = Annotated[Path, Written(_path, informed=True)]

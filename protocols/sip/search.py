@@ -54,8 +54,7 @@ class Search:
         self._tried += (target,)
         branch = Branch(self._shared, decides, way.side, target, way.mark, now)
         self.branches += (branch,)
-        if self._shared.meter is not None:
-            self.count(decides, target, now)
+        self.count(decides, target, now)
         if way.limits is not None:
             if decides.is_invite:
                 branch.wait(Clock.LATE, way.limits.no_response / 2, now)

@@ -4,7 +4,7 @@ from typing import Any
 import pydantic
 import pytest
 
-from router.links import Bgp, Link, device_at, device_to
+from router.links import Bgp, Link, behind, device_at, device_to
 
 LEAST: dict[str, Any] = {
     "exchange": "A",
@@ -74,6 +74,16 @@ def test_packets_to_an_edge_leave_by_the_interface_of_its_link() -> None:
     assert device_to({"a": link}, "ashburn-ix") == "link1"
     assert device_to({"a": link}, "ashburn") is None
     assert device_to({"a": Link.model_validate(LEAST)}, "ashburn-ix") is None
+
+
+def test_each_edge_is_behind_its_link() -> None:
+    pair = Link.model_validate(LEAST | {"edges": ["ashburn-ix", "london-ix"]})
+    other = Link.model_validate(LEAST | {"edges": ["san-jose-ix"]})
+    assert behind({"a": pair, "b": other}) == {
+        "ashburn-ix": "a",
+        "london-ix": "a",
+        "san-jose-ix": "b",
+    }
 
 
 def test_session_of_bird_is_read_with_its_usual_socket() -> None:

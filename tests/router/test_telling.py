@@ -27,7 +27,6 @@ from router.lines import Fields
 from router.location import plain
 from router.logs import Log
 from router.names import Answer, recall
-from router.origins import Judgement, Origin, Verdict
 from router.problem import ConfigError, Problem, Severity
 from router.sinks import Said
 from router.snapshot import Edge, Home, Snapshot
@@ -40,7 +39,6 @@ from router.telling import (
     tell_ranking,
     tell_rejection,
     tell_renewals,
-    tell_stray,
 )
 
 TARGET = Target("192.0.2.1", 443, Transport.TLS, "api.example.com", label="dublin")
@@ -347,16 +345,6 @@ def test_ranking_is_a_line_for_each_edge_from_the_best_on(
     assert rows[1]["gain_ms"] == 10.0
     assert "score_ms" not in rows[2]
     assert "gain_ms" not in rows[2]
-
-
-def test_stray_flow_is_told_with_its_edge_and_the_reason(told: Told) -> None:
-    found = Judgement(Verdict.ASTRAY, Origin("ashburn-ix", True, "one"), "why")
-    tell_stray(told.log, "trunk", "208.78.112.64", found)
-    expected = {
-        "listener": "trunk", "client": "208.78.112.64", "edge": "ashburn-ix",
-        "reason": "why",
-    }  # fmt: skip
-    assert told.lines() == [("flow.strayed", "WARNING", expected)]
 
 
 def test_contradicted_and_followed_advice_are_told(told: Told) -> None:

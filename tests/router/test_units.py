@@ -12,6 +12,7 @@ from router.units import (
     bandwidth,
     between,
     duration,
+    matching,
     provisioned,
     rate,
     read_text,
@@ -216,6 +217,15 @@ def test_text_is_read_as_it_is_and_its_schema_says_so() -> None:
     adapter = pydantic.TypeAdapter(kind)
     assert adapter.validate_python("b") == "b"
     assert adapter.json_schema() == {"type": "string", "pattern": "a"}
+
+
+def test_text_is_taken_that_matches_whole() -> None:
+    kind = Annotated[str, matching("[a-z]{2}", "two letters")]
+    assert read(kind, "ab") == "ab"
+    for wrong_one in ("abc", "AB", ""):
+        assert complaint(kind, wrong_one)[0] == "two letters"
+    schema = pydantic.TypeAdapter(kind).json_schema()
+    assert schema == {"type": "string", "pattern": "^[a-z]{2}$"}
 
 
 def test_reader_may_be_told_of_what_is_around() -> None:
